@@ -1,0 +1,228 @@
+"""Instant vectors: the samples of one step, and what vector aggregations and binary operations make of them."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.logql.arithmetic import ARITHMETIC, COMPARISONS
+from log_aggregator.model.labels import Labels
+
+
+class Sample(NamedTuple):
+    """A value of a series at the step."""
+
+    labels: Labels
+    value: float
+
+
+Vector = list[Sample]
+
+
+class MatchingFailed(LogAggregatorError):
+    """Two vectors whose series do not pair up. Loki answers 500, and so do we."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """`by (names)`, or `without (names)`."""
+
+    names: frozenset[str]
+    without: bool
+
+    def key(self, labels: Labels) -> Labels:
+        return tuple(pair for pair in labels if (pair[0] in self.names) != self.without)
+
+
+# Aggregations
+
+
+def _sum(values: Sequence[float]) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def _avg(values: Sequence[float]) -> float:
+    mean = values[0]
+    for count, value in enumerate(values[1:], 2):
+        if math.isinf(mean) and not math.isnan(value) and value != -mean:
+            continue
+        mean += (value - mean) / count
+    return mean
+
+
+def _max(values: Sequence[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _min(values: Sequence[float]) -> float:
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _stdvar(values: Sequence[float]) -> float:
+    squares, mean = 0.0, values[0]
+    for count, value in enumerate(values[1:], 2):
+        delta = value - mean
+        mean += delta / count
+        squares += delta * (value - mean)
+    return squares / len(values)
+
+
+_REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "sum": _sum,
+    "avg": _avg,
+    "max": _max,
+    "min": _min,
+    "count": lambda values: float(len(values)),
+    "stdvar": _stdvar,
+    "stddev": lambda values: math.sqrt(_stdvar(values)),
+}
+
+
+def reduce(operation: str, vector: Iterable[Sample], groups: Groups) -> Vector:
+    """One sample a group, for the operations that make one value of many."""
+    members: dict[Labels, list[float]] = {}
+    for labels, value in vector:
+        members.setdefault(groups.key(labels), []).append(value)
+    function = _REDUCTIONS[operation]
+    return [Sample(labels, function(values)) for labels, values in members.items()]
+
+
+def select_extremes(vector: Iterable[Sample], groups: Groups, count: int | None, *, largest: bool) -> Vector:
+    """`topk` and `bottomk` of each group, `sort` with no count: the samples themselves, in order, NaN last."""
+    members: dict[Labels, list[Sample]] = {}
+    for sample in vector:
+        members.setdefault(groups.key(sample.labels), []).append(sample)
+    sign = -1 if largest else 1
+
+    def rank(sample: Sample) -> tuple[bool, float]:
+        return math.isnan(sample.value), sign * sample.value
+
+    return [sample for group in members.values() for sample in sorted(group, key=rank)[:count]]
+
+
+# Binary operations
+
+
+def calculate(operator: str, left: float, right: float, *, kept: float, as_bool: bool) -> float | None:
+    """The value of `left operator right`; of a comparison that fails, None, or 0 with `bool`.
+
+    A comparison that holds gives `kept`, the value of the vector's side, or 1 with `bool`.
+    """
+    if operator in ARITHMETIC:
+        return ARITHMETIC[operator](left, right)
+    holds = COMPARISONS[operator](left, right)
+    if as_bool:
+        return float(holds)
+    return kept if holds else None
+
+
+def with_scalar(operator: str, vector: Iterable[Sample], scalar: float, *, scalar_first: bool, as_bool: bool) -> Vector:
+    """A vector and a literal, in the order that `scalar_first` tells."""
+    result = []
+    for labels, value in vector:
+        left, right = (scalar, value) if scalar_first else (value, scalar)
+        answer = calculate(operator, left, right, kept=value, as_bool=as_bool)
+        if answer is not None:
+            result.append(Sample(labels, answer))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How the series of two vectors pair up. `include` goes with group_left and group_right."""
+
+    cardinality: Literal["one-to-one", "many-to-one", "one-to-many"]
+    names: frozenset[str]
+    on: bool
+    include: tuple[str, ...] = ()
+
+    def signature(self, labels: Labels) -> Labels:
+        return tuple(pair for pair in labels if (pair[0] in self.names) == self.on)
+
+
+ALL_LABELS = Matching("one-to-one", frozenset(), on=False)
+
+
+def intersect(left: Vector, right: Vector, matching: Matching) -> Vector:
+    """`and`."""
+    signatures = {matching.signature(sample.labels) for sample in right}
+    return [sample for sample in left if matching.signature(sample.labels) in signatures]
+
+
+def unite(left: Vector, right: Vector, matching: Matching) -> Vector:
+    """`or`."""
+    if not left:
+        return right
+    signatures = {matching.signature(sample.labels) for sample in left}
+    return left + [sample for sample in right if matching.signature(sample.labels) not in signatures]
+
+
+def subtract(left: Vector, right: Vector, matching: Matching) -> Vector:
+    """`unless`."""
+    signatures = {matching.signature(sample.labels) for sample in right}
+    return [sample for sample in left if matching.signature(sample.labels) not in signatures]
+
+
+SET_OPERATIONS = {"and": intersect, "or": unite, "unless": subtract}
+
+
+def combine(operator: str, left: Vector, right: Vector, matching: Matching, *, as_bool: bool) -> Vector:
+    """Arithmetic and comparison of two vectors. Raises MatchingFailed."""
+    swapped = matching.cardinality == "one-to-many"
+    many, one = (right, left) if swapped else (left, right)
+    partners = _by_signature(one, matching, "left" if swapped else "right")
+    seen: dict[Labels, set[Labels]] = {}
+    result = []
+    for sample in many:
+        signature = matching.signature(sample.labels)
+        partner = partners.get(signature)
+        if partner is None:
+            continue
+        labels = _result_labels(sample.labels, partner.labels, matching)
+        _claim(seen, signature, labels, matching)
+        first, second = (partner, sample) if swapped else (sample, partner)
+        value = calculate(operator, first.value, second.value, kept=first.value, as_bool=as_bool)
+        if value is not None:
+            result.append(Sample(labels, value))
+    return result
+
+
+def _by_signature(vector: Vector, matching: Matching, side: str) -> dict[Labels, Sample]:
+    found: dict[Labels, Sample] = {}
+    for sample in vector:
+        if found.setdefault(matching.signature(sample.labels), sample) is not sample:
+            raise MatchingFailed(
+                f"found duplicate series on the {side} hand-side;many-to-many matching not allowed: "
+                "matching labels must be unique on one side"
+            )
+    return found
+
+
+def _claim(seen: dict[Labels, set[Labels]], signature: Labels, labels: Labels, matching: Matching) -> None:
+    """Refuses a second match where only one is allowed."""
+    if matching.cardinality == "one-to-one":
+        if signature in seen:
+            raise MatchingFailed(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+            )
+        seen[signature] = set()
+        return
+    taken = seen.setdefault(signature, set())
+    if labels in taken:
+        raise MatchingFailed("multiple matches for labels: grouping labels must ensure unique matches")
+    taken.add(labels)
+
+
+def _result_labels(many: Labels, one: Labels, matching: Matching) -> Labels:
+    kept = matching.signature(many) if matching.cardinality == "one-to-one" else many
+    if not matching.include:
+        return kept
+    included = {name: value for name, value in one if name in matching.include}
+    rest = {name: value for name, value in kept if name not in matching.include}
+    return tuple(sorted({**rest, **included}.items()))

@@ -1,0 +1,32 @@
+"""The root of the project's exceptions.
+
+Concrete errors live beside the code that raises them; each carries an `ErrorCode`, and one table in
+`http/errors.py` turns codes into HTTP statuses.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorCode(StrEnum):
+    """What went wrong, in words that do not depend on a transport."""
+
+    INVALID = "invalid"  # the caller sent something that can never succeed
+    UNPROCESSABLE = "unprocessable"  # well formed, but holds nothing to work on
+    UNAUTHENTICATED = "unauthenticated"  # no tenant
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"  # a conditional operation lost
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"  # a dependency is down or full; try again later
+    CORRUPT = "corrupt"  # stored bytes are not what was written
+    UNSUPPORTED = "unsupported"  # stored bytes of a version this program does not know
+    INTERNAL = "internal"
+
+
+class LogAggregatorError(Exception):
+    """Every error that the project raises on purpose. `str(error)` is safe to show to a client."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL

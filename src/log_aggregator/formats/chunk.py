@@ -1,0 +1,130 @@
+"""Chunk objects: Parquet of one tenant and index period, sorted by stream, then time. See docs/format/chunk.md."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+import xxhash
+
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.parquet import ParquetFooter, footer_bytes
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.position import Coverage
+from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, text_bytes_of_rows
+
+VERSION = 1
+LABELS = "labels"
+COLUMNS = (LABELS, TIMESTAMP, ARRIVAL, LINE, METADATA)
+METADATA_KEY = "log_aggregator"
+
+# One row group is what a query reads at least: about 1.5 MB compressed, Loki's chunk, at the usual ratio of five.
+ROW_GROUP_TEXT_BYTES = 8 << 20
+_ROW_GROUP_ROWS = (1_000, 200_000)
+_COMPRESSION_LEVEL = 1  # levels 3 and 6 save 1 % and 8 % for 1.4 and 3.4 times the CPU; compaction recompresses
+
+ROW_GROUP, ROW_OFFSET, ROWS, MIN, MAX, TEXT_BYTES = "row_group", "row_offset", "rows", "min_ns", "max_ns", "text_bytes"
+REF_SCHEMA = pl.Schema(
+    {
+        STREAM: pl.UInt32,
+        ROW_GROUP: pl.UInt32,
+        ROW_OFFSET: pl.UInt32,
+        ROWS: pl.UInt32,
+        MIN: pl.Int64,
+        MAX: pl.Int64,
+        TEXT_BYTES: pl.UInt64,
+    }
+)
+"""A chunk ref: the rows of one stream in one row group; `row_offset` counts from the start of the row group."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChunk:
+    """A Parquet file, the refs to its rows, and the XXH3-64 of each column of each row group."""
+
+    data: bytes
+    footer: bytes
+    refs: pl.DataFrame  # REF_SCHEMA
+    checksums: dict[str, list[int]]
+
+
+def encode_chunk(
+    tenant: str, period_start_ns: int, streams: Sequence[Labels], frame: pl.DataFrame, coverage: Coverage
+) -> EncodedChunk:
+    """The frame has BATCH_SCHEMA, is sorted by stream, timestamp, arrival, and not empty.
+
+    The file's metadata carries what an index can be rebuilt from.
+    """
+    note = {
+        "version": VERSION,
+        "tenant": tenant,
+        "period_start_ns": period_start_ns,
+        "wal": coverage.wal,
+        "epoch": coverage.epoch,
+        "first": str(coverage.first),
+        "last": str(coverage.last),
+    }
+    texts = pl.Series(LABELS, [msgspec.json.encode(dict(labels)).decode() for labels in streams], dtype=pl.String)
+    columns = frame.with_columns(texts.gather(frame[STREAM]).alias(LABELS)).select(COLUMNS)
+    buffer = io.BytesIO()
+    columns.write_parquet(
+        buffer,
+        compression="zstd",
+        compression_level=_COMPRESSION_LEVEL,
+        row_group_size=_rows_per_group(frame),
+        metadata={METADATA_KEY: msgspec.json.encode(note).decode()},
+    )
+    data = buffer.getvalue()
+    footer = ParquetFooter.of_file(data)
+    refs = _refs(frame, [group.rows for group in footer.row_groups])
+    return EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer))
+
+
+def check_column(chunk: str, column: str, data: bytes, checksum: int) -> None:
+    """Raises CorruptData when the bytes are not those that were written."""
+    if xxhash.xxh3_64_intdigest(data) != checksum:
+        raise CorruptData(f"chunk {chunk}: column {column} fails its checksum")
+
+
+def _rows_per_group(frame: pl.DataFrame) -> int:
+    text_bytes = int(frame.select(text_bytes_of_rows().sum()).item())
+    low, high = _ROW_GROUP_ROWS
+    return max(low, min(high, ROW_GROUP_TEXT_BYTES * frame.height // max(text_bytes, 1)))
+
+
+def _refs(frame: pl.DataFrame, group_rows: Sequence[int]) -> pl.DataFrame:
+    starts, groups, start = [], [], 0
+    for number, rows in enumerate(group_rows):
+        starts.append(pl.repeat(start, rows, dtype=pl.UInt32, eager=True))
+        groups.append(pl.repeat(number, rows, dtype=pl.UInt32, eager=True))
+        start += rows
+    return (
+        frame.select(
+            STREAM,
+            pl.concat(groups).alias(ROW_GROUP),
+            (pl.int_range(pl.len(), dtype=pl.UInt32) - pl.concat(starts)).alias(ROW_OFFSET),
+            TIMESTAMP,
+            text_bytes_of_rows().alias(TEXT_BYTES),
+        )
+        .group_by(STREAM, ROW_GROUP, maintain_order=True)
+        .agg(
+            pl.col(ROW_OFFSET).first(),
+            pl.len().cast(pl.UInt32).alias(ROWS),
+            pl.col(TIMESTAMP).min().alias(MIN),
+            pl.col(TIMESTAMP).max().alias(MAX),
+            pl.col(TEXT_BYTES).sum(),
+        )
+        .select(REF_SCHEMA.names())
+    )
+
+
+def _checksums(data: bytes, footer: ParquetFooter) -> dict[str, list[int]]:
+    view = memoryview(data)
+    return {
+        column: [
+            xxhash.xxh3_64_intdigest(view[group.spans[column].start : group.spans[column].end])
+            for group in footer.row_groups
+        ]
+        for column in COLUMNS
+    }

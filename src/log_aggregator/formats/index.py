@@ -1,0 +1,105 @@
+"""Index objects: which streams one tenant and period have, and where their rows lie. See docs/format/index.md."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import polars as pl
+import zstandard
+
+from log_aggregator.formats.chunk import REF_SCHEMA
+from log_aggregator.formats.envelope import seal, unseal
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.position import Coverage, Position
+
+MAGIC = b"LAIX"
+VERSION = 1
+CHUNK = "chunk"
+INDEX_REF_SCHEMA = pl.Schema([(CHUNK, pl.UInt32), *REF_SCHEMA.items()])
+
+# An index object of 100,000 streams and as many refs is some 20 MB; more than this is not one of ours.
+_MAX_BODY_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEntry:
+    """A chunk object: its key, its size, its Parquet footer, the XXH3-64 of each column by row group."""
+
+    key: str
+    size: int
+    footer: bytes = field(repr=False)
+    checksums: dict[str, list[int]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The content of one index object. `refs` has INDEX_REF_SCHEMA and numbers `chunks` and `streams`."""
+
+    tenant: str
+    period_start_ns: int
+    coverage: tuple[Coverage, ...]
+    replaces: tuple[str, ...]  # keys of the index objects that this one stands for
+    chunks: tuple[ChunkEntry, ...]
+    streams: tuple[Labels, ...]
+    refs: pl.DataFrame = field(repr=False)
+
+
+class _Chunk(msgspec.Struct, array_like=True, frozen=True):
+    key: str
+    size: int
+    footer: bytes
+    checksums: dict[str, list[int]]
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    tenant: str
+    period_start_ns: int
+    coverage: list[tuple[str, int, str, str]]
+    replaces: list[str]
+    chunks: list[_Chunk]
+    streams: list[tuple[tuple[str, str], ...]]
+    refs: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Body)
+
+
+def encode_index(index: Index) -> bytes:
+    buffer = io.BytesIO()
+    index.refs.write_ipc(buffer)
+    body = _Body(
+        index.tenant,
+        index.period_start_ns,
+        [(c.wal, c.epoch, str(c.first), str(c.last)) for c in index.coverage],
+        list(index.replaces),
+        [_Chunk(c.key, c.size, c.footer, c.checksums) for c in index.chunks],
+        list(index.streams),
+        buffer.getvalue(),
+    )
+    return seal(MAGIC, VERSION, zstandard.compress(_encoder.encode(body)))
+
+
+def decode_index(key: str, data: bytes) -> Index:
+    """`key` names the object in messages. Raises CorruptData, UnknownVersion."""
+    kind = f"index object {key}"
+    packed = unseal(kind, MAGIC, VERSION, data)
+    try:
+        unpacked = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BODY_BYTES)
+        body = _decoder.decode(unpacked)
+        refs = pl.read_ipc(body.refs)
+        coverage = tuple(Coverage(w, e, Position.parse(a), Position.parse(b)) for w, e, a, b in body.coverage)
+    except (zstandard.ZstdError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
+        raise CorruptData(f"{kind}: {error}") from error
+    if refs.schema != INDEX_REF_SCHEMA:
+        raise CorruptData(f"{kind}: unexpected columns {refs.schema}")
+    chunks = tuple(ChunkEntry(c.key, c.size, c.footer, c.checksums) for c in body.chunks)
+    return Index(body.tenant, body.period_start_ns, coverage, tuple(body.replaces), chunks, tuple(body.streams), refs)
+
+
+def number_refs(refs_by_chunk: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Refs of several chunks as one frame that numbers them."""
+    numbered = [refs.select(pl.lit(n, pl.UInt32).alias(CHUNK), pl.all()) for n, refs in enumerate(refs_by_chunk)]
+    return pl.concat(numbered) if numbered else pl.DataFrame(schema=INDEX_REF_SCHEMA)

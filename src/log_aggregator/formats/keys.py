@@ -1,0 +1,94 @@
+"""Names of objects in the store. See docs/format/keys.md.
+
+    <tenant>/index/<period>/<span>.<wal>.<epoch>.<first>.<last>.idx
+    <tenant>/chunks/<period>/<wal>.<epoch>.<first>.<last>.<n>.parquet
+
+Names follow from the position in a write-ahead log, so a repeated step writes the same object; an index object's name
+alone tells its time span and what it covers, so that listing names is enough to prune and to settle overlaps.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.model.position import Coverage, Position
+
+INDEX_SUFFIX = ".idx"
+CHUNK_SUFFIX = ".parquet"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PERIOD_FORM = "%Y-%m-%dT%H%MZ"
+SECOND_NS = 1_000_000_000
+
+
+class UnknownKey(LogAggregatorError):
+    """A key below an index prefix that this program did not write."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.CORRUPT
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey:
+    """What an index object's key tells. Times are nanoseconds, both inclusive."""
+
+    key: str
+    period_start_ns: int
+    min_ns: int
+    max_ns: int
+    coverage: Coverage
+
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Whether it may hold entries in `[start_ns, end_ns)`."""
+        return self.min_ns < end_ns and start_ns <= self.max_ns
+
+
+def period_start(timestamp_ns: int, period_ns: int) -> int:
+    """The start of the index period that holds the timestamp."""
+    return timestamp_ns - timestamp_ns % period_ns
+
+
+def period_name(start_ns: int) -> str:
+    """`2026-01-15T0000Z`. Periods start on whole minutes."""
+    return (_EPOCH + timedelta(seconds=start_ns // SECOND_NS)).strftime(_PERIOD_FORM)
+
+
+def parse_period(name: str) -> int:
+    """Nanoseconds at which the period starts. Raises UnknownKey."""
+    try:
+        start = datetime.strptime(name, _PERIOD_FORM).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise UnknownKey(f"not an index period: {name!r}") from error
+    return int((start - _EPOCH).total_seconds()) * SECOND_NS
+
+
+def index_prefix(tenant: str) -> str:
+    return f"{tenant}/index/"
+
+
+def period_prefix(tenant: str, period_start_ns: int) -> str:
+    return f"{index_prefix(tenant)}{period_name(period_start_ns)}/"
+
+
+def index_key(tenant: str, period_start_ns: int, min_ns: int, max_ns: int, coverage: Coverage) -> str:
+    span = f"{min_ns}_{max_ns}"
+    return f"{period_prefix(tenant, period_start_ns)}{span}.{_covered(coverage)}{INDEX_SUFFIX}"
+
+
+def chunk_key(tenant: str, period_start_ns: int, coverage: Coverage, number: int) -> str:
+    return f"{tenant}/chunks/{period_name(period_start_ns)}/{_covered(coverage)}.{number}{CHUNK_SUFFIX}"
+
+
+def parse_index_key(key: str) -> IndexKey:
+    """Raises UnknownKey."""
+    try:
+        period, name = key.removesuffix(INDEX_SUFFIX).rsplit("/", 2)[1:]
+        span, wal, epoch, first, last = name.split(".")
+        low, high = span.split("_")
+        coverage = Coverage(wal, int(epoch), Position.parse(first), Position.parse(last))
+        return IndexKey(key, parse_period(period), int(low), int(high), coverage)
+    except ValueError as error:
+        raise UnknownKey(f"not the key of an index object: {key!r}") from error
+
+
+def _covered(coverage: Coverage) -> str:
+    return f"{coverage.wal}.{coverage.epoch}.{coverage.first}.{coverage.last}"

@@ -1,0 +1,145 @@
+"""Parts of a Parquet file: where each column of each row group lies, and a small file made of a few of them.
+
+Polars writes and reads Parquet; it reads whole files. A query wants a few columns of a few row groups by ranged reads,
+so this module knows just enough of a footer to say which byte ranges those are, and to put the ranges that came back
+into a valid Parquet file which holds nothing else.
+Source: parquet.thrift of the Apache Parquet format.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from log_aggregator.formats import thrift
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.thrift import Field, Struct
+
+MAGIC = b"PAR1"
+_TAIL_BYTES = 8
+
+# Field ids of parquet.thrift.
+_FILE_SCHEMA, _FILE_ROWS, _FILE_ROW_GROUPS, _FILE_KEY_VALUE, _FILE_ORDERS = 2, 3, 4, 5, 7
+_ELEMENT_NAME, _ELEMENT_CHILDREN = 4, 5
+_GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS, _GROUP_OFFSET = 1, 2, 3, 5
+_GROUP_COMPRESSED = 6
+_CHUNK_OFFSET, _CHUNK_META = 2, 3
+_META_PATH, _META_UNCOMPRESSED, _META_COMPRESSED, _META_DATA, _META_INDEX, _META_DICTIONARY = 3, 6, 7, 9, 10, 11
+_META_BLOOM_OFFSET, _META_BLOOM_LENGTH = 14, 15
+
+
+class ByteSpan(NamedTuple):
+    """`[start, end)` in bytes of the file."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    rows: int
+    spans: dict[str, ByteSpan]  # by column
+
+
+class ParquetFooter:
+    """A parsed footer of a file with a flat schema (every column a leaf at the top)."""
+
+    def __init__(self, footer: bytes) -> None:
+        """Raises CorruptData."""
+        self._file = thrift.read_struct(footer)
+        try:
+            self._elements: list[Struct] = self._file[_FILE_SCHEMA].value
+            self._groups: list[Struct] = self._file[_FILE_ROW_GROUPS].value
+            self.row_groups = tuple(_row_group(group) for group in self._groups)
+        except KeyError as error:
+            raise CorruptData(f"Parquet footer lacks field {error}") from error
+        if any(_ELEMENT_CHILDREN in element for element in self._elements[1:]):
+            raise CorruptData("Parquet file has nested columns")
+
+    @classmethod
+    def of_file(cls, data: bytes) -> "ParquetFooter":
+        return cls(footer_bytes(data))
+
+    def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, dict[str, bytes]]]) -> bytes:
+        """A Parquet file of these columns, from (row group, bytes by column) in the order given."""
+        out = bytearray(MAGIC)
+        groups = []
+        for number, pieces in parts:
+            group = self._groups[number]
+            wanted = {_column_name(chunk): chunk for chunk in group[_GROUP_COLUMNS].value}
+            chunks = [_moved(wanted[column], _append(out, pieces[column])) for column in columns]
+            groups.append(_regrouped(group, chunks))
+        footer = thrift.write_struct(self._trimmed(columns, groups))
+        return bytes(out) + footer + struct.pack("<I", len(footer)) + MAGIC
+
+    def _trimmed(self, columns: Sequence[str], groups: list[Struct]) -> Struct:
+        by_name = {element[_ELEMENT_NAME].value.decode(): element for element in self._elements[1:]}
+        root = {**self._elements[0], _ELEMENT_CHILDREN: Field(thrift.I32, len(columns))}
+        schema = Field(thrift.LIST, [root, *(by_name[column] for column in columns)], thrift.STRUCT)
+        rows = sum(group[_GROUP_ROWS].value for group in groups)
+        # The writer's own key-value pairs describe all the columns, and column orders count them.
+        kept = {k: v for k, v in self._file.items() if k not in (_FILE_KEY_VALUE, _FILE_ORDERS)}
+        return {
+            **kept,
+            _FILE_SCHEMA: schema,
+            _FILE_ROWS: Field(thrift.I64, rows),
+            _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT),
+        }
+
+
+def footer_bytes(data: bytes) -> bytes:
+    """The footer of a whole file. Raises CorruptData."""
+    if len(data) < _TAIL_BYTES + len(MAGIC) or data[-4:] != MAGIC:
+        raise CorruptData("not a Parquet file")
+    (length,) = struct.unpack("<I", data[-_TAIL_BYTES:-4])
+    start = len(data) - _TAIL_BYTES - length
+    if start < len(MAGIC):
+        raise CorruptData("Parquet footer is longer than the file")
+    return data[start:-_TAIL_BYTES]
+
+
+def _append(out: bytearray, data: bytes) -> int:
+    """Where the data begins in `out`, after appending it."""
+    start = len(out)
+    out += data
+    return start
+
+
+def _row_group(group: Struct) -> RowGroup:
+    spans = {}
+    for chunk in group[_GROUP_COLUMNS].value:
+        start, meta = _data_start(chunk), chunk[_CHUNK_META].value
+        spans[_column_name(chunk)] = ByteSpan(start, start + meta[_META_COMPRESSED].value)
+    return RowGroup(group[_GROUP_ROWS].value, spans)
+
+
+def _column_name(chunk: Struct) -> str:
+    return ".".join(part.decode() for part in chunk[_CHUNK_META].value[_META_PATH].value)
+
+
+def _data_start(chunk: Struct) -> int:
+    meta = chunk[_CHUNK_META].value
+    offsets = [meta[field].value for field in (_META_DICTIONARY, _META_INDEX, _META_DATA) if field in meta]
+    return int(min(offset for offset in offsets if offset > 0))
+
+
+def _moved(chunk: Struct, start: int) -> Struct:
+    """The column chunk as if its bytes began at `start`."""
+    shift = start - _data_start(chunk)
+    dropped = (_META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
+    meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
+    for field in (_META_DATA, _META_INDEX, _META_DICTIONARY):
+        if field in meta:
+            meta[field] = Field(thrift.I64, meta[field].value + shift)
+    return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
+
+
+def _regrouped(group: Struct, chunks: list[Struct]) -> Struct:
+    metas = [chunk[_CHUNK_META].value for chunk in chunks]
+    return {
+        _GROUP_COLUMNS: Field(thrift.LIST, chunks, thrift.STRUCT),
+        _GROUP_BYTES: Field(thrift.I64, sum(meta[_META_UNCOMPRESSED].value for meta in metas)),
+        _GROUP_ROWS: group[_GROUP_ROWS],
+        _GROUP_OFFSET: Field(thrift.I64, chunks[0][_CHUNK_OFFSET].value),
+        _GROUP_COMPRESSED: Field(thrift.I64, sum(meta[_META_COMPRESSED].value for meta in metas)),
+    }

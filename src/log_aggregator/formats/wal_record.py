@@ -1,0 +1,81 @@
+"""A segment as one record of the write-ahead log. See docs/format/wal-record.md."""
+
+import io
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+
+from log_aggregator.formats.envelope import seal, unseal
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.model.segment import SEGMENT_SCHEMA, Segment
+
+MAGIC = b"LAWR"
+VERSION = 1
+
+
+class RecordHeader(NamedTuple):
+    """What a reader needs to know before it decides to decode the columns. Times are inclusive nanoseconds."""
+
+    tenant: str
+    rows: int
+    min_ns: int
+    max_ns: int
+    text_bytes: int
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    tenant: str
+    rows: int
+    min_ns: int
+    max_ns: int
+    text_bytes: int
+    streams: list[tuple[tuple[str, str], ...]]
+    columns: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Body)
+
+
+class WalRecord:
+    """A decoded header; the columns are decoded on demand, since most records lie outside a query's range."""
+
+    __slots__ = ("_columns", "_streams", "encoded_bytes", "header")
+
+    def __init__(self, body: _Body, encoded_bytes: int) -> None:
+        self.header = RecordHeader(body.tenant, body.rows, body.min_ns, body.max_ns, body.text_bytes)
+        self.encoded_bytes = encoded_bytes
+        self._streams = tuple(body.streams)
+        self._columns = body.columns
+
+    def segment(self) -> Segment:
+        """Raises CorruptData."""
+        try:
+            frame = pl.read_ipc(self._columns)
+        except pl.exceptions.PolarsError as error:
+            raise CorruptData(f"write-ahead log record: columns do not decode: {error}") from error
+        if frame.schema != SEGMENT_SCHEMA or frame.height != self.header.rows:
+            raise CorruptData(f"write-ahead log record: unexpected columns {frame.schema} or rows {frame.height}")
+        return Segment(self._streams, frame)
+
+
+def header_of(tenant: str, segment: Segment) -> RecordHeader:
+    """The segment must not be empty."""
+    return RecordHeader(tenant, segment.rows, *segment.bounds_ns(), segment.text_bytes())
+
+
+def encode_record(header: RecordHeader, segment: Segment) -> bytes:
+    buffer = io.BytesIO()
+    segment.frame.write_ipc(buffer, compression="zstd")
+    body = _Body(*header, list(segment.streams), buffer.getvalue())
+    return seal(MAGIC, VERSION, _encoder.encode(body))
+
+
+def decode_record(data: bytes) -> WalRecord:
+    """Raises CorruptData, UnknownVersion."""
+    body = unseal("write-ahead log record", MAGIC, VERSION, data)
+    try:
+        return WalRecord(_decoder.decode(body), len(data))
+    except msgspec.MsgspecError as error:
+        raise CorruptData(f"write-ahead log record: {error}") from error

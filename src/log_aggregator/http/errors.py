@@ -1,0 +1,44 @@
+"""The one table from error codes to HTTP statuses, and how an error looks to a client."""
+
+from sanic.response import HTTPResponse, text
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+
+STATUS = {
+    ErrorCode.INVALID: 400,
+    ErrorCode.UNPROCESSABLE: 422,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.TIMEOUT: 504,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.CORRUPT: 500,
+    ErrorCode.UNSUPPORTED: 500,
+    ErrorCode.INTERNAL: 500,
+}
+
+# Agents that honour it come back this much later; the others have their own backoff.
+RETRY_AFTER_SECONDS = 1
+
+
+def error_response(message: str, status: int) -> HTTPResponse:
+    """Plain text, as Loki answers everything but a few routes."""
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return text(message + "\n", status=status, headers=headers, content_type="text/plain; charset=utf-8")
+
+
+def first_error(error: BaseException) -> BaseException:
+    """What a group of concurrent failures is reported as: the first of ours, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [first_error(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, LogAggregatorError)), leaves[0])
+
+
+def status_of(error: LogAggregatorError) -> int:
+    return STATUS[error.code]

@@ -1,0 +1,33 @@
+"""Successful answers: JSON as Loki sends it, compressed when the client takes it."""
+
+import gzip
+from typing import Any
+
+import msgspec
+from sanic import Request
+from sanic.response import HTTPResponse, raw
+
+_JSON = "application/json; charset=UTF-8"
+# Below this, compression saves no packet.
+_MIN_COMPRESSED_BYTES = 1400
+_GZIP_LEVEL = 1
+
+_encoder = msgspec.json.Encoder()
+
+
+def json_response(request: Request, body: Any, *, status: int = 200) -> HTTPResponse:
+    """Any value that msgspec encodes."""
+    return compressed(request, _encoder.encode(body), _JSON, status=status)
+
+
+def compressed(request: Request, body: bytes, content_type: str, *, status: int = 200) -> HTTPResponse:
+    headers = {"Vary": "Accept-Encoding"}
+    if len(body) >= _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return raw(body, status=status, headers=headers, content_type=content_type)
+
+
+def success(data: Any) -> dict[str, Any]:
+    """Loki's envelope."""
+    return {"status": "success", "data": data}

@@ -1,0 +1,193 @@
+"""The HTTP server: routes, tenants, errors, metrics and draining, around handlers that know none of these.
+
+One Sanic server in this process's own event loop; Sanic's worker manager is not used (docs/architecture.md, processes).
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
+
+from log_aggregator.clock import Clock
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.errors import error_response, first_error, status_of
+from log_aggregator.http.metrics import HttpMetrics
+from log_aggregator.http.params import Params
+from log_aggregator.http.tenant import tenant_of
+
+logger = logging.getLogger(__name__)
+
+_CLIENT_GONE = 499  # as Loki logs a request whose client went away
+_POLL_SECONDS = 0.02
+_app_numbers = count()  # Sanic wants each app of a process to have a name of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as a handler sees it."""
+
+    request: Request
+    params: Params
+    tenant: str
+    path: dict[str, str]  # the parameters of the route
+
+
+Handler = Callable[[Call], Awaitable[HTTPResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A handler under its paths. `name` is the `route` of metrics; `tenant` whether the request needs one."""
+
+    name: str
+    paths: tuple[str, ...]
+    methods: tuple[str, ...]
+    handler: Handler
+    tenant: bool = True
+    is_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Sizes in bytes, times in seconds."""
+
+    max_body_bytes: int
+    read_timeout_seconds: float
+    write_timeout_seconds: float
+    idle_timeout_seconds: float
+    path_prefix: str
+    auth_enabled: bool
+    no_auth_tenant: str
+
+
+class HttpServer:
+    """Serves routes on a listening socket until it is drained."""
+
+    def __init__(self, routes: Sequence[Route], settings: HttpSettings, metrics: HttpMetrics, clock: Clock) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._draining = False
+        self._server: Any = None  # Sanic's AsyncioServer, whose methods have no types
+        self._app: Sanic[Any, Any] = Sanic(f"log-aggregator-{next(_app_numbers)}", configure_logging=False)
+        self._app.config.update(
+            ACCESS_LOG=False,
+            REQUEST_MAX_SIZE=settings.max_body_bytes,
+            REQUEST_TIMEOUT=settings.read_timeout_seconds,
+            RESPONSE_TIMEOUT=settings.write_timeout_seconds,
+            KEEP_ALIVE_TIMEOUT=settings.idle_timeout_seconds,
+        )
+        for route in routes:
+            for number, path in enumerate(route.paths):
+                self._app.add_route(
+                    self._wrapped(route),
+                    settings.path_prefix + path,
+                    methods=route.methods,
+                    name=f"{route.name}_{number}",
+                    unquote=True,
+                )
+        self._app.error_handler.add(SanicException, _refused)
+
+    async def start(self, listening: socket.socket) -> None:
+        server: Any = await self._app.create_server(
+            sock=listening, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
+        )
+        await server.startup()
+        await server.before_start()
+        await server.after_start()
+        await server.start_serving()
+        self._server = server
+
+    async def drain(self, deadline_seconds: float) -> None:
+        """Accepts nothing more, and waits for what is under way."""
+        self._draining = True
+        self._server.close()
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._close_connections()
+        except TimeoutError:
+            logger.warning("requests are cut off by the shutdown", extra={"connections": len(self._server.connections)})
+        for connection in list(self._server.connections):
+            connection.abort()
+        await self._server.before_stop()
+        await self._server.after_stop()
+
+    async def _close_connections(self) -> None:
+        while self._server.connections:
+            for connection in list(self._server.connections):
+                connection.close_if_idle()
+            await self._clock.sleep(_POLL_SECONDS)
+
+    def _wrapped(self, route: Route) -> Callable[..., Coroutine[Any, Any, HTTPResponse]]:
+        async def serve(request: Request, **path: str) -> HTTPResponse:
+            begun = time.perf_counter()
+            inflight = self._metrics.inflight.labels(request.method, route.name)
+            inflight.inc()
+            status = _CLIENT_GONE
+            try:
+                response = await self._answer(route, request, path)
+                status = response.status
+            finally:
+                inflight.dec()
+                seconds = time.perf_counter() - begun
+                self._metrics.observe(request.method, route.name, status, seconds, is_query=route.is_query)
+            if self._draining:
+                response.headers["Connection"] = "close"
+            return response
+
+        return serve
+
+    async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:
+        if self._draining:
+            return error_response("the server is shutting down", 503)
+        try:
+            tenant = self._tenant(request) if route.tenant else ""
+            return await route.handler(Call(request, _params(request), tenant, path))
+        except (LogAggregatorError, ExceptionGroup) as raised:
+            error = first_error(raised)
+            if isinstance(error, LogAggregatorError):
+                return _failed(route, error)
+            self._metrics.panics.inc()
+            logger.exception("request failed", extra={"route": route.name}, exc_info=error)
+            return error_response("internal error", 500)
+        except Exception:
+            self._metrics.panics.inc()
+            logger.exception("request failed", extra={"route": route.name})
+            return error_response("internal error", 500)
+
+    def _tenant(self, request: Request) -> str:
+        return tenant_of(request.headers, self._settings.auth_enabled, self._settings.no_auth_tenant)
+
+
+def _params(request: Request) -> Params:
+    arguments = request.get_args(keep_blank_values=True)
+    if request.method == "POST" and "form-urlencoded" in request.headers.get("content-type", ""):
+        return Params(arguments, request.get_form(keep_blank_values=True) or {})
+    return Params(arguments)
+
+
+def _failed(route: Route, error: LogAggregatorError) -> HTTPResponse:
+    status = status_of(error)
+    if status >= 500:
+        logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
+    return error_response(str(error), status)
+
+
+def _refused(request: Request, error: SanicException) -> HTTPResponse:
+    """What Sanic itself refuses. A push path answers other methods as unknown, as in Loki."""
+    if isinstance(error, NotFound):
+        return error_response("404 page not found", 404)
+    if isinstance(error, MethodNotAllowed):
+        return error_response("404 page not found", 404) if request.path.endswith("/push") else error_response("", 405)
+    if isinstance(error, PayloadTooLarge):
+        return error_response(
+            f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413
+        )
+    return error_response(str(error), error.status_code or 500)

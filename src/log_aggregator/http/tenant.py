@@ -1,0 +1,47 @@
+"""Whose request it is: the X-Scope-OrgID header. Rules and words are Loki's (dskit's tenant package)."""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+
+HEADER = "x-scope-orgid"
+_MAX_BYTES = 150
+_UNSUPPORTED = re.compile(r"[^0-9A-Za-z!_.*'()-]")
+
+
+class NoTenant(LogAggregatorError):
+    """Authentication is on and the header is missing."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAUTHENTICATED
+
+    def __init__(self) -> None:
+        super().__init__("no org id")
+
+
+class InvalidTenant(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+
+def tenant_of(headers: Mapping[str, str], auth_enabled: bool, no_auth_tenant: str) -> str:
+    """The tenant of a request. Without authentication the header does not count. Raises NoTenant, InvalidTenant."""
+    if not auth_enabled:
+        return no_auth_tenant
+    name = headers.get(HEADER, "")
+    if not name:
+        raise NoTenant
+    if "|" in name:
+        raise InvalidTenant("multiple org IDs present")
+    return checked(name)
+
+
+def checked(name: str) -> str:
+    """A name that is safe in keys and paths."""
+    if len(name.encode()) > _MAX_BYTES:
+        raise InvalidTenant(f"tenant ID is too long: max {_MAX_BYTES} characters")
+    if name in (".", ".."):
+        raise InvalidTenant("tenant ID is '.' or '..'")
+    if wrong := _UNSUPPORTED.search(name):
+        raise InvalidTenant(f"tenant ID '{name}' contains unsupported character '{wrong[0]}'")
+    return name

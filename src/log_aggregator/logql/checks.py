@@ -1,0 +1,183 @@
+"""What a query must satisfy beyond its grammar, in Loki's words. Builders return the node or raise ParseError."""
+
+import re
+
+from log_aggregator.logql import ast
+from log_aggregator.logql.arithmetic import fold_literals
+from log_aggregator.logql.ast import Expr, Grouping, LogExpr, LogRange, Matcher, MetricExpr
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.pattern import InvalidPattern, parse_pattern
+from log_aggregator.logql.regex import InvalidRegex, compile_regex
+
+_EMPTY_COMPATIBLE = (
+    "queries require at least one regexp or equality matcher that does not have an empty-compatible value. For "
+    'instance, app=~".*" does not meet this requirement, but app=~".+" will'
+)
+_WITH_UNWRAP = frozenset(
+    [
+        "avg_over_time",
+        "sum_over_time",
+        "max_over_time",
+        "min_over_time",
+        "stddev_over_time",
+        "stdvar_over_time",
+        "quantile_over_time",
+        "rate",
+        "rate_counter",
+        "absent_over_time",
+        "first_over_time",
+        "last_over_time",
+    ]
+)
+_WITHOUT_UNWRAP = frozenset(["bytes_over_time", "bytes_rate", "count_over_time", "rate", "absent_over_time"])
+_GROUPED_RANGES = frozenset(
+    [
+        "avg_over_time",
+        "stddev_over_time",
+        "stdvar_over_time",
+        "quantile_over_time",
+        "max_over_time",
+        "min_over_time",
+        "first_over_time",
+        "last_over_time",
+    ]
+)
+_WITH_PARAMETER = ("bottomk", "topk", "approx_topk")
+_SET_OPERATORS = ("and", "or", "unless")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_GROUP_NAME = re.compile(r"\(\?P?<([A-Za-z0-9_]+)>")
+
+
+def matcher(name: str, op: str, value: str) -> Matcher:
+    if op in ("=~", "!~"):
+        try:
+            compile_regex(value)
+        except InvalidRegex as error:
+            raise ParseError(str(error)) from error
+    return Matcher(name, op, value)  # type: ignore[arg-type]
+
+
+def check_selectors(expr: Expr) -> None:
+    """Every selector needs a matcher that the empty string does not satisfy. `sort` takes no grouping."""
+    match expr:
+        case LogExpr():
+            _check_matchers(expr.matchers)
+        case ast.RangeAggregation():
+            _check_matchers(expr.range.log.matchers)
+        case ast.VectorAggregation():
+            if expr.operation in ("sort", "sort_desc") and expr.grouping and expr.grouping.labels:
+                raise ParseError("sort and sort_desc doesn't allow grouping by ")
+            _check_aggregated(expr.expr)
+        case ast.LabelReplace():
+            check_selectors(expr.expr)
+        case ast.BinaryOperation():
+            check_selectors(expr.left)
+            check_selectors(expr.right)
+
+
+def _check_aggregated(expr: MetricExpr) -> None:
+    # Loki takes a literal below an aggregation for a selector without matchers.
+    if isinstance(expr, ast.NumberLiteral):
+        raise ParseError(_EMPTY_COMPATIBLE)
+    check_selectors(expr)
+
+
+def _check_matchers(matchers: tuple[Matcher, ...]) -> None:
+    if all(_accepts_empty(one) for one in matchers):
+        raise ParseError(_EMPTY_COMPATIBLE)
+
+
+def _accepts_empty(one: Matcher) -> bool:
+    match one.op:
+        case "=":
+            return one.value == ""
+        case "!=":
+            return one.value != ""
+        case "=~":
+            return compile_regex(one.value).fullmatch("") is not None
+        case "!~":
+            return compile_regex(one.value).fullmatch("") is None
+
+
+def binary_operation(
+    operator: str, left: Expr, right: Expr, matching: ast.VectorMatching, return_bool: bool
+) -> MetricExpr:
+    for side, leg in (("left", left), ("right", right)):
+        if isinstance(leg, LogExpr):
+            kind = "*syntax.PipelineExpr" if leg.stages else "*syntax.MatchersExpr"
+            raise ParseError(f"unexpected type for {side} leg of binary operation ({operator}): {kind}")
+    assert not isinstance(left, LogExpr)
+    assert not isinstance(right, LogExpr)
+    if operator in _SET_OPERATORS:
+        for side, leg in (("left", left), ("right", right)):
+            if isinstance(leg, ast.NumberLiteral):
+                raise ParseError(
+                    f"unexpected literal for {side} leg of logical/set binary operation ({operator}): {leg.value:f}"
+                )
+    if isinstance(left, ast.NumberLiteral) and isinstance(right, ast.NumberLiteral):
+        return ast.NumberLiteral(fold_literals(operator, left.value, right.value))
+    return ast.BinaryOperation(operator, left, right, matching, return_bool)
+
+
+def range_aggregation(
+    operation: str, log_range: LogRange, parameter: float | None, grouping: Grouping | None
+) -> MetricExpr:
+    if parameter is not None and operation != "quantile_over_time":
+        raise ParseError(f"parameter {parameter:g} not supported for operation {operation}")
+    if parameter is None and operation == "quantile_over_time":
+        raise ParseError(f"parameter required for operation {operation}")
+    if grouping is not None and operation not in _GROUPED_RANGES:
+        raise ParseError(f"grouping not allowed for {operation} aggregation")
+    if log_range.unwrap is not None and operation not in _WITH_UNWRAP:
+        raise ParseError(f"invalid aggregation {operation} with unwrap")
+    if log_range.unwrap is None and operation not in _WITHOUT_UNWRAP:
+        raise ParseError(f"invalid aggregation {operation} without unwrap")
+    return ast.RangeAggregation(operation, log_range, parameter, grouping)
+
+
+def vector_aggregation(
+    operation: str, expr: MetricExpr, parameter: str | None, grouping: Grouping | None
+) -> MetricExpr:
+    if operation not in _WITH_PARAMETER:
+        if parameter is not None:
+            raise ParseError(f"unsupported parameter for operation {operation}({parameter},")
+        return ast.VectorAggregation(operation, expr, 0, grouping)
+    if parameter is None:
+        raise ParseError(f"parameter required for operation {operation}")
+    if not _INTEGER.fullmatch(parameter):
+        raise ParseError(f"invalid parameter {operation}({parameter},")
+    if int(parameter) <= 0:
+        raise ParseError(f"invalid parameter (must be greater than 0) {operation}({parameter}")
+    if operation == "approx_topk" and grouping is not None:
+        raise ParseError(f"grouping not allowed for {operation} aggregation")
+    return ast.VectorAggregation(operation, expr, int(parameter), grouping)
+
+
+def label_replace(expr: MetricExpr, destination: str, replacement: str, source: str, pattern: str) -> MetricExpr:
+    try:
+        compile_regex(f"^(?:{pattern})$")
+    except InvalidRegex as error:
+        raise ParseError(f"invalid regex in label_replace: {error}") from error
+    return ast.LabelReplace(expr, destination, replacement, source, pattern)
+
+
+def check_regexp_stage(stage: ast.RegexpStage) -> ast.RegexpStage:
+    try:
+        compiled = compile_regex(stage.pattern)
+    except InvalidRegex as error:
+        raise ParseError(f"invalid regexp parser: {error}") from error
+    if not compiled.groupindex:
+        raise ParseError("invalid regexp parser: at least one named capture must be supplied")
+    names = _GROUP_NAME.findall(stage.pattern)
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ParseError(f"invalid regexp parser: duplicate extracted label name '{name}'")
+    return stage
+
+
+def check_pattern_stage(stage: ast.PatternStage) -> ast.PatternStage:
+    try:
+        parse_pattern(stage.pattern).check_captures()
+    except InvalidPattern as error:
+        raise ParseError(f"invalid pattern parser: {error}") from error
+    return stage

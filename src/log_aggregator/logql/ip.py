@@ -1,0 +1,45 @@
+"""What `ip("...")` compares with: an address, a range `a-b`, or a network in CIDR form, of either version."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+
+
+class InvalidIpPattern(ValueError):
+    """In Loki's words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f'ip: invalid pattern: "{text}"')
+
+
+@dataclass(frozen=True, slots=True)
+class IpPattern:
+    """All addresses from `low` to `high`, which are of one version."""
+
+    low: Address
+    high: Address
+
+    def holds(self, address: Address) -> bool:
+        return address.version == self.low.version and int(self.low) <= int(address) <= int(self.high)
+
+
+@lru_cache(maxsize=1024)
+def parse_ip_pattern(text: str) -> IpPattern:
+    """Raises InvalidIpPattern."""
+    try:
+        if "/" in text:
+            if not text.rpartition("/")[2].isdigit():  # Python also takes a netmask
+                raise InvalidIpPattern(text)
+            network = ip_network(text, strict=False)
+            return IpPattern(network.network_address, network.broadcast_address)
+        if "-" in text:
+            low, high = (ip_address(part.strip()) for part in text.split("-", 1))
+        else:
+            low = high = ip_address(text)
+    except ValueError as error:
+        raise InvalidIpPattern(text) from error
+    if low.version != high.version or int(low) > int(high):
+        raise InvalidIpPattern(text)
+    return IpPattern(low, high)

@@ -1,0 +1,544 @@
+"""A recursive-descent parser of LogQL. The grammar and the messages are Loki's."""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Matcher, MetricExpr, Stage
+from log_aggregator.logql.checks import (
+    binary_operation,
+    check_pattern_stage,
+    check_regexp_stage,
+    check_selectors,
+    label_replace,
+    matcher,
+    range_aggregation,
+    vector_aggregation,
+)
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.lexer import (
+    BYTES,
+    DURATION,
+    END,
+    FLAG,
+    IDENTIFIER,
+    NUMBER,
+    RANGE,
+    RANGE_OPERATIONS,
+    STRING,
+    VECTOR_OPERATIONS,
+    Token,
+    tokenize,
+)
+from log_aggregator.logql.stage_checks import check_stages
+
+MAX_QUERY_CHARACTERS = 131_072
+# Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
+MAX_NESTING = 100
+
+_MATCH_OPS = ("=", "=~", "!~", "!=")
+_LINE_OPS = ("|~", "|=", "|>", "!~", "!=", "!>")
+_COMPARE_OPS = {">": ">", ">=": ">=", "<": "<", "<=": "<=", "!=": "!=", "=": "=", "==": "="}
+_CONVERSIONS = ("@bytes", "@duration", "@duration_seconds")
+_PRECEDENCE = {
+    "or": 1,
+    "and": 2,
+    "unless": 2,
+    **dict.fromkeys(("==", "!=", ">", ">=", "<", "<="), 3),
+    "+": 4,
+    "-": 4,
+    "*": 5,
+    "/": 5,
+    "%": 5,
+    "^": 6,
+}
+_RIGHT_ASSOCIATIVE = "^"
+
+Item = TypeVar("Item")
+
+
+def parse_expr(text: str) -> Expr:
+    """A log or metric query. Raises ParseError."""
+    expr = _parse(text)
+    check_selectors(expr)
+    check_stages(expr)
+    return expr
+
+
+def parse_selector(text: str, *, allow_empty: bool = False) -> tuple[Matcher, ...]:
+    """The matchers of a bare selector. `allow_empty` also takes selectors that could match every stream.
+
+    Raises ParseError, NotASelector.
+    """
+    expr = _parse(text) if allow_empty else parse_expr(text)
+    if not isinstance(expr, LogExpr) or expr.stages:
+        raise NotASelector
+    return expr.matchers
+
+
+class NotASelector(ParseError):
+    """An expression where only a stream selector makes sense."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.args = ("only label matchers are supported",)
+
+
+def _parse(text: str) -> Expr:
+    if len(text) >= MAX_QUERY_CHARACTERS:
+        raise ParseError(f"input size too long ({len(text)} > {MAX_QUERY_CHARACTERS})")
+    parser = _Parser(tokenize(text))
+    expr = parser.expr(1)
+    parser.expect(END)
+    return expr
+
+
+class _Parser:
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._index = 0
+        self._depth = 0
+
+    # Tokens
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._index]
+
+    def _peek(self, ahead: int = 1) -> str:
+        return self._tokens[min(self._index + ahead, len(self._tokens) - 1)].kind
+
+    def _advance(self) -> Token:
+        token = self._token
+        self._index += 1
+        return token
+
+    def _accept(self, *kinds: str) -> Token | None:
+        return self._advance() if self._token.kind in kinds else None
+
+    def expect(self, kind: str, *named: str) -> Token:
+        """The next token, which must be of the kind; `named` is what the message says was expected."""
+        if self._token.kind != kind:
+            raise self._unexpected(*named)
+        return self._advance()
+
+    def _unexpected(self, *expected: str) -> ParseError:
+        message = f"syntax error: unexpected {self._token.name}"
+        if expected:
+            message += ", expecting " + " or ".join(expected)
+        return ParseError(message, self._token.line, self._token.column)
+
+    def _nested(self, parse: Callable[[], Item]) -> Item:
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise ParseError(f"expression nests deeper than {MAX_NESTING} levels", self._token.line, self._token.column)
+        item = parse()
+        self._depth -= 1
+        return item
+
+    def _list(self, item: Callable[[], Item]) -> tuple[Item, ...]:
+        items = [item()]
+        while self._accept(","):
+            items.append(item())
+        return tuple(items)
+
+    # Expressions
+
+    def expr(self, lowest: int) -> Expr:
+        """Binary operations by precedence."""
+        left = self._nested(self._operand)
+        while (precedence := _PRECEDENCE.get(self._token.kind, 0)) >= lowest:
+            operator = self._advance().kind
+            return_bool, matching = self._modifiers()
+            next_lowest = precedence if operator == _RIGHT_ASSOCIATIVE else precedence + 1
+            right = self._nested(lambda lowest=next_lowest: self.expr(lowest))  # type: ignore[misc]
+            left = binary_operation(operator, left, right, matching, return_bool)
+        return left
+
+    def _operand(self) -> Expr:
+        kind = self._token.kind
+        if kind == "{":
+            return self._log_expr()
+        if kind == "(":
+            self._advance()
+            inner = self.expr(1)
+            self.expect(")")
+            return inner
+        if kind in (NUMBER, "+", "-"):
+            return ast.NumberLiteral(self._number_literal())
+        if kind == "@vector":
+            return self._vector_literal()
+        if kind == "@label_replace":
+            return self._label_replace()
+        if kind[1:] in RANGE_OPERATIONS and kind[0] == "@":
+            return self._range_aggregation()
+        if kind[1:] in VECTOR_OPERATIONS and kind[0] == "@":
+            return self._vector_aggregation()
+        raise self._unexpected()
+
+    def _number_literal(self) -> float:
+        sign = self._accept("+", "-")
+        value = self._number()
+        return -value if sign and sign.kind == "-" else value
+
+    def _number(self) -> float:
+        token = self.expect(NUMBER, "NUMBER")
+        digits = token.text.replace("_", "")
+        if len(digits) > 1 and digits[0] == "0" and digits[1].isalpha() and digits[1] not in "eE":
+            raise ParseError(
+                f'unable to parse literal as a float: strconv.ParseFloat: parsing "{token.text}": invalid syntax'
+            )
+        value = float(digits)
+        if math.isinf(value):
+            raise ParseError(
+                f'unable to parse literal as a float: strconv.ParseFloat: parsing "{token.text}": value out of range'
+            )
+        return value
+
+    def _vector_literal(self) -> MetricExpr:
+        self._advance()
+        self.expect("(")
+        value = self._number()
+        self.expect(")", ")")
+        return ast.VectorLiteral(value)
+
+    def _label_replace(self) -> MetricExpr:
+        self._advance()
+        self.expect("(", "(")
+        inner = self._metric_expr()
+        texts = []
+        for number in range(4):
+            self.expect(",", *([","] if number else []))
+            texts.append(str(self.expect(STRING, STRING).value))
+        self.expect(")", ")")
+        return label_replace(inner, *texts)
+
+    def _metric_expr(self) -> MetricExpr:
+        expr = self.expr(1)
+        if isinstance(expr, LogExpr):
+            raise self._unexpected()
+        return expr
+
+    def _modifiers(self) -> tuple[bool, ast.VectorMatching]:
+        return_bool = self._accept("bool") is not None
+        token = self._accept("on", "ignoring")
+        if token is None:
+            return return_bool, ast.VectorMatching()
+        labels = self._label_names()
+        side = self._accept("group_left", "group_right")
+        if side is None:
+            return return_bool, ast.VectorMatching(labels=labels, on=token.kind == "on")
+        include = self._label_names() if self._token.kind == "(" and self._is_label_list() else ()
+        cardinality = "many-to-one" if side.kind == "group_left" else "one-to-many"
+        return return_bool, ast.VectorMatching(cardinality, labels, token.kind == "on", include)  # type: ignore[arg-type]
+
+    def _is_label_list(self) -> bool:
+        """After group_left, whether a parenthesis opens a list of labels, not the right operand."""
+        return self._peek() == ")" or (self._peek() == IDENTIFIER and self._peek(2) in (",", ")"))
+
+    def _label_names(self) -> tuple[str, ...]:
+        self.expect("(", "(")
+        if self._accept(")"):
+            return ()
+        names = [self.expect(IDENTIFIER, IDENTIFIER, ")").text]
+        while not self._accept(")"):
+            self.expect(",", ",", ")")
+            names.append(self.expect(IDENTIFIER, IDENTIFIER).text)
+        return tuple(names)
+
+    def _grouping(self) -> ast.Grouping | None:
+        token = self._accept("by", "without")
+        return ast.Grouping(self._label_names(), token.kind == "without") if token else None
+
+    def _vector_aggregation(self) -> MetricExpr:
+        operation = self._advance().kind[1:]
+        grouping = self._grouping()
+        self.expect("(", "(")
+        parameter = None
+        if self._token.kind == NUMBER and self._peek() == ",":
+            parameter = self._advance().text
+            self._advance()
+        inner = self._metric_expr()
+        self.expect(")")
+        if grouping is None:
+            grouping = self._grouping()
+        return vector_aggregation(operation, inner, parameter, grouping)
+
+    def _range_aggregation(self) -> MetricExpr:
+        operation = self._advance().kind[1:]
+        self.expect("(", "(")
+        if self._token.kind not in (NUMBER, "{", "("):
+            raise self._unexpected(NUMBER, "{", "(")
+        parameter = None
+        if self._token.kind == NUMBER:
+            parameter = self._number_literal()
+            self.expect(",", ",")
+        log_range = self._log_range()
+        self.expect(")", ")")
+        return range_aggregation(operation, log_range, parameter, self._grouping())
+
+    # Ranges
+
+    def _log_range(self) -> ast.LogRange:
+        """A range may stand before or behind the pipeline, and parentheses around the selector or around all."""
+        if self._token.kind not in ("{", "("):
+            raise self._unexpected("{", "(")
+        if self._accept("("):
+            inner = self._nested(self._log_range_or_log)
+            self.expect(")")
+            if isinstance(inner, ast.LogRange):
+                return inner
+            log, unwrap = inner
+            range_ns, offset_ns = self._range_and_offset()
+            if unwrap is None:
+                unwrap = self._unwrap_behind_range()
+            return ast.LogRange(log, range_ns, unwrap, offset_ns)
+        found = self._log_range_or_log()
+        if isinstance(found, ast.LogRange):
+            return found
+        raise self._unexpected(*((RANGE, "|") if found[1] else ()))
+
+    def _log_range_or_log(self) -> "ast.LogRange | tuple[LogExpr, ast.Unwrap | None]":
+        if self._token.kind == "(":
+            return self._log_range()
+        matchers = self._selector()
+        if self._token.kind == RANGE:
+            range_ns, offset_ns = self._range_and_offset()
+            stages, unwrap = self._pipeline(with_unwrap=True)
+            return ast.LogRange(LogExpr(matchers, stages), range_ns, unwrap, offset_ns)
+        stages, unwrap = self._pipeline(with_unwrap=True)
+        if self._token.kind == RANGE:
+            range_ns, offset_ns = self._range_and_offset()
+            return ast.LogRange(LogExpr(matchers, stages), range_ns, unwrap, offset_ns)
+        if unwrap and self._token.kind != ")":
+            raise self._unexpected(RANGE, "|")
+        return LogExpr(matchers, stages), unwrap
+
+    def _range_and_offset(self) -> tuple[int, int]:
+        range_ns = int(self.expect(RANGE).value)
+        if self._accept("offset"):
+            return range_ns, int(self.expect(DURATION, DURATION).value)
+        return range_ns, 0
+
+    def _unwrap_behind_range(self) -> ast.Unwrap | None:
+        return self._unwrap() if self._token.kind == "|" and self._peek() == "unwrap" else None
+
+    def _unwrap(self) -> ast.Unwrap:
+        self._advance()
+        self._advance()
+        conversion = self._accept(*_CONVERSIONS)
+        if conversion:
+            self.expect("(", "(")
+            label = self.expect(IDENTIFIER, IDENTIFIER).text
+            self.expect(")", ")")
+        else:
+            label = self.expect(IDENTIFIER, IDENTIFIER, "BYTES_CONV", "DURATION_CONV", "DURATION_SECONDS_CONV").text
+        filters = []
+        while self._accept("|"):
+            if self._token.kind not in (IDENTIFIER, "("):
+                raise self._unexpected(IDENTIFIER, "(")
+            filters.append(self._label_filter(0))
+        name = conversion.kind[1:] if conversion else ""
+        return ast.Unwrap(label, name, tuple(filters))  # type: ignore[arg-type]
+
+    # Selectors and pipelines
+
+    def _log_expr(self) -> LogExpr:
+        matchers = self._selector()
+        stages, _ = self._pipeline(with_unwrap=False)
+        return LogExpr(matchers, stages)
+
+    def _selector(self) -> tuple[Matcher, ...]:
+        self.expect("{")
+        if self._accept("}"):
+            return ()
+        if self._token.kind != IDENTIFIER:
+            raise self._unexpected(IDENTIFIER, "}")
+        matchers = [self._matcher()]
+        while not self._accept("}"):
+            self.expect(",", "}", ",")
+            matchers.append(self._matcher())
+        return tuple(matchers)
+
+    def _matcher(self) -> Matcher:
+        name = self.expect(IDENTIFIER, IDENTIFIER).text
+        if self._token.kind not in _MATCH_OPS:
+            raise self._unexpected(*_MATCH_OPS)
+        op = self._advance().kind
+        return matcher(name, op, str(self.expect(STRING, STRING).value))
+
+    def _pipeline(self, *, with_unwrap: bool) -> tuple[tuple[Stage, ...], ast.Unwrap | None]:
+        stages: list[Stage] = []
+        while True:
+            if self._token.kind in _LINE_OPS:
+                if self._token.kind == "!=" and self._peek() not in (STRING, "@ip", IDENTIFIER, END):
+                    break  # a comparison of expressions
+                stages += self._line_filter()
+            elif self._token.kind != "|":
+                break
+            elif with_unwrap and self._peek() == "unwrap":
+                return tuple(stages), self._unwrap()
+            else:
+                self._advance()
+                stages.append(self._stage())
+        return tuple(stages), None
+
+    def _line_filter(self) -> list[Stage]:
+        """A negated filter of several operands excludes the lines that hold any: as many filters as operands."""
+        op = self._advance().kind
+        operands = [self._line_operand()]
+        while self._accept("or"):
+            operands.append(self._line_operand())
+        groups = [(operand,) for operand in operands] if op[0] == "!" else [tuple(operands)]
+        return [ast.LineFilterStage(op, group) for group in groups]  # type: ignore[arg-type]
+
+    def _line_operand(self) -> ast.LineOperand:
+        if self._accept("@ip"):
+            self.expect("(", "(")
+            text = str(self.expect(STRING, STRING).value)
+            self.expect(")", ")")
+            return ast.LineOperand(text, is_ip=True)
+        return ast.LineOperand(str(self.expect(STRING, STRING, "ip").value))
+
+    def _stage(self) -> Stage:
+        parse = {
+            "json": self._json,
+            "logfmt": self._logfmt,
+            "regexp": self._regexp,
+            "pattern": self._pattern,
+            "unpack": self._unpack,
+            "line_format": self._line_format,
+            "label_format": self._label_format,
+            "decolorize": self._decolorize,
+            "drop": self._drop,
+            "keep": self._keep,
+        }.get(self._token.kind)
+        if parse is not None:
+            self._advance()
+            return parse()
+        if self._token.kind not in (IDENTIFIER, "("):
+            raise self._unexpected()
+        return ast.LabelFilterStage(self._label_filter(0))
+
+    def _json(self) -> Stage:
+        return ast.JsonStage(self._extractions())
+
+    def _logfmt(self) -> Stage:
+        flags = set()
+        while token := self._accept(FLAG):
+            flags.add(token.text)
+        return ast.LogfmtStage(self._extractions(), "--strict" in flags, "--keep-empty" in flags)
+
+    def _extractions(self) -> tuple[ast.Extraction, ...]:
+        return self._list(self._extraction) if self._token.kind == IDENTIFIER else ()
+
+    def _extraction(self) -> ast.Extraction:
+        label = self.expect(IDENTIFIER, IDENTIFIER).text
+        if self._accept("="):
+            return ast.Extraction(label, str(self.expect(STRING, STRING).value))
+        return ast.Extraction(label, label)
+
+    def _regexp(self) -> Stage:
+        return check_regexp_stage(ast.RegexpStage(str(self.expect(STRING, STRING).value)))
+
+    def _pattern(self) -> Stage:
+        return check_pattern_stage(ast.PatternStage(str(self.expect(STRING, STRING).value)))
+
+    def _unpack(self) -> Stage:
+        return ast.UnpackStage()
+
+    def _decolorize(self) -> Stage:
+        return ast.DecolorizeStage()
+
+    def _line_format(self) -> Stage:
+        return ast.LineFormatStage(str(self.expect(STRING, STRING).value))
+
+    def _label_format(self) -> Stage:
+        return ast.LabelFormatStage(self._list(self._assignment))
+
+    def _assignment(self) -> ast.LabelAssignment:
+        name = self.expect(IDENTIFIER, IDENTIFIER).text
+        self.expect("=", "=")
+        source = self._accept(IDENTIFIER, STRING)
+        if source is None:
+            raise self._unexpected(IDENTIFIER, STRING)
+        if source.kind == IDENTIFIER:
+            return ast.LabelAssignment(name, source.text, is_rename=True)
+        return ast.LabelAssignment(name, str(source.value), is_rename=False)
+
+    def _drop(self) -> Stage:
+        return ast.DropStage(self._list(self._named))
+
+    def _keep(self) -> Stage:
+        return ast.KeepStage(self._list(self._named))
+
+    def _named(self) -> str | Matcher:
+        if self._token.kind == IDENTIFIER and self._peek() in _MATCH_OPS:
+            return self._matcher()
+        return self.expect(IDENTIFIER, IDENTIFIER).text
+
+    # Label filters
+
+    def _label_filter(self, lowest: int) -> LabelFilter:
+        """`and` binds tighter than `or`; a comma or nothing at all takes everything to its right as one group."""
+        left = self._nested(self._label_filter_operand)
+        while True:
+            kind = self._token.kind
+            if kind == "or" and lowest <= 1:
+                self._advance()
+                left = ast.OrFilter(left, self._further_filter(2))
+            elif kind == "and" and lowest <= 2:
+                self._advance()
+                left = ast.AndFilter(left, self._further_filter(3))
+            elif kind == ",":
+                self._advance()
+                left = ast.AndFilter(left, self._further_filter(0))
+            elif kind in (IDENTIFIER, "("):
+                left = ast.AndFilter(left, self._further_filter(0))
+            else:
+                return left
+
+    def _further_filter(self, lowest: int) -> LabelFilter:
+        if self._token.kind not in (IDENTIFIER, "("):
+            raise self._unexpected(IDENTIFIER, "(")
+        return self._nested(lambda: self._label_filter(lowest))
+
+    def _label_filter_operand(self) -> LabelFilter:
+        if self._accept("("):
+            inner = self._label_filter(0)
+            self.expect(")")
+            return inner
+        name = self.expect(IDENTIFIER, IDENTIFIER, "(").text
+        token = self._token
+        if token.kind in ("=~", "!~"):
+            self._advance()
+            return ast.StringFilter(matcher(name, token.kind, str(self.expect(STRING, STRING).value)))
+        if token.kind not in _COMPARE_OPS:
+            raise self._unexpected()
+        self._advance()
+        return self._comparison(name, token.kind)
+
+    def _comparison(self, name: str, written: str) -> LabelFilter:
+        op = _COMPARE_OPS[written]
+        token = self._token
+        if token.kind == STRING and written in ("=", "!="):
+            self._advance()
+            return ast.StringFilter(matcher(name, op, str(token.value)))
+        if token.kind == "@ip" and written in ("=", "!="):
+            self._advance()
+            self.expect("(", "(")
+            pattern = str(self.expect(STRING, STRING).value)
+            self.expect(")", ")")
+            return ast.IpFilter(name, op, pattern)  # type: ignore[arg-type]
+        if token.kind == DURATION:
+            self._advance()
+            return ast.DurationFilter(name, op, int(token.value))  # type: ignore[arg-type]
+        if token.kind == BYTES:
+            self._advance()
+            return ast.BytesFilter(name, op, int(token.value))  # type: ignore[arg-type]
+        if token.kind in (NUMBER, "+", "-"):
+            value = self._number_literal()
+            assert not math.isnan(value)
+            return ast.NumberFilter(name, op, value)  # type: ignore[arg-type]
+        raise self._unexpected()

@@ -1,0 +1,100 @@
+"""What may stand between the quotes of `json x="..."` and `logfmt x="..."`: a path into a document, a key."""
+
+import re
+from functools import lru_cache
+
+Path = tuple[str | int, ...]
+"""Names of fields and indices of arrays, from the outside in."""
+
+_LOGFMT_KEY = re.compile(r'[A-Za-z_][A-Za-z0-9_"]*')
+_BLANKS = " \t\n"
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INDEX = re.compile(r"[0-9]+(?=[\].\s])")
+_STRING = re.compile(r'"([^"\]\0]*)(["\]]?)')
+_END = "$end"
+
+
+class InvalidPath(ValueError):
+    """In Loki's words."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(f"cannot parse expression [{text}]: {problem}")
+
+
+@lru_cache(maxsize=1024)
+def parse_json_path(text: str) -> Path:
+    """`a.b[0]["c d"]` as a path. Raises InvalidPath."""
+    tokens, problem = _json_tokens(text)
+    path: list[str | int] = []
+    at = 0
+
+    def expect(kinds: tuple[str, ...], named: str) -> tuple[str, str | int]:
+        if tokens[at][0] not in kinds:
+            raise InvalidPath(text, f"syntax error: unexpected {tokens[at][0]}{named}")
+        return tokens[at]
+
+    kind, value = expect(("LSB", "FIELD"), ", expecting LSB or FIELD")
+    while kind != _END:
+        if kind == "FIELD":
+            path.append(value)
+        elif kind == "DOT":
+            at += 1
+            path.append(expect(("FIELD",), ", expecting FIELD")[1])
+        else:
+            at += 1
+            path.append(expect(("STRING", "INDEX"), ", expecting STRING or INDEX")[1])
+            at += 1
+            expect(("RSB",), ", expecting RSB")
+        at += 1
+        kind, value = expect(("LSB", "DOT", _END), "")
+    if problem:
+        raise InvalidPath(text, problem)
+    return tuple(path)
+
+
+def _json_tokens(text: str) -> tuple[list[tuple[str, str | int]], str]:
+    """Loki's lexer ends the input at whatever it cannot read; why, matters only behind a complete path."""
+    tokens: list[tuple[str, str | int]] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char in _BLANKS:
+            at += 1
+        elif char in "[].":
+            tokens.append(({"[": "LSB", "]": "RSB", ".": "DOT"}[char], char))
+            at += 1
+        elif field := _FIELD.match(text, at):
+            tokens.append(("FIELD", field[0]))
+            at = field.end()
+        elif char == '"':
+            string = _STRING.match(text, at)
+            assert string is not None
+            tokens.append(("STRING", string[1]))
+            at = string.end()
+        elif char.isascii() and char.isdigit():
+            index = _INDEX.match(text, at)
+            if index is None or text[index.end()] == ".":
+                break
+            tokens.append(("INDEX", int(index[0])))
+            at = index.end()
+        else:
+            return [*tokens, (_END, "")], f"unexpected char {char}"
+    return [*tokens, (_END, "")], ""
+
+
+@lru_cache(maxsize=1024)
+def parse_logfmt_key(text: str) -> str:
+    """A key, or a quoted one. Raises InvalidPath."""
+    stripped = text.strip(_BLANKS)
+    if match := re.fullmatch(r'"([^"\0]*)"?', stripped):
+        return match[1]
+    field = _LOGFMT_KEY.match(stripped)
+    if field is None:
+        raise InvalidPath(text, "syntax error: unexpected $end, expecting STRING or KEY")
+    rest = stripped[field.end() :]
+    if not rest:
+        return field[0]
+    following = rest.lstrip(_BLANKS)[0]
+    if _FIELD.match(following):
+        raise InvalidPath(text, "syntax error: unexpected KEY")
+    raise InvalidPath(text, f"unexpected char {following}")

@@ -1,0 +1,259 @@
+"""LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does."""
+
+import math
+from typing import assert_never
+
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, LogRange, Matcher, Stage
+from log_aggregator.logql.template.strconv import format_float
+from log_aggregator.logql.template.strconv import quote_text as quote
+from log_aggregator.logql.units import format_bytes, format_go_duration, format_prometheus_duration
+
+_MAX_LINE = 100
+_INDENT = "  "
+
+
+def format_expr(expr: Expr) -> str:
+    """The layout of /format_query: what is longer than a hundred characters is split and indented."""
+    return _pretty(expr, 0)
+
+
+def expr_text(expr: Expr) -> str:
+    """On one line."""
+    match expr:
+        case LogExpr():
+            return " ".join([selector_text(expr.matchers), *map(stage_text, expr.stages)])
+        case ast.RangeAggregation():
+            parameter = "" if expr.parameter is None else f"{format_float(expr.parameter, 'f', -1)},"
+            return f"{expr.operation}({parameter}{_range_text(expr.range)}){_grouping_text(expr.grouping)}"
+        case ast.VectorAggregation():
+            parameter = f"{expr.parameter}," if expr.parameter else ""
+            return f"{expr.operation}{_vector_grouping_text(expr.grouping)}({parameter}{expr_text(expr.expr)})"
+        case ast.BinaryOperation():
+            return f"({expr_text(expr.left)} {_operator_text(expr)} {expr_text(expr.right)})"
+        case ast.NumberLiteral():
+            return _number_text(expr.value)
+        case ast.VectorLiteral():
+            return f"vector({expr.value:f})"
+        case ast.LabelReplace():
+            quoted = ",".join(map(quote, (expr.destination, expr.replacement, expr.source, expr.pattern)))
+            return f"label_replace({expr_text(expr.expr)},{quoted})"
+        case _:
+            assert_never(expr)
+
+
+def selector_text(matchers: tuple[Matcher, ...]) -> str:
+    return "{" + ", ".join(map(matcher_text, matchers)) + "}"
+
+
+def matcher_text(matcher: Matcher) -> str:
+    return f"{matcher.name}{matcher.op}{quote(matcher.value)}"
+
+
+def stage_text(stage: Stage) -> str:
+    match stage:
+        case ast.LineFilterStage():
+            return f"{stage.op} " + " or ".join(map(_operand_text, stage.operands))
+        case ast.JsonStage():
+            return f"| json {_extractions_text(stage.extractions)}" if stage.extractions else "| json"
+        case ast.LogfmtStage():
+            return _logfmt_text(stage)
+        case ast.RegexpStage():
+            return f"| regexp {quote(stage.pattern)}"
+        case ast.PatternStage():
+            return f"| pattern {quote(stage.pattern)}"
+        case ast.UnpackStage():
+            return "| unpack"
+        case ast.LabelFilterStage():
+            return f"| {label_filter_text(stage.filter)}"
+        case ast.LineFormatStage():
+            return f"| line_format {quote(stage.template)}"
+        case ast.LabelFormatStage():
+            return "| label_format " + ",".join(map(_assignment_text, stage.assignments))
+        case ast.DecolorizeStage():
+            return "| decolorize"
+        case ast.DropStage():
+            return "| drop " + ",".join(map(_named_text, stage.labels))
+        case ast.KeepStage():
+            return "| keep " + ",".join(map(_named_text, stage.labels))
+        case _:
+            assert_never(stage)
+
+
+def label_filter_text(filter_: LabelFilter) -> str:
+    match filter_:
+        case ast.StringFilter():
+            return matcher_text(filter_.matcher)
+        case ast.NumberFilter():
+            return f"{filter_.name}{_compare_text(filter_.op)}{format_float(filter_.value, 'f', -1)}"
+        case ast.DurationFilter():
+            return f"{filter_.name}{_compare_text(filter_.op)}{format_go_duration(filter_.value_ns)}"
+        case ast.BytesFilter():
+            return f"{filter_.name}{_compare_text(filter_.op)}{format_bytes(filter_.value_bytes)}"
+        case ast.IpFilter():
+            return f"{filter_.name}{filter_.op}ip({quote(filter_.pattern)})"
+        case ast.AndFilter():
+            return f"( {label_filter_text(filter_.left)} , {label_filter_text(filter_.right)} )"
+        case ast.OrFilter():
+            return f"( {label_filter_text(filter_.left)} or {label_filter_text(filter_.right)} )"
+        case _:
+            assert_never(filter_)
+
+
+def _compare_text(op: str) -> str:
+    return "==" if op == "=" else op
+
+
+def _operand_text(operand: ast.LineOperand) -> str:
+    return f"ip({quote(operand.text)})" if operand.is_ip else quote(operand.text)
+
+
+def _logfmt_text(stage: ast.LogfmtStage) -> str:
+    words = ["| logfmt"]
+    if stage.strict:
+        words.append("--strict")
+    if stage.keep_empty:
+        words.append("--keep-empty")
+    if stage.extractions:
+        words.append(_extractions_text(stage.extractions))
+    return " ".join(words)
+
+
+def _extractions_text(extractions: tuple[ast.Extraction, ...]) -> str:
+    return ",".join(f"{one.label}={quote(one.expression)}" for one in extractions)
+
+
+def _assignment_text(assignment: ast.LabelAssignment) -> str:
+    return f"{assignment.name}={assignment.value if assignment.is_rename else quote(assignment.value)}"
+
+
+def _named_text(label: str | Matcher) -> str:
+    return label if isinstance(label, str) else matcher_text(label)
+
+
+def _number_text(value: float) -> str:
+    """As Go's %v: an exponent only for very small and very large numbers."""
+    plain = value == 0 or not math.isfinite(value) or 1e-4 <= abs(value) < 1e21
+    return format_float(value, "f" if plain else "e", -1)
+
+
+def _unwrap_text(unwrap: ast.Unwrap) -> str:
+    label = f"{unwrap.conversion}({unwrap.label})" if unwrap.conversion else unwrap.label
+    return " ".join([f"| unwrap {label}", *(f"| {label_filter_text(one)}" for one in unwrap.filters)])
+
+
+def _range_text(range_: LogRange) -> str:
+    unwrap = f" {_unwrap_text(range_.unwrap)}" if range_.unwrap else ""
+    offset = f" offset {format_go_duration(range_.offset_ns)}" if range_.offset_ns else ""
+    return f"{expr_text(range_.log)}{unwrap}[{format_prometheus_duration(range_.range_ns)}]{offset}"
+
+
+def _grouping_text(grouping: ast.Grouping | None, separator: str = ",") -> str:
+    if grouping is None:
+        return ""
+    return f" {'without' if grouping.without else 'by'} ({separator.join(grouping.labels)})"
+
+
+def _vector_grouping_text(grouping: ast.Grouping | None) -> str:
+    """Nothing for `by ()`: it is what an aggregation does anyway."""
+    return _grouping_text(grouping) if grouping and (grouping.without or grouping.labels) else ""
+
+
+def _operator_text(expr: ast.BinaryOperation) -> str:
+    text = f"{expr.operator} bool" if expr.return_bool else expr.operator
+    matching = expr.matching
+    if not (matching.on or matching.labels):
+        return text
+    side = {"one-to-one": "", "many-to-one": "group_left", "one-to-many": "group_right"}[matching.cardinality]
+    if matching.include:
+        side = f"{side} ({','.join(matching.include)})"
+    return f"{text} {'on' if matching.on else 'ignoring'} ({','.join(matching.labels)}) {side}"
+
+
+# Layout
+
+
+def _fits(text: str) -> bool:
+    return len(text.encode()) <= _MAX_LINE
+
+
+def _pretty(expr: Expr, level: int) -> str:
+    text = expr_text(expr)
+    if _fits(text):
+        return _INDENT * level + text
+    match expr:
+        case LogExpr():
+            return _pretty_log(expr, level)
+        case ast.RangeAggregation():
+            parameter = [] if expr.parameter is None else [_number_text(expr.parameter)]
+            inner = [_INDENT * (level + 1) + one for one in parameter] + [_pretty_range(expr.range, level + 1)]
+            grouping = _pretty_grouping(expr.grouping)
+            return _call(f"{_INDENT * level}{expr.operation}", inner, level) + grouping
+        case ast.VectorAggregation():
+            parameter = [f"{_INDENT * (level + 1)}{expr.parameter}"] if expr.parameter else []
+            inner = [*parameter, _pretty(expr.expr, level + 1)]
+            head = f"{_INDENT * level}{expr.operation}{_pretty_grouping(expr.grouping)}"
+            return _call(head, inner, level)
+        case ast.BinaryOperation():
+            operator = _pretty_operator(expr)
+            return f"{_pretty(expr.left, level + 1)}\n{_INDENT * level}{operator}\n{_pretty(expr.right, level + 1)}"
+        case ast.LabelReplace():
+            texts = (expr.destination, expr.replacement, expr.source, expr.pattern)
+            inner = [_pretty(expr.expr, level + 1), *(_INDENT * (level + 1) + quote(one) for one in texts)]
+            return _call(f"{_INDENT * level}label_replace", inner, level)
+        case _:
+            return _INDENT * level + text
+
+
+def _call(head: str, arguments: list[str], level: int) -> str:
+    return head + "(\n" + ",\n".join(arguments) + f"\n{_INDENT * level})"
+
+
+def _pretty_log(expr: LogExpr, level: int) -> str:
+    lines = [_INDENT * level + selector_text(expr.matchers)]
+    # A run of line filters is one stage to Loki, and is split only when it is too long itself.
+    run: list[Stage] = []
+    for stage in (*expr.stages, None):
+        if isinstance(stage, ast.LineFilterStage):
+            run.append(stage)
+            continue
+        if run:
+            joined = " ".join(map(stage_text, run))
+            separate = [joined] if _fits(joined) else list(map(stage_text, run))
+            lines += [_INDENT * (level + 1) + one for one in separate]
+            run = []
+        if stage is not None:
+            # Loki forgets to indent decolorize.
+            indent = "" if isinstance(stage, ast.DecolorizeStage) else _INDENT * (level + 1)
+            lines.append(indent + stage_text(stage))
+    return "\n".join(lines)
+
+
+def _pretty_range(range_: LogRange, level: int) -> str:
+    text = _pretty(range_.log, level)
+    if range_.unwrap:
+        indent = _INDENT * (level + 1)
+        label = (
+            f"{range_.unwrap.conversion}({range_.unwrap.label})" if range_.unwrap.conversion else range_.unwrap.label
+        )
+        text += f"\n{indent}| unwrap {label}"
+        text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
+    offset = f" offset {format_prometheus_duration(range_.offset_ns)}" if range_.offset_ns else ""
+    return f"{text} [{format_prometheus_duration(range_.range_ns)}]{offset}"
+
+
+def _pretty_grouping(grouping: ast.Grouping | None) -> str:
+    if grouping is None or not grouping.labels:
+        return " without" if grouping and grouping.without else ""
+    return _grouping_text(grouping, ", ")
+
+
+def _pretty_operator(expr: ast.BinaryOperation) -> str:
+    text = f"{expr.operator} bool" if expr.return_bool else expr.operator
+    matching = expr.matching
+    if not matching.labels:
+        return text
+    side = {"one-to-one": "", "many-to-one": "group_left", "one-to-many": "group_right"}[matching.cardinality]
+    if matching.include:
+        side = f"{side} ({', '.join(matching.include)})"
+    return f"{text} {'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)}) {side}"

@@ -1,0 +1,100 @@
+"""Whether each stage of a query can be built: its regular expressions, templates, patterns, paths and addresses.
+
+Loki quotes the stage as it prints it before what is wrong.
+"""
+
+from collections.abc import Iterator
+
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Stage
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.ip import parse_ip_pattern
+from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
+from log_aggregator.logql.pattern import parse_line_pattern
+from log_aggregator.logql.printer import stage_text
+from log_aggregator.logql.regex import compile_regex
+from log_aggregator.logql.template import TemplateError, compile_template
+
+_ERROR_LABEL = "__error__"
+
+
+def check_stages(expr: Expr) -> None:
+    """Raises ParseError for the first stage that cannot be built."""
+    for log in _log_exprs(expr):
+        for stage in log.stages:
+            try:
+                _check(stage)
+            except (ValueError, TemplateError) as error:
+                raise ParseError(f"stage '{stage_text(stage)}' : {error}") from error
+
+
+def _log_exprs(expr: Expr) -> Iterator[LogExpr]:
+    match expr:
+        case LogExpr():
+            yield expr
+        case ast.RangeAggregation():
+            yield expr.range.log
+        case ast.VectorAggregation() | ast.LabelReplace():
+            yield from _log_exprs(expr.expr)
+        case ast.BinaryOperation():
+            yield from _log_exprs(expr.left)
+            yield from _log_exprs(expr.right)
+
+
+def _check(stage: Stage) -> None:
+    match stage:
+        case ast.LineFilterStage():
+            for operand in stage.operands:
+                _check_line_operand(stage.op, operand)
+        case ast.JsonStage():
+            for extraction in stage.extractions:
+                parse_json_path(extraction.expression)
+        case ast.LogfmtStage():
+            for extraction in stage.extractions:
+                parse_logfmt_key(extraction.expression)
+        case ast.LineFormatStage():
+            _check_template("line template", stage.template)
+        case ast.LabelFormatStage():
+            _check_label_format(stage)
+        case ast.LabelFilterStage():
+            _check_label_filter(stage.filter)
+
+
+def _check_line_operand(op: str, operand: ast.LineOperand) -> None:
+    if operand.is_ip:
+        if op not in ("|=", "!="):
+            raise ValueError("ip: invalid operation")
+        parse_ip_pattern(operand.text)
+    elif op in ("|~", "!~"):
+        compile_regex(operand.text)
+    elif op in ("|>", "!>"):
+        parse_line_pattern(operand.text)
+
+
+def _check_label_filter(filter_: LabelFilter) -> None:
+    match filter_:
+        case ast.AndFilter() | ast.OrFilter():
+            _check_label_filter(filter_.left)
+            _check_label_filter(filter_.right)
+        case ast.IpFilter():
+            parse_ip_pattern(filter_.pattern)
+
+
+def _check_label_format(stage: ast.LabelFormatStage) -> None:
+    seen = set()
+    for assignment in stage.assignments:
+        if assignment.name == _ERROR_LABEL:
+            raise ValueError(f"{assignment.name} cannot be formatted")
+        if assignment.name in seen:
+            raise ValueError(f"multiple label name '{assignment.name}' not allowed in a single format operation")
+        seen.add(assignment.name)
+        if not assignment.is_rename:
+            _check_template(f"template for label '{assignment.name}'", assignment.value, name="label")
+
+
+def _check_template(what: str, text: str, name: str = "line") -> None:
+    try:
+        compile_template(text)
+    except TemplateError as error:
+        message = str(error).replace("template: line:", f"template: {name}:", 1)
+        raise ValueError(f"invalid {what}: {message}") from error

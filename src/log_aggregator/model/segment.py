@@ -1,0 +1,63 @@
+"""The one shape of data: an immutable batch of one tenant's entries as columns (docs/architecture.md)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from log_aggregator.model.labels import Labels
+
+STREAM = "stream"
+TIMESTAMP = "timestamp_ns"
+ARRIVAL = "arrival"
+LINE = "line"
+METADATA = "metadata"
+
+SEGMENT_SCHEMA = pl.Schema({STREAM: pl.UInt32, TIMESTAMP: pl.Int64, LINE: pl.String, METADATA: pl.String})
+"""`stream` indexes the segment's streams; `metadata` is canonical JSON text of the structured metadata, "" for none."""
+
+BATCH_SCHEMA = pl.Schema(
+    {STREAM: pl.UInt32, TIMESTAMP: pl.Int64, ARRIVAL: pl.Int64, LINE: pl.String, METADATA: pl.String}
+)
+"""A segment's columns plus `arrival`, which orders entries of equal timestamp (`model.position`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Entries in order of arrival, with the table of streams that the `stream` column indexes."""
+
+    streams: tuple[Labels, ...]
+    frame: pl.DataFrame
+
+    @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    def bounds_ns(self) -> tuple[int, int]:
+        """First and last timestamp, both inclusive. The segment must not be empty."""
+        low, high = self.frame.select(low=pl.col(TIMESTAMP).min(), high=pl.col(TIMESTAMP).max()).row(0)
+        return low, high
+
+    def text_bytes(self) -> int:
+        """Bytes of lines and metadata: the size that limits and triggers count."""
+        return int(self.frame.select(text_bytes_of_rows().sum()).item())
+
+
+def text_bytes_of_rows() -> pl.Expr:
+    """Bytes of line and metadata of each row."""
+    return (pl.col(LINE).str.len_bytes() + pl.col(METADATA).str.len_bytes()).cast(pl.UInt64)
+
+
+def merge_streams(tables: Sequence[Sequence[Labels]]) -> tuple[tuple[Labels, ...], list[pl.Series]]:
+    """One table of streams for several, and for each of them the new index of every old one."""
+    merged: dict[Labels, int] = {}
+    renumbered = [
+        pl.Series(STREAM, [merged.setdefault(labels, len(merged)) for labels in table], dtype=pl.UInt32)
+        for table in tables
+    ]
+    return tuple(merged), renumbered
+
+
+def renumber(frame: pl.DataFrame, new_index: pl.Series) -> pl.DataFrame:
+    """The frame with each `stream` value replaced by `new_index[value]`."""
+    return frame.with_columns(new_index.gather(frame[STREAM]).alias(STREAM))

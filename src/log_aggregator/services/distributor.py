@@ -1,0 +1,166 @@
+"""A push from decoded streams to the write-ahead log: validation, quotas, ingestion, and what to answer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+import polars as pl
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from log_aggregator.clock import Clock
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.formats.push import PushStream
+from log_aggregator.model.limits import Limits
+from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
+from log_aggregator.services.ingester import Ingester
+from log_aggregator.services.push_messages import (
+    per_stream_rate_limit_message,
+    rate_limited_message,
+    stream_limit_message,
+)
+from log_aggregator.services.quotas import Quotas
+from log_aggregator.services.refusals import Reason
+from log_aggregator.services.validation import AcceptedBatch, Validated, validate
+
+Format = Literal["json", "protobuf", "otlp"]
+LimitsOf = Callable[[str], Limits]
+
+_LINE_BYTES = tuple(float(1 << shift) for shift in range(4, 20))
+_HOUR_NS = 3600 * 1_000_000_000
+
+
+class PushRejected(LogAggregatorError):
+    """Some entries are not stored, for a reason that does not go away. All others are stored."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+
+class PushLimited(LogAggregatorError):
+    """Some or all entries are not stored because a quota is used up for now."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.RATE_LIMITED
+
+
+class DistributorMetrics:
+    """Loki's names, and the seed's for received lines."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        received = ["tenant", "retention_hours", "policy", "format", "is_internal_stream"]
+        self.bytes_received = Counter(
+            "loki_distributor_bytes_received_total", "Bytes of lines received", received, registry=registry
+        )
+        self.lines_received = Counter(
+            "loki_distributor_lines_received_total", "Lines received", received, registry=registry
+        )
+        self.received_lines = Counter(
+            "loki_distributor_received_lines_total", "Lines received, by tenant", ["tenant"], registry=registry
+        )
+        discarded = ["reason", "tenant", "retention_hours", "policy", "format"]
+        self.discarded_samples = Counter(
+            "loki_discarded_samples_total", "Lines refused, by reason", discarded, registry=registry
+        )
+        self.discarded_bytes = Counter(
+            "loki_discarded_bytes_total", "Bytes refused, by reason", discarded, registry=registry
+        )
+        self.bytes_per_line = Histogram(
+            "loki_bytes_per_line", "Mean bytes of a line, by push", buckets=_LINE_BYTES, registry=registry
+        )
+
+
+class Distributor:
+    """`push` raises PushRejected, PushLimited, IngestionBlocked, BufferFull, WalUnavailable, WalFull."""
+
+    def __init__(
+        self,
+        ingester: Ingester,
+        quotas: Quotas,
+        limits_of: LimitsOf,
+        clock: Clock,
+        metrics: DistributorMetrics,
+        max_errors: int,
+    ) -> None:
+        self._ingester = ingester
+        self._quotas = quotas
+        self._limits_of = limits_of
+        self._clock = clock
+        self._metrics = metrics
+        self._max_errors = max_errors
+
+    async def push(self, tenant: str, streams: Sequence[PushStream], form: Format) -> None:
+        """Returns when every entry is in the write-ahead log; otherwise says which are not."""
+        limits = self._limits_of(tenant)
+        validated = await asyncio.to_thread(validate, streams, limits, self._clock.now_ns(), tenant)
+        count = _Counting(self._metrics, tenant, limits, form)
+        count.validated(validated)
+        batch, refused = await self._within_quotas(tenant, limits, validated.accepted, count)
+        if batch.lines:
+            await self._ingester.push(tenant, Segment(tuple(batch.streams), batch.frame), batch.bytes)
+        if validated.errors:
+            raise PushRejected(validated.message(self._max_errors))
+        if validated.blocked is not None:
+            raise validated.blocked
+        if refused:
+            raise PushLimited("\n".join(refused[: self._max_errors]))
+
+    async def _within_quotas(
+        self, tenant: str, limits: Limits, batch: AcceptedBatch, count: "_Counting"
+    ) -> tuple[AcceptedBatch, list[str]]:
+        """What may be stored, and the message for each stream that may not. Raises PushLimited for the whole push."""
+        if not batch.lines:
+            return batch, []
+        if not await self._quotas.admit_bytes(tenant, limits, batch.bytes):
+            count.discarded(Reason.RATE_LIMITED, batch.lines, batch.bytes)
+            limit = int(limits.ingestion_rate_mb * (1 << 20))
+            raise PushLimited(rate_limited_message(tenant, limit, batch.lines, batch.bytes))
+        entered = await self._quotas.admit_streams(tenant, limits, batch.streams)
+        sizes = _size_by_stream(batch.frame)
+        refused: dict[int, str] = {}
+        for number, (labels, admitted) in enumerate(zip(batch.streams, entered, strict=True)):
+            lines, size, last_ns = sizes.get(number, (0, 0, 0))
+            if not admitted:
+                refused[number] = stream_limit_message(labels, tenant)
+                count.discarded(Reason.STREAM_LIMIT, lines, size)
+            elif not self._quotas.admit_stream_bytes(tenant, limits, labels, size):
+                refused[number] = per_stream_rate_limit_message(
+                    labels, last_ns, limits.per_stream_rate_limit, lines, size, tenant
+                )
+                count.discarded(Reason.STREAM_RATE_LIMIT, lines, size)
+        return (_without(batch, list(refused)) if refused else batch), list(refused.values())
+
+
+class _Counting:
+    """The counters of one push."""
+
+    def __init__(self, metrics: DistributorMetrics, tenant: str, limits: Limits, form: Format) -> None:
+        self._metrics = metrics
+        self._tenant = tenant
+        self._hours = str(limits.retention_period // _HOUR_NS) if limits.retention_period else ""
+        self._form = form
+
+    def validated(self, validated: Validated) -> None:
+        lines, size = validated.accepted.lines, validated.accepted.bytes
+        for reason, (bad_lines, bad_bytes) in validated.discarded.items():
+            self.discarded(reason, bad_lines, bad_bytes)
+            lines, size = lines + bad_lines, size + bad_bytes
+        if lines:
+            self._metrics.bytes_received.labels(self._tenant, self._hours, "", self._form, "false").inc(size)
+            self._metrics.lines_received.labels(self._tenant, self._hours, "", self._form, "false").inc(lines)
+            self._metrics.received_lines.labels(self._tenant).inc(lines)
+            self._metrics.bytes_per_line.observe(size / lines)
+
+    def discarded(self, reason: Reason, lines: int, size: int) -> None:
+        labels = (reason, self._tenant, self._hours, "", self._form)
+        self._metrics.discarded_samples.labels(*labels).inc(lines)
+        self._metrics.discarded_bytes.labels(*labels).inc(size)
+
+
+def _size_by_stream(frame: pl.DataFrame) -> dict[int, tuple[int, int, int]]:
+    """Lines, bytes and the last timestamp of each stream."""
+    sums = frame.group_by(STREAM).agg(pl.len(), text_bytes_of_rows().sum().alias("bytes"), pl.col(TIMESTAMP).last())
+    return {stream: (lines, size, last_ns) for stream, lines, size, last_ns in sums.iter_rows()}
+
+
+def _without(batch: AcceptedBatch, refused: Sequence[int]) -> AcceptedBatch:
+    kept = batch.frame.filter(~pl.col(STREAM).is_in(refused))
+    size = int(kept.select(text_bytes_of_rows().sum()).item() or 0)
+    return AcceptedBatch(streams=batch.streams, frame=kept, lines=kept.height, bytes=size)

@@ -1,0 +1,155 @@
+"""What the entries of a stream must be. Whole columns are checked; entries only where a column is not clean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple
+
+from log_aggregator.formats.push import PushStream
+from log_aggregator.model.labels import Labels, format_labels
+from log_aggregator.services import push_messages as messages
+from log_aggregator.services.ingest_limits import IngestLimits
+from log_aggregator.services.refusals import Problem, Reason, Refusals
+from log_aggregator.services.stream_checks import size_bytes
+from log_aggregator.services.structured_metadata import clean_metadata, metadata_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Parallel columns of one stream, sizes as limits count them. Without any metadata both its columns are empty."""
+
+    timestamps_ns: list[int]
+    lines: list[str]
+    line_bytes: list[int]
+    metadata: list[dict[str, str]]
+    metadata_bytes: list[int]
+
+    @classmethod
+    def of(cls, stream: PushStream) -> "Entries":
+        metadata = stream.metadata or []
+        line_bytes = [size_bytes(line) for line in stream.lines]
+        return cls(stream.timestamps_ns, stream.lines, line_bytes, metadata, [metadata_bytes(own) for own in metadata])
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(self.line_bytes) + sum(self.metadata_bytes)
+
+    def only(self, chosen: Sequence[bool]) -> "Entries":
+        return Entries(
+            list(compress(self.timestamps_ns, chosen)),
+            list(compress(self.lines, chosen)),
+            list(compress(self.line_bytes, chosen)),
+            list(compress(self.metadata, chosen)),
+            list(compress(self.metadata_bytes, chosen)),
+        )
+
+
+class Window(NamedTuple):
+    """The timestamps that are accepted, both bounds included. `oldest_ns` is None when any past will do."""
+
+    oldest_ns: int | None
+    newest_ns: int
+
+    @classmethod
+    def of(cls, limits: IngestLimits, now_ns: int) -> "Window":
+        oldest_ns = now_ns - limits.reject_old_samples_max_age if limits.reject_old_samples else None
+        return cls(oldest_ns, now_ns + limits.creation_grace_period)
+
+
+def truncated(entries: Entries, limits: IngestLimits) -> Entries:
+    """With lines that are too long cut to the limit, at a whole character, if the tenant asks for that."""
+    limit = limits.max_line_size
+    room = limit - size_bytes(limits.max_line_size_truncate_identifier)
+    if not limits.max_line_size_truncate or not limit or room <= 0 or max(entries.line_bytes) <= limit:
+        return entries
+    lines = [
+        line
+        if size <= limit
+        else line.encode()[:room].decode(errors="ignore") + limits.max_line_size_truncate_identifier
+        for line, size in zip(entries.lines, entries.line_bytes, strict=True)
+    ]
+    line_bytes = [size_bytes(line) for line in lines]
+    return Entries(entries.timestamps_ns, lines, line_bytes, entries.metadata, entries.metadata_bytes)
+
+
+def checked(labels: Labels, entries: Entries, limits: IngestLimits, window: Window, refusals: Refusals) -> Entries:
+    """The entries that pass, with clean metadata; the others go to `refusals`. There is at least one entry."""
+    entries = _with_clean_metadata(entries)
+    if _all_fine(entries, limits, window):
+        return entries
+    stream = format_labels(labels)
+    passed = []
+    for row in range(len(entries.lines)):
+        problem = _problem(stream, entries, row, limits, window)
+        passed.append(problem is None)
+        if problem is not None:
+            refusals.add(problem, 1, entries.line_bytes[row] + (entries.metadata_bytes[row] if entries.metadata else 0))
+    return entries.only(passed)
+
+
+def with_distinct_timestamps(entries: Entries) -> Entries:
+    """Each entry that has the timestamp of the one before it, but another line, comes a nanosecond later."""
+    timestamps_ns = entries.timestamps_ns[:1]
+    original_ns = entries.timestamps_ns[0]
+    for row in range(1, len(entries.lines)):
+        timestamp_ns, before_ns = entries.timestamps_ns[row], timestamps_ns[row - 1]
+        if entries.lines[row] != entries.lines[row - 1] and timestamp_ns in (original_ns, before_ns):
+            timestamps_ns.append(before_ns + 1)
+        else:
+            original_ns = timestamp_ns
+            timestamps_ns.append(timestamp_ns)
+    return Entries(timestamps_ns, entries.lines, entries.line_bytes, entries.metadata, entries.metadata_bytes)
+
+
+def _with_clean_metadata(entries: Entries) -> Entries:
+    if not entries.metadata:
+        return entries
+    cleaned = [clean_metadata(own) for own in entries.metadata]
+    return Entries(entries.timestamps_ns, entries.lines, entries.line_bytes, cleaned, entries.metadata_bytes)
+
+
+def _all_fine(entries: Entries, limits: IngestLimits, window: Window) -> bool:
+    if window.oldest_ns is not None and min(entries.timestamps_ns) < window.oldest_ns:
+        return False
+    if max(entries.timestamps_ns) > window.newest_ns:
+        return False
+    if 0 < limits.max_line_size < max(entries.line_bytes):
+        return False
+    return not entries.metadata or _metadata_fine(entries, limits)
+
+
+def _metadata_fine(entries: Entries, limits: IngestLimits) -> bool:
+    if not limits.allow_structured_metadata and any(entries.metadata):
+        return False
+    if 0 < limits.max_structured_metadata_size < max(entries.metadata_bytes):
+        return False
+    if 0 < limits.max_structured_metadata_entries_count < max(map(len, entries.metadata)):
+        return False
+    return not any("" in own for own in entries.metadata)
+
+
+def _problem(stream: str, entries: Entries, row: int, limits: IngestLimits, window: Window) -> Problem | None:
+    timestamp_ns, line_bytes = entries.timestamps_ns[row], entries.line_bytes[row]
+    if window.oldest_ns is not None and timestamp_ns < window.oldest_ns:
+        return Problem(Reason.TOO_OLD, messages.timestamp_too_old(stream, timestamp_ns, window.oldest_ns))
+    if timestamp_ns > window.newest_ns:
+        return Problem(Reason.TOO_NEW, messages.timestamp_too_new(stream, timestamp_ns))
+    if 0 < limits.max_line_size < line_bytes:
+        return Problem(Reason.LINE_TOO_LONG, messages.line_too_long(stream, line_bytes, limits.max_line_size))
+    if entries.metadata and (own := entries.metadata[row]):
+        return _metadata_problem(stream, own, entries.metadata_bytes[row], limits)
+    return None
+
+
+def _metadata_problem(stream: str, own: dict[str, str], size: int, limits: IngestLimits) -> Problem | None:
+    if not limits.allow_structured_metadata:
+        return Problem(Reason.METADATA_DISALLOWED, messages.metadata_disallowed(stream))
+    if 0 < limits.max_structured_metadata_size < size:
+        message = messages.metadata_too_large(stream, size, limits.max_structured_metadata_size)
+        return Problem(Reason.METADATA_TOO_LARGE, message)
+    if 0 < limits.max_structured_metadata_entries_count < len(own):
+        message = messages.too_much_metadata(stream, len(own), limits.max_structured_metadata_entries_count)
+        return Problem(Reason.METADATA_TOO_MANY, message)
+    if "" in own:
+        return Problem(Reason.METADATA_NAME_INVALID, messages.invalid_metadata_name(stream))
+    return None

@@ -1,0 +1,165 @@
+"""Turning a stretch of a write-ahead log into chunk and index objects: the commit protocol (docs/architecture.md).
+
+Chunk objects first, then index objects, then one step in Redis that lists the index objects and removes the records.
+Every name follows from the position in the log, and what an earlier attempt has already indexed is left out, so that
+anyone who holds the lease may do it again after a crash at any point.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from log_aggregator.formats.chunk import EncodedChunk, encode_chunk
+from log_aggregator.formats.index import ChunkEntry, Index, encode_index, number_refs
+from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.position import Coverage, Position
+from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.storage.store import ObjectStore
+from log_aggregator.wal.log import Lease, WriteAheadLogs
+
+_PERIOD = "period_start_ns"
+# Each takes about three times its records' memory while it sorts and compresses.
+_CONCURRENT_TENANTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record of a write-ahead log with its columns in memory."""
+
+    position: Position
+    tenant: str
+    segment: Segment = field(repr=False)
+    text_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenChunk:
+    """A chunk object and the index object that names it."""
+
+    tenant: str
+    index: IndexKey
+    entries: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlushResult:
+    """What one flush wrote, and what the records held."""
+
+    chunks: tuple[WrittenChunk, ...]
+    entries: int
+    text_bytes: int
+
+
+class Flusher:
+    """Raises the store's errors, WalUnavailable, Fenced."""
+
+    def __init__(self, store: ObjectStore, catalog: IndexCatalog, logs: WriteAheadLogs, period_ns: int) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._logs = logs
+        self._period_ns = period_ns
+        self._slots = asyncio.Semaphore(_CONCURRENT_TENANTS)
+
+    async def flush(self, lease: Lease, records: Sequence[LogRecord]) -> FlushResult:
+        """Makes the records durable in the store and removes them from the log.
+
+        They are consecutive, the first one is the oldest in the log, and there is at least one.
+        """
+        last = records[-1].position
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._flush_tenant(lease, tenant, of_tenant, last))
+                for tenant, of_tenant in _by_tenant(records)
+            ]
+        written = [chunk for task in tasks for chunk in task.result()]
+        await self._logs.commit(lease, last, [(chunk.tenant, chunk.index) for chunk in written])
+        return FlushResult(
+            tuple(written), sum(record.segment.rows for record in records), sum(record.text_bytes for record in records)
+        )
+
+    async def _flush_tenant(
+        self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position
+    ) -> list[WrittenChunk]:
+        async with self._slots:
+            streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
+            written = []
+            for period in sorted(frame[_PERIOD].unique()):
+                rows = await self._uncovered(lease, tenant, period, frame.filter(pl.col(_PERIOD) == period))
+                if rows.height:
+                    coverage = _coverage(lease, rows, last)
+                    written.append(await self._write(tenant, period, streams, rows.drop(_PERIOD), coverage))
+            return written
+
+    async def _uncovered(self, lease: Lease, tenant: str, period: int, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that no index object in the store covers yet."""
+        stored = await self._catalog.stored_keys(tenant, period)
+        for coverage in (key.coverage for key in stored if key.coverage.wal == lease.wal):
+            rows = rows.filter(~pl.col(ARRIVAL).is_between(coverage.first.arrival, coverage.last.arrival))
+        return rows
+
+    async def _write(
+        self, tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
+    ) -> WrittenChunk:
+        chunk, used = await asyncio.to_thread(_encode, tenant, period, streams, rows, coverage)
+        name = chunk_key(tenant, period, coverage, 0)
+        await self._store.put(name, chunk.data)
+        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums)
+        refs = number_refs([chunk.refs])
+        index = Index(tenant, period, (coverage,), (), (entry,), used, refs)
+        key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
+        await self._store.put(key, encode_index(index))
+        return WrittenChunk(tenant, parse_index_key(key), rows.height, len(chunk.data))
+
+
+def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogRecord]]]:
+    tenants: dict[str, list[LogRecord]] = {}
+    for record in records:
+        tenants.setdefault(record.tenant, []).append(record)
+    yield from sorted(tenants.items())
+
+
+def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
+    """The records as one frame sorted by stream, time and arrival, without exact duplicates, periods marked."""
+    streams, renumbered = merge_streams([record.segment.streams for record in records])
+    frames = [
+        renumber(record.segment.frame, new_index).with_columns(pl.lit(record.position.arrival, pl.Int64).alias(ARRIVAL))
+        for record, new_index in zip(records, renumbered, strict=True)
+    ]
+    frame = pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
+    return streams, without_duplicates(frame).with_columns(
+        (pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD)
+    )
+
+
+def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
+    """Exact duplicates (stream, timestamp, line, metadata) once, the first arrival. Sorted by stream and time."""
+    same = (pl.col(STREAM) == pl.col(STREAM).shift(1)) & (pl.col(TIMESTAMP) == pl.col(TIMESTAMP).shift(1))
+    if not frame.select(same.any()).item():
+        return frame
+    return frame.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first", maintain_order=True)
+
+
+def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:
+    first, _ = _bounds(rows, ARRIVAL)
+    return Coverage(lease.wal, lease.epoch, Position.of_arrival(first), last)
+
+
+def _bounds(rows: pl.DataFrame, column: str) -> tuple[int, int]:
+    low, high = rows.select(low=pl.col(column).min(), high=pl.col(column).max()).row(0)
+    return low, high
+
+
+def _encode(
+    tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
+) -> tuple[EncodedChunk, tuple[Labels, ...]]:
+    """The chunk, and the streams that its refs number: only those that occur in the period."""
+    present = rows[STREAM].unique(maintain_order=True)
+    numbers = pl.Series(STREAM, range(present.len()), dtype=pl.UInt32)
+    used = tuple(streams[number] for number in present)
+    frame = rows.with_columns(rows[STREAM].replace_strict(present, numbers))
+    return encode_chunk(tenant, period, used, frame, coverage), used

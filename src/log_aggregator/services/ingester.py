@@ -1,0 +1,425 @@
+"""From accepted entries to durable segments: group commit, the buffer, and when to flush it.
+
+Pushes that arrive while an append is under way form the next segments, so that one append and one fsync serve many
+pushes under load, and a lone push waits for nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+import polars as pl
+
+from log_aggregator.clock import Clock
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.formats.wal_record import RecordHeader, decode_record, encode_record, header_of
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.position import Position
+from log_aggregator.model.segment import Segment, merge_streams, renumber
+from log_aggregator.services.flush import Flusher, LogRecord
+from log_aggregator.services.tail import Tail, TailRecord
+from log_aggregator.services.write_metrics import WriteMetrics
+from log_aggregator.wal.errors import Fenced, WalFull, WalUnavailable
+from log_aggregator.wal.log import Lease, WriteAheadLogs
+
+logger = logging.getLogger(__name__)
+
+# One group commit is one record a tenant; larger groups would only make the first push in it wait.
+_GROUP_TEXT_BYTES = 8 << 20
+# While one group is being appended, the next is being encoded.
+_CONCURRENT_GROUPS = 2
+_TICK_SECONDS = 1.0
+_RESYNC_RECORDS = 16
+# A chunk is a row group here, and one object with few row groups is not worth a request.
+_CHUNKS_PER_FLUSH = 16
+
+
+class BufferFull(LogAggregatorError):
+    """The bound on unflushed bytes is reached, usually because the object store is slow or down."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
+class FlushReason(StrEnum):
+    """Loki's words for why a chunk was flushed."""
+
+    IDLE = "idle"
+    MAX_AGE = "max_age"
+    FULL = "full"
+    FORCED = "forced"
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPolicy:
+    """When unflushed entries are written to the store. Times in nanoseconds, sizes in bytes."""
+
+    chunk_idle_period_ns: int
+    max_chunk_age_ns: int
+    chunk_target_bytes: int  # compressed
+    max_buffer_bytes: int  # of lines and metadata
+
+    def reason(self, buffer: "_Buffer", now_ns: int) -> FlushReason | None:
+        if not buffer.records:
+            return None
+        if buffer.encoded_bytes >= _CHUNKS_PER_FLUSH * self.chunk_target_bytes:
+            return FlushReason.FULL
+        if buffer.text_bytes >= self.max_buffer_bytes // 2:
+            return FlushReason.FULL
+        if now_ns - buffer.oldest_ns >= self.max_chunk_age_ns:
+            return FlushReason.MAX_AGE
+        if now_ns - buffer.newest_ns >= self.chunk_idle_period_ns:
+            return FlushReason.IDLE
+        return None
+
+
+@dataclass(slots=True)
+class _Push:
+    tenant: str
+    segment: Segment
+    text_bytes: int
+    done: "asyncio.Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Formed:
+    """A segment ready to append."""
+
+    header: RecordHeader
+    segment: Segment = field(repr=False)
+    encoded: bytes = field(repr=False)
+
+
+class _Buffer:
+    """What stands in our log, in the same order."""
+
+    def __init__(self) -> None:
+        self.records: list[LogRecord] = []
+        self.text_bytes = 0
+        self.encoded_bytes = 0
+        self.oldest_ns = 0
+        self.newest_ns = 0
+
+    def add(self, record: LogRecord, encoded_bytes: int, now_ns: int) -> None:
+        if not self.records:
+            self.oldest_ns = now_ns
+        self.newest_ns = now_ns
+        self.records.append(record)
+        self.text_bytes += record.text_bytes
+        self.encoded_bytes += encoded_bytes
+
+
+class Ingester:
+    """Owns one write-ahead log at a time. `push` raises BufferFull, WalUnavailable, WalFull."""
+
+    def __init__(
+        self,
+        logs: WriteAheadLogs,
+        flusher: Flusher,
+        tail: Tail,
+        policy: FlushPolicy,
+        clock: Clock,
+        metrics: WriteMetrics,
+        holder: str,
+    ) -> None:
+        self._logs = logs
+        self._flusher = flusher
+        self._tail = tail
+        self._policy = policy
+        self._clock = clock
+        self._metrics = metrics
+        self._holder = holder
+        self._lease: Lease | None = None
+        self._identity = ""
+        self._buffer = _Buffer()
+        self._last: Position | None = None  # the newest record of our log that we know
+        self._uncertain = False  # whether our log may hold a record that we do not know
+        self._waiting: list[_Push] = []
+        self._waiting_bytes = 0
+        self._pushed = asyncio.Event()
+        self._groups = asyncio.Semaphore(_CONCURRENT_GROUPS)
+        self._appending = asyncio.Lock()
+        self._flushing = asyncio.Lock()
+        self._check = asyncio.Event()
+        self._flush_requests = 0
+
+    @property
+    def wal(self) -> str | None:
+        """The log that this ingester holds."""
+        return self._lease.wal if self._lease else None
+
+    async def start(self) -> None:
+        """Opens a log. Raises WalUnavailable, WalFull."""
+        self._identity = await self._logs.identity()
+        self._flush_requests = await self._logs.flush_requests()
+        self._lease = await self._logs.open(self._holder)
+
+    async def push(self, tenant: str, segment: Segment, text_bytes: int) -> None:
+        """Returns when the entries are in the write-ahead log. The segment is not empty."""
+        if self._waiting_bytes + self._buffer.text_bytes + text_bytes > self._policy.max_buffer_bytes:
+            self._check.set()
+            raise BufferFull(
+                f"too many bytes wait to be flushed: {self._waiting_bytes + self._buffer.text_bytes} with "
+                f"{text_bytes} more would exceed ingester.max_buffer_bytes ({self._policy.max_buffer_bytes})"
+            )
+        push = _Push(tenant, segment, text_bytes, asyncio.get_running_loop().create_future())
+        self._waiting.append(push)
+        self._waiting_bytes += text_bytes
+        self._pushed.set()
+        await push.done
+
+    async def run(self) -> None:
+        """Commits, keeps the lease, flushes. Runs until cancelled; then call `stop`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commit_groups(group))
+            group.create_task(self._keep_lease())
+            group.create_task(self._flush_when_due())
+
+    async def stop(self) -> None:
+        """Flushes what is left, or leaves it in the log for any other replica. Call when no push is under way."""
+        try:
+            await self.flush(FlushReason.FORCED)
+        except* LogAggregatorError as group:
+            log_failure("flush at stop failed, the log is handed over", group)
+        if self._lease is not None:
+            await self._logs.release(self._lease)
+            self._lease = None
+
+    async def flush(self, reason: FlushReason) -> None:
+        """Writes all that is buffered now. Raises the store's errors, WalUnavailable, Fenced, as groups."""
+        async with self._flushing:
+            lease, records = self._lease, list(self._buffer.records)
+            if lease is None or not records:
+                return
+            begun = self._clock.monotonic_seconds()
+            result = await self._flusher.flush(lease, records)
+            self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
+            for chunk in result.chunks:
+                self._metrics.chunks_created.inc()
+                self._metrics.chunks_flushed.labels(reason).inc()
+                self._metrics.chunk_size_bytes.observe(chunk.stored_bytes)
+                self._metrics.chunk_entries.observe(chunk.entries)
+            self._drop(lease, len(records))
+
+    # -- group commit -------------------------------------------------------
+
+    async def _commit_groups(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._pushed.wait()
+            await self._groups.acquire()
+            tasks.create_task(self._commit(self._take_group()))
+
+    def _take_group(self) -> list[_Push]:
+        size = taken = 0
+        for push in self._waiting:
+            if taken and size + push.text_bytes > _GROUP_TEXT_BYTES:
+                break
+            size, taken = size + push.text_bytes, taken + 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        if not self._waiting:
+            self._pushed.clear()
+        return group
+
+    async def _commit(self, group: list[_Push]) -> None:
+        error: BaseException | None = None
+        try:
+            formed = await asyncio.to_thread(_form, group)
+            async with self._appending:
+                await self._append(formed)
+        except LogAggregatorError as failure:
+            error = failure
+        except BaseException as failure:
+            error = failure  # a push must never be acknowledged because something else went wrong
+            raise
+        finally:
+            self._groups.release()
+            self._waiting_bytes -= sum(push.text_bytes for push in group)
+            for push in group:
+                _settle(push.done, error)
+
+    async def _append(self, formed: Sequence[_Formed]) -> None:
+        try:
+            await self._append_once(formed)
+        except Fenced:
+            self._metrics.fenced.inc()
+            await self._reopen()
+            await self._append_once(formed)
+        if self._policy.reason(self._buffer, self._clock.now_ns()) is not None:
+            self._check.set()
+
+    async def _append_once(self, formed: Sequence[_Formed]) -> None:
+        assert self._lease is not None
+        if self._uncertain:
+            await self._resync()
+        begun = self._clock.monotonic_seconds()
+        try:
+            positions = await self._logs.append(self._lease, [one.encoded for one in formed])
+        except WalFull:
+            self._metrics.wal_full.inc()
+            raise
+        except WalUnavailable:
+            self._uncertain = True
+            raise
+        self._metrics.wal_append_seconds.observe(self._clock.monotonic_seconds() - begun)
+        for position, one in zip(positions, formed, strict=True):
+            self._add(position, one.header, one.segment, len(one.encoded))
+
+    def _add(self, position: Position, header: RecordHeader, segment: Segment, encoded_bytes: int) -> None:
+        assert self._lease is not None
+        record = LogRecord(position, header.tenant, segment, header.text_bytes)
+        self._buffer.add(record, encoded_bytes, self._clock.now_ns())
+        self._last = position
+        self._tail.add_own([TailRecord.of_segment(self._lease.wal, position, header, segment)])
+        self._metrics.wal_records.inc()
+        self._metrics.wal_bytes.inc(encoded_bytes)
+        self._show_buffer()
+
+    def _drop(self, lease: Lease, count: int) -> None:
+        """The oldest records are flushed."""
+        if self._lease != lease:
+            return
+        self._tail.forget_own(lease.wal, self._buffer.records[count - 1].position)
+        kept = _Buffer()
+        kept.records = self._buffer.records[count:]
+        kept.text_bytes = sum(record.text_bytes for record in kept.records)
+        kept.encoded_bytes = self._buffer.encoded_bytes * kept.text_bytes // max(self._buffer.text_bytes, 1)
+        kept.oldest_ns = kept.newest_ns = self._buffer.newest_ns
+        self._buffer = kept
+        self._show_buffer()
+
+    def _show_buffer(self) -> None:
+        self._metrics.memory_chunks.set(len(self._buffer.records))
+        self._metrics.buffer_bytes.set(self._buffer.text_bytes)
+
+    # -- the lease ----------------------------------------------------------
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await self._clock.sleep(self._logs.lease_seconds / 3)
+            assert self._lease is not None
+            try:
+                await self._logs.renew(self._lease)
+            except Fenced:
+                self._metrics.fenced.inc()
+                try:
+                    async with self._appending:
+                        await self._reopen()
+                except LogAggregatorError as error:
+                    logger.warning("cannot open a new log", extra={"error": str(error)})
+            except WalUnavailable as error:
+                logger.warning("cannot renew the lease", extra={"error": str(error)})
+
+    async def _resync(self) -> None:
+        """Takes in records of ours whose append seemed to fail. Nobody was told that they are durable, but they are."""
+        assert self._lease is not None
+        while True:
+            (found,) = await self._logs.read([(self._lease.wal, self._last)], _RESYNC_RECORDS)
+            for position, data in found:
+                record = await asyncio.to_thread(decode_record, data)
+                self._add(position, record.header, await asyncio.to_thread(record.segment), len(data))
+            if len(found) < _RESYNC_RECORDS:
+                self._uncertain = False
+                return
+
+    async def _reopen(self) -> None:
+        """A new log, after the lease of the old one was lost.
+
+        Somebody will flush the old log: its records are not ours any more. Only if Redis itself has lost them does
+        our memory hold the last copy, which then goes into the new log.
+        """
+        identity = await self._logs.identity()
+        lease = await self._logs.open(self._holder)
+        orphans = self._buffer.records if identity != self._identity else []
+        old, self._buffer, self._last, self._uncertain = self._buffer, _Buffer(), None, False
+        previous, self._lease = self._lease, lease
+        logger.warning("lost the lease, opened a new log", extra={"wal": lease.wal, "records_kept": len(orphans)})
+        try:
+            for record in orphans:
+                await self._append_once([await asyncio.to_thread(_reform, record)])
+        except LogAggregatorError:
+            self._buffer, self._lease = old, previous  # so that the next attempt begins anew, with all of them
+            raise
+        self._identity = identity
+
+    # -- flushing -----------------------------------------------------------
+
+    async def _flush_when_due(self) -> None:
+        while True:
+            await self._tick()
+            reason = self._policy.reason(self._buffer, self._clock.now_ns())
+            if await self._flush_requested():
+                reason = FlushReason.FORCED
+            if reason is None:
+                continue
+            try:
+                await self.flush(reason)
+            except* LogAggregatorError as group:
+                self._metrics.flush_failures.inc()
+                log_failure("flush failed, will try again", group)
+                await self._clock.sleep(_TICK_SECONDS)
+
+    async def _tick(self) -> None:
+        """Until a second has passed or the buffer may be full."""
+        waiting = asyncio.ensure_future(self._check.wait())
+        sleeping = asyncio.ensure_future(self._clock.sleep(_TICK_SECONDS))
+        try:
+            await asyncio.wait((waiting, sleeping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            sleeping.cancel()
+        self._check.clear()
+
+    async def _flush_requested(self) -> bool:
+        try:
+            requests = await self._logs.flush_requests()
+        except WalUnavailable:
+            return False  # the lease keeper says so already
+        requested = requests != self._flush_requests
+        self._flush_requests = requests
+        return requested
+
+
+def _form(group: Sequence[_Push]) -> list[_Formed]:
+    """One segment a tenant, encoded."""
+    tenants: dict[str, list[_Push]] = {}
+    for push in group:
+        tenants.setdefault(push.tenant, []).append(push)
+    return [_encode(tenant, _join([push.segment for push in pushes])) for tenant, pushes in tenants.items()]
+
+
+def _join(segments: Sequence[Segment]) -> Segment:
+    if len(segments) == 1:
+        return segments[0]
+    tables: list[tuple[Labels, ...]] = [segment.streams for segment in segments]
+    streams, renumbered = merge_streams(tables)
+    frames = [renumber(segment.frame, new) for segment, new in zip(segments, renumbered, strict=True)]
+    return Segment(streams, pl.concat(frames, rechunk=True))
+
+
+def _encode(tenant: str, segment: Segment) -> _Formed:
+    header = header_of(tenant, segment)
+    return _Formed(header, segment, encode_record(header, segment))
+
+
+def _reform(record: LogRecord) -> _Formed:
+    return _encode(record.tenant, record.segment)
+
+
+def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+
+
+def log_failure(what: str, group: BaseExceptionGroup[LogAggregatorError]) -> None:
+    """One line for each failure that was handled together."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            log_failure(what, error)
+        else:
+            logger.warning(what, extra={"error": str(error)})

@@ -1,0 +1,142 @@
+"""Level detection over a column of lines: `level.level_of_line` for all of them at once.
+
+The common forms are read by regular expressions that find what the row-wise reader would find, or nothing. Where they
+find nothing although a level field seems to be there, the row-wise reader decides.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import polars as pl
+
+from log_aggregator.services.level import (
+    ASCII_SPACE,
+    GO_SPACE,
+    LEVEL_OF_NAME,
+    UNKNOWN,
+    WORD_PATTERN,
+    level_of_line,
+)
+
+_FEW_LINES: Final = 300
+"""Below this the lines one by one cost less than setting up the expressions, as measured."""
+
+_SPACE: Final = r"[ \t\r\n]*"
+_STRING: Final = r'"(?:[^"\\]|\\.)*"'
+_FLAT_VALUE: Final = rf'(?:{_STRING}|(?:true|false|null)|[-0-9][^ \t\r\n,}}\]]*|\[(?:[^\[\]"]|{_STRING})*\])'
+_WORD_BYTE: Final = r'[^\x00-\x20="]'
+_KEY: Final = r'[^\x00-\x20="\x{fffd}]+'
+_GAP: Final = r"[\x00-\x20]"
+_GAPS: Final = "".join(map(chr, range(0x21)))
+
+_LEVEL_OF_VALUE: Final = {f'"{name}"': level for name, level in LEVEL_OF_NAME.items()} | dict(LEVEL_OF_NAME)
+_VALUES: Final = pl.Enum(list(_LEVEL_OF_VALUE))
+"""A cast to an enumeration is a lookup that costs nothing to set up; what is not in it becomes null."""
+_LEVELS: Final = pl.Series([*_LEVEL_OF_VALUE.values(), UNKNOWN])
+"""By the code of a value, and one more for those that have none."""
+
+_LINE: Final = pl.col("line")
+_JSON: Final = pl.col("json")
+_LOGFMT: Final = pl.col("logfmt")
+_VALUE: Final = pl.col("value")
+_CODE: Final = pl.col("code")
+_UNSURE: Final = pl.col("unsure")
+_NO_CODE: Final = pl.lit(len(_LEVEL_OF_VALUE), dtype=pl.UInt8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The detection as expressions, each over the columns that those before it made."""
+
+    json: pl.Expr
+    logfmt: pl.Expr
+    value: pl.Expr
+    """What the line says of its level, as it stands there: a quoted string, or a bare word of logfmt."""
+    code: pl.Expr
+    unsure: pl.Expr
+    """Nothing was found where something may be, or a logfmt value has to be unescaped."""
+    word: pl.Expr
+
+
+def levels_of_lines(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
+    """`level_of_line` of each line, as strings."""
+    if len(lines) < _FEW_LINES:
+        return pl.Series([level_of_line(line, fields, max_depth) for line in lines], dtype=pl.String)
+    steps = _steps(tuple(fields))
+    frame = (
+        lines.alias("line")
+        .to_frame()
+        .with_columns(json=steps.json)
+        .with_columns(logfmt=steps.logfmt)
+        .with_columns(value=steps.value)
+        .with_columns(code=steps.code, unsure=steps.unsure)
+        .select("unsure", code=pl.coalesce(_CODE, steps.word, _NO_CODE))
+    )
+    levels = _LEVELS.gather(frame["code"])
+    rows = frame["unsure"].arg_true()
+    if rows.is_empty():
+        return levels
+    return levels.scatter(rows, [level_of_line(line, fields, max_depth) for line in lines.gather(rows)])
+
+
+@lru_cache(64)  # one for each list of fields in use; to build them costs as much as to run them on few lines
+def _steps(fields: tuple[str, ...]) -> _Steps:
+    patterns = _patterns(fields)
+    missing = _VALUE.is_null()
+    begins = _LINE.str.strip_chars_start(GO_SPACE).str.starts_with("{")
+    word = _where(_CODE.is_null() & ~_UNSURE).str.extract(WORD_PATTERN)
+    return _Steps(
+        json=begins & _LINE.str.strip_chars_end(ASCII_SPACE).str.ends_with("}"),
+        logfmt=_LINE.str.contains("=", literal=True) & ~_JSON,
+        value=pl.coalesce(
+            _where(_JSON).str.extract(patterns.json_value),
+            _where(_LOGFMT).str.extract(patterns.logfmt_value).str.strip_chars_end(_GAPS),
+        ),
+        code=_code_of(_VALUE),
+        unsure=pl.coalesce(
+            _where(_JSON & missing).str.contains(patterns.json_candidate),
+            _where(_LOGFMT & missing).str.contains(patterns.logfmt_candidate),
+            _LOGFMT & _VALUE.str.contains("\\", literal=True),
+            pl.lit(False),
+        ),
+        word=_code_of(word.str.replace_all("İ", "i", literal=True)),
+    )
+
+
+def _where(condition: pl.Expr) -> pl.Expr:
+    """The lines that fulfil the condition; the others are null, and cost nothing in what follows."""
+    return pl.when(condition).then(_LINE)
+
+
+def _code_of(value: pl.Expr) -> pl.Expr:
+    return value.str.to_lowercase().cast(_VALUES, strict=False).to_physical()
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """Regular expressions for one list of fields. `*_value` has one group: the value as it stands in the line."""
+
+    json_value: str
+    json_candidate: str
+    logfmt_value: str
+    logfmt_candidate: str
+
+
+def _patterns(fields: tuple[str, ...]) -> _Patterns:
+    names = "|".join(re.escape(name) for name in fields)
+    key = rf'"(?:{names})"{_SPACE}:{_SPACE}'
+    # Lazily repeated: the first member that can be the answer is the answer.
+    members = rf'(?:"[^"\\]*"{_SPACE}:{_SPACE}{_FLAT_VALUE}{_SPACE},{_SPACE})*?'
+    pairs = rf"(?:{_KEY}(?:=(?:{_STRING}{_GAP}*|{_WORD_BYTE}*{_GAP}+)|{_GAP}+))*?"
+    return _Patterns(
+        json_value=rf"(?s)^{_SPACE}\{{{_SPACE}{members}{key}({_STRING})",
+        # A key may also be written with escapes.
+        json_candidate=rf'{key}|\\u[^"]*"{_SPACE}:',
+        # The key that stands first in the list ends the search, even without a value.
+        logfmt_value=rf"(?s)^{_GAP}*{pairs}(?i:{re.escape(fields[0])})"
+        rf"(?:=({_STRING}|{_WORD_BYTE}*(?:{_GAP}|$))|{_GAP}|$)",
+        logfmt_candidate=rf"(?i)(?:{names})=",
+    )

@@ -1,0 +1,88 @@
+"""Log queries: a scan in time order, the pipeline on the rows that survive the columnar filters, until the limit."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.columnar import push_line_filters
+from log_aggregator.engine.order import Direction
+from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
+from log_aggregator.engine.selector import compile_selector
+from log_aggregator.formats.metadata import parse_metadata
+from log_aggregator.logql.ast import LogExpr
+from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.services.scan import Scan, Scanner, ScanStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Times in nanoseconds, `end_ns` exclusive; `interval_ns` 0 for every entry."""
+
+    expr: LogExpr
+    start_ns: int
+    end_ns: int
+    limit: int
+    direction: Direction
+    interval_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """Rows in the order of the query's direction."""
+
+    rows: list[Row] = field(repr=False)
+    statistics: ScanStatistics
+
+
+class LogQueries:
+    """Raises the store's errors, WalUnavailable, CorruptData."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+
+    async def run(self, tenant: str, query: LogQuery) -> LogAnswer:
+        statistics = ScanStatistics()
+        pushed = push_line_filters(query.expr)
+        pipeline = compile_pipeline(pushed.rest)
+        accepts = compile_selector(query.expr.matchers)
+        scan = Scan(tenant, query.start_ns, query.end_ns, accepts, pushed.predicate)
+        chosen = _Chosen(query)
+        async for batch in self._scanner.ordered(scan, query.direction, statistics):
+            await asyncio.to_thread(chosen.take, batch, pipeline)
+            if chosen.full:
+                break
+        return LogAnswer(chosen.rows, statistics)
+
+
+class _Chosen:
+    """The rows of the answer so far."""
+
+    def __init__(self, query: LogQuery) -> None:
+        self._query = query
+        self._last_ns: int | None = None
+        self.rows: list[Row] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self.rows) >= self._query.limit
+
+    def take(self, batch: Batch, pipeline: Pipeline) -> None:
+        for row in _processed(batch, pipeline):
+            if self._wanted(row.timestamp_ns):
+                self.rows.append(row)
+                self._last_ns = row.timestamp_ns
+                if self.full:
+                    return
+
+    def _wanted(self, timestamp_ns: int) -> bool:
+        if self._last_ns is None or not self._query.interval_ns:
+            return True
+        return abs(timestamp_ns - self._last_ns) >= self._query.interval_ns
+
+
+def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[Row]:
+    for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
+        row = pipeline.process(timestamp_ns, line, batch.streams[stream], parse_metadata(metadata))
+        if row is not None:
+            yield row

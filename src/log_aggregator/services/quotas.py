@@ -1,0 +1,119 @@
+"""Limits that hold over all replicas together: bytes a second and active streams of a tenant, counted in Redis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from log_aggregator.clock import Clock
+from log_aggregator.model.labels import Labels, fingerprint
+from log_aggregator.model.limits import Limits
+from log_aggregator.model.lru import SizedLru
+from log_aggregator.wal.connection import translated
+from log_aggregator.wal.names import Names
+
+_TAKE = """
+-- A token bucket. KEYS: bucket.  ARGV: bytes a second, burst bytes, amount.  Whether the amount may pass.
+local now = redis.call('TIME')
+local seconds = tonumber(now[1]) + tonumber(now[2]) / 1000000
+local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = burst
+if state[1] then tokens = math.min(burst, tonumber(state[1]) + (seconds - tonumber(state[2])) * rate) end
+local amount = tonumber(ARGV[3])
+local passed = amount <= tokens
+if passed then tokens = tokens - amount end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', string.format('%.6f', seconds))
+redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 1000)
+return passed and 1 or 0
+"""
+
+_ENTER = """
+-- Active streams. KEYS: sorted set.  ARGV: idle ms, limit (0: none), fingerprint...  For each whether it may enter.
+local now = redis.call('TIME')
+local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms - tonumber(ARGV[1]))
+local limit, count = tonumber(ARGV[2]), redis.call('ZCARD', KEYS[1])
+local passed = {}
+for i = 3, #ARGV do
+  local known = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  local may = known or limit == 0 or count < limit
+  if may then
+    redis.call('ZADD', KEYS[1], ms, ARGV[i])
+    if not known then count = count + 1 end
+  end
+  passed[i - 2] = may and 1 or 0
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return passed
+"""
+
+_MEGABYTE = 1 << 20
+_RECENT_BYTES = 64 << 20
+_RECENT_ENTRY_BYTES = 400
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at_seconds: float
+
+
+class Quotas:
+    """Raises WalUnavailable, WalFull: without Redis nothing could be stored either."""
+
+    def __init__(self, redis: Redis, names: Names, clock: Clock, idle_ns: int, holder: str) -> None:
+        self._names = names
+        self._clock = clock
+        self._idle_ms = max(idle_ns // 1_000_000, 1000)
+        self._holder = holder
+        self._take = redis.register_script(_TAKE)
+        self._enter = redis.register_script(_ENTER)
+        self._recent: SizedLru[tuple[str, Labels], float] = SizedLru(_RECENT_BYTES)
+        self._stream_buckets: SizedLru[tuple[str, Labels], _Bucket] = SizedLru(_RECENT_BYTES)
+
+    async def admit_bytes(self, tenant: str, limits: Limits, amount: int) -> bool:
+        """Whether the tenant may ingest this many bytes now; they are counted if so."""
+        bucket = self._names.ingestion_bucket(tenant)
+        if limits.ingestion_rate_strategy == "local":
+            bucket = f"{bucket}:{self._holder}"
+        rate, burst = limits.ingestion_rate_mb * _MEGABYTE, limits.ingestion_burst_size_mb * _MEGABYTE
+        with translated("count ingested bytes"):
+            return bool(await self._take(keys=[bucket], args=[rate, burst, amount]))
+
+    async def admit_streams(self, tenant: str, limits: Limits, streams: Sequence[Labels]) -> list[bool]:
+        """For each stream whether it is active already or may become so."""
+        now = self._clock.monotonic_seconds()
+        fresh_until = self._idle_ms / 4000
+        unsure = [
+            number
+            for number, labels in enumerate(streams)
+            if now - (self._recent.get((tenant, labels)) or -fresh_until) >= fresh_until
+        ]
+        passed = [True] * len(streams)
+        if not unsure:
+            return passed
+        prints = [f"{fingerprint(streams[number]):016x}" for number in unsure]
+        args: list[int | str] = [self._idle_ms, limits.max_global_streams_per_user, *prints]
+        with translated("count active streams"):
+            answers = await self._enter(keys=[self._names.active_streams(tenant)], args=args)
+        for number, answer in zip(unsure, answers, strict=True):
+            passed[number] = bool(answer)
+            if answer:
+                self._recent.put((tenant, streams[number]), now, _RECENT_ENTRY_BYTES)
+        return passed
+
+    def admit_stream_bytes(self, tenant: str, limits: Limits, labels: Labels, amount: int) -> bool:
+        """The rate limit of one stream, counted in this process: an agent sends a stream to one replica at a time."""
+        now = self._clock.monotonic_seconds()
+        rate, burst = limits.per_stream_rate_limit, limits.per_stream_rate_limit_burst
+        bucket = self._stream_buckets.get((tenant, labels))
+        if bucket is None:
+            bucket = _Bucket(burst, now)
+            self._stream_buckets.put((tenant, labels), bucket, _RECENT_ENTRY_BYTES)
+        bucket.tokens = min(burst, bucket.tokens + (now - bucket.at_seconds) * rate)
+        bucket.at_seconds = now
+        if amount > bucket.tokens:
+            return False
+        bucket.tokens -= amount
+        return True

@@ -1,0 +1,162 @@
+"""From decoded streams to accepted columns: a tenant's limits, `service_name` and `detected_level`.
+
+Partial acceptance, as in Loki: what breaks a limit is dropped and counted, the rest is stored, and the client is told.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import polars as pl
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.formats.metadata import format_metadata
+from log_aggregator.formats.push import PushStream
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.services import push_messages as messages
+from log_aggregator.services.detected_level import detect_levels
+from log_aggregator.services.entry_checks import Entries, Window, checked, truncated, with_distinct_timestamps
+from log_aggregator.services.ingest_limits import IngestLimits
+from log_aggregator.services.level import DETECTED_LEVEL
+from log_aggregator.services.refusals import Reason, Refusals, summary
+from log_aggregator.services.stream_checks import stream_problem, with_service_name
+
+_SILENT_STATUS: Final = 200
+
+
+class IngestionBlocked(LogAggregatorError):
+    """The tenant may not write for now. `status` is the HTTP status that its limits say to answer with."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.FORBIDDEN
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBatch:
+    """What is to be stored of a push; may be empty.
+
+    `frame` has a segment's columns, its rows in order of arrival; `bytes` is the size of lines and structured metadata
+    as limits count it, without the level that was added here.
+    """
+
+    streams: tuple[Labels, ...]
+    frame: pl.DataFrame
+    lines: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A push after validation: what is stored, and what was refused."""
+
+    accepted: AcceptedBatch
+    errors: Counter[str]
+    """Messages for the client, and how many streams or entries each is about. A push with any is answered 400."""
+    discarded: Mapping[Reason, tuple[int, int]]
+    """Lines and bytes by reason."""
+    blocked: IngestionBlocked | None
+    """The answer if ingestion is blocked, other than silently, and there are no errors."""
+    truncated_lines: int
+    truncated_bytes: int
+
+    def message(self, max_messages: int) -> str:
+        """The errors in one text, of at most that many distinct messages (0: all)."""
+        return summary(self.errors, max_messages)
+
+
+def validate(streams: Sequence[PushStream], limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
+    """Applies all limits that concern one push alone; rates and numbers of streams are not among them."""
+    window = Window.of(limits, now_ns)
+    refusals, batch = Refusals(), _Batch()
+    blocked = now_ns < limits.block_ingestion_until
+    truncated_lines = truncated_bytes = 0
+    for stream in streams:
+        if not stream.lines:
+            continue
+        labels = with_service_name(stream.labels, limits.discover_service_name)
+        whole = Entries.of(stream)
+        entries = truncated(whole, limits)
+        if entries is not whole:
+            truncated_lines += sum(size > limits.max_line_size for size in whole.line_bytes)
+            truncated_bytes += whole.size_bytes - entries.size_bytes
+        problem = stream_problem(labels, limits, tenant)
+        if problem is not None:
+            refusals.add(problem, len(entries.lines), entries.size_bytes)
+        elif blocked:
+            refusals.count(Reason.BLOCKED_INGESTION, len(entries.lines), entries.size_bytes)
+        else:
+            batch.add(labels, checked(labels, entries, limits, window, refusals), limits)
+    return Validated(
+        AcceptedBatch(tuple(batch.streams), batch.frame(limits), len(batch.lines), batch.bytes),
+        refusals.messages,
+        refusals.discarded,
+        _blocked(limits, tenant) if Reason.BLOCKED_INGESTION in refusals.discarded else None,
+        truncated_lines,
+        truncated_bytes,
+    )
+
+
+def _blocked(limits: IngestLimits, tenant: str) -> IngestionBlocked | None:
+    status = limits.block_ingestion_status_code
+    if status == _SILENT_STATUS:
+        return None
+    return IngestionBlocked(messages.ingestion_blocked(tenant, limits.block_ingestion_until, status), status)
+
+
+class _Batch:
+    """The accepted entries of all streams, gathered in lists: one conversion to columns for the whole push."""
+
+    def __init__(self) -> None:
+        self.streams: dict[Labels, int] = {}
+        self.stream_of_row: list[int] = []
+        self.timestamps_ns: list[int] = []
+        self.lines: list[str] = []
+        self.metadata: list[dict[str, str]] | None = None  # until a stream has any
+        self.bytes = 0
+
+    def add(self, labels: Labels, entries: Entries, limits: IngestLimits) -> None:
+        if not entries.lines:
+            return
+        if limits.increment_duplicate_timestamp:
+            entries = with_distinct_timestamps(entries)
+        if entries.metadata and self.metadata is None:
+            self.metadata = [{}] * len(self.lines)
+        if self.metadata is not None:
+            self.metadata += entries.metadata or [{}] * len(entries.lines)
+        self.stream_of_row += [self.streams.setdefault(labels, len(self.streams))] * len(entries.lines)
+        self.timestamps_ns += entries.timestamps_ns
+        self.lines += entries.lines
+        self.bytes += entries.size_bytes
+
+    def frame(self, limits: IngestLimits) -> pl.DataFrame:
+        lines = pl.Series(LINE, self.lines, dtype=pl.String)
+        return pl.DataFrame(
+            [
+                pl.Series(STREAM, self.stream_of_row, dtype=pl.UInt32),
+                pl.Series(TIMESTAMP, self.timestamps_ns, dtype=pl.Int64),
+                lines,
+                self._metadata_texts(lines, limits).alias(METADATA),
+            ]
+        )
+
+    def _metadata_texts(self, lines: pl.Series, limits: IngestLimits) -> pl.Series:
+        if not limits.allow_structured_metadata or not limits.discover_log_levels or lines.is_empty():
+            texts = [""] * len(lines) if self.metadata is None else format_metadata(self.metadata)
+            return pl.Series(texts, dtype=pl.String)
+        levels = detect_levels(tuple(self.streams), self.stream_of_row, lines, self.metadata or (), limits)
+        if self.metadata is None:
+            return _texts_of(levels)
+        rows = [{**own, DETECTED_LEVEL: level} for own, level in zip(self.metadata, levels, strict=True)]
+        return pl.Series(format_metadata(rows), dtype=pl.String)
+
+
+def _texts_of(levels: pl.Series) -> pl.Series:
+    """Few levels, many rows: each text is made once."""
+    names = levels.unique()
+    texts = pl.Series(format_metadata([{DETECTED_LEVEL: name} for name in names]), dtype=pl.String)
+    return texts.gather(levels.cast(pl.Enum(names)).to_physical())

@@ -1,0 +1,134 @@
+"""Where an S3 bucket is and how to speak to it: Loki's `storage_config.aws` and `common.storage.s3`."""
+
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+# Nanoseconds.
+Duration = int
+
+_MILLISECOND_NS = 1_000_000
+_SECOND_NS = 1_000_000_000
+
+
+class _Section(BaseModel):
+    # Secrets may stand in any input, so errors never repeat the input.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SseSettings(_Section):
+    """Server-side encryption."""
+
+    type: Literal["", "SSE-S3", "SSE-KMS"] = ""
+    kms_key_id: str = ""
+    kms_encryption_context: str = ""  # JSON
+
+
+class HttpSettings(_Section):
+    """Durations of zero mean no such limit of our own; the client's remains."""
+
+    timeout: Duration = 0  # for one request with its answer
+    idle_conn_timeout: Duration = 90 * _SECOND_NS
+    response_header_timeout: Duration = 0
+    insecure_skip_verify: bool = False
+    ca_file: str = ""
+
+
+class BackoffSettings(_Section):
+    """`max_retries` counts all attempts, as in Loki; with 0 only the deadline of an operation ends them."""
+
+    min_period: Duration = 100 * _MILLISECOND_NS
+    max_period: Duration = 3 * _SECOND_NS
+    max_retries: int = Field(default=5, ge=0)
+
+
+StorageClass = Literal[
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+    "INTELLIGENT_TIERING",
+    "ONEZONE_IA",
+    "OUTPOSTS",
+    "REDUCED_REDUNDANCY",
+    "STANDARD",
+    "STANDARD_IA",
+]
+
+
+class S3Settings(_Section):
+    """What stands in the URL `s3` is the default for the other keys.
+
+    Without an access key, credentials come from the environment: variables, profile, web identity or instance role.
+    """
+
+    s3: SecretStr = SecretStr("")
+    bucketnames: str = ""
+    endpoint: str = ""
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: SecretStr = SecretStr("")
+    session_token: SecretStr = SecretStr("")
+    insecure: bool = False
+    s3forcepathstyle: bool = False
+    signature_version: Literal["v4"] = "v4"
+    storage_class: StorageClass = "STANDARD"
+    sse: SseSettings = SseSettings()
+    http_config: HttpSettings = HttpSettings()
+    backoff_config: BackoffSettings = BackoffSettings()
+
+    @model_validator(mode="after")
+    def _complete(self) -> "S3Settings":
+        if not self.bucket:
+            raise ValueError("at least one bucket name must be specified")
+        if "," in self.bucket:
+            raise ValueError("bucketnames: only one bucket is supported")
+        if bool(self.access_key) != bool(self.secret_key.get_secret_value()):
+            raise ValueError("must supply both an Access Key ID and Secret Access Key or neither")
+        return self
+
+    @property
+    def bucket(self) -> str:
+        return self.bucketnames or self._url.path.lstrip("/")
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """None means AWS's own endpoint for the region."""
+        if "://" in self.endpoint:
+            return self.endpoint
+        if self.endpoint:
+            return f"{'http' if self.insecure else 'https'}://{self.endpoint}"
+        if not self._url_has_endpoint:
+            return None
+        # As in Loki, s3:// with a host means unencrypted HTTP.
+        scheme = self._url.scheme if self._url.scheme in ("http", "https") else "http"
+        return f"{scheme}://{self._url_host}"
+
+    @property
+    def region_name(self) -> str | None:
+        """None leaves it to the environment."""
+        return self.region or (None if self._url_has_endpoint else self._url_host) or None
+
+    @property
+    def access_key(self) -> str:
+        return self.access_key_id or unquote(self._url.username or "")
+
+    @property
+    def secret_key(self) -> SecretStr:
+        if self.secret_access_key.get_secret_value():
+            return self.secret_access_key
+        return SecretStr(unquote(self._url.password or ""))
+
+    @property
+    def _url(self) -> SplitResult:
+        return urlsplit(self.s3.get_secret_value())
+
+    @property
+    def _url_host(self) -> str:
+        """Without the credentials, with the port."""
+        return self._url.netloc.rpartition("@")[2]
+
+    @property
+    def _url_has_endpoint(self) -> bool:
+        """A host without dots or port is a region of AWS."""
+        return "." in self._url_host or ":" in self._url_host

@@ -1,0 +1,51 @@
+"""Redis connections, and the one place where Redis' exceptions become ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from log_aggregator.wal.errors import Fenced, WalFull, WalUnavailable
+
+# Every wait on Redis ends: the longest legitimate one is an fsync of a few megabytes on a busy disk.
+_TIMEOUT_SECONDS = 10.0
+_CONNECT_SECONDS = 3.0
+_MAX_CONNECTIONS = 64
+
+
+def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Redis:
+    """A client for `redis://`, `rediss://` or `unix://`. It never retries: only we know which commands may repeat."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=_MAX_CONNECTIONS,
+        timeout=timeout_seconds,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_timeout=False,
+    )
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Redis' exceptions as WalUnavailable, WalFull or Fenced; `operation` names what was tried."""
+    try:
+        yield
+    except exceptions.ResponseError as error:
+        text = str(error)
+        if "FENCED" in text:
+            raise Fenced(f"{operation}: the lease is no longer ours") from error
+        if isinstance(error, exceptions.OutOfMemoryError) or "OOM" in text:
+            raise WalFull(f"{operation}: Redis is out of memory") from error
+        raise WalUnavailable(f"{operation}: Redis answered: {text}") from error
+    except (exceptions.RedisError, OSError, TimeoutError) as error:
+        raise WalUnavailable(f"{operation}: Redis is not reachable: {type(error).__name__}: {error}") from error
+
+
+def text(value: bytes | str) -> str:
+    """An answer as text; the client types it as either, and gives bytes."""
+    return value if isinstance(value, str) else value.decode()

@@ -1,0 +1,23 @@
+"""What an append or a commit can meet."""
+
+from typing import ClassVar
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+
+
+class WalUnavailable(LogAggregatorError):
+    """Redis did not answer, or not in time. Whether a write took effect is unknown."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
+class WalFull(LogAggregatorError):
+    """Redis refused a write because its memory is full. Nothing was written."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
+class Fenced(LogAggregatorError):
+    """The lease is no longer ours. Nothing was written; another replica has or will have the log's records."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE

@@ -1,0 +1,159 @@
+"""The write-ahead logs in Redis: one stream for each running ingester, held under a lease with an epoch.
+
+Whoever holds the lease appends and commits; every step checks the lease in Redis itself, so that a holder which was
+paused past its lease changes nothing when it wakes. Anyone may read.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+from log_aggregator.formats.keys import IndexKey, period_name
+from log_aggregator.model.position import Position
+from log_aggregator.wal import scripts
+from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.names import Names
+
+DEFAULT_LEASE_SECONDS = 15.0
+_FIELD = b"r"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to append to and commit one log, until Redis forgets it."""
+
+    wal: str
+    epoch: int
+    holder: str
+
+    @property
+    def value(self) -> str:
+        return f"{self.epoch}:{self.holder}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """One log as every replica sees it. `trimmed` is the last position that a commit has removed."""
+
+    wal: str
+    epoch: int
+    trimmed: Position | None
+
+
+class WriteAheadLogs:
+    """All the logs of one installation. Methods raise WalUnavailable; those that write also WalFull and Fenced."""
+
+    def __init__(self, redis: Redis, names: Names, *, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> None:
+        self._redis = redis
+        self._names = names
+        self._lease_ms = int(lease_seconds * 1000)
+        self.lease_seconds = lease_seconds
+        self._open = redis.register_script(scripts.OPEN)
+        self._claim = redis.register_script(scripts.CLAIM)
+        self._renew = redis.register_script(scripts.RENEW)
+        self._append = redis.register_script(scripts.APPEND)
+        self._commit = redis.register_script(scripts.COMMIT)
+        self._release = redis.register_script(scripts.RELEASE)
+
+    async def identity(self) -> str:
+        """A random name that this Redis keeps. Another one means that Redis has lost its data."""
+        with translated("identity"):
+            await self._redis.set(self._names.identity, secrets.token_hex(8), nx=True)
+            name = await self._redis.get(self._names.identity)
+        return text(name or b"")
+
+    async def open(self, holder: str) -> Lease:
+        """A new, empty log."""
+        lease = Lease(secrets.token_hex(8), 1, holder)
+        keys = [self._names.epochs, self._names.lease(lease.wal)]
+        await self._run("open", self._open, keys, [lease.wal, lease.value, self._lease_ms])
+        return lease
+
+    async def claim(self, wal: str, holder: str) -> Lease | None:
+        """The lease of an existing log under its next epoch; None while somebody holds it, or when it is gone."""
+        keys = [self._names.epochs, self._names.lease(wal)]
+        epoch = await self._run("claim", self._claim, keys, [wal, holder, self._lease_ms])
+        return Lease(wal, epoch, holder) if epoch else None
+
+    async def renew(self, lease: Lease) -> None:
+        await self._run("renew", self._renew, [self._names.lease(lease.wal)], [lease.value, self._lease_ms])
+
+    async def append(self, lease: Lease, records: Sequence[bytes]) -> list[Position]:
+        """All of the records or none. After WalUnavailable they may have been appended nevertheless."""
+        keys = [self._names.lease(lease.wal), self._names.log(lease.wal)]
+        positions = await self._run("append", self._append, keys, [lease.value, *records])
+        return [Position.parse(position.decode()) for position in positions]
+
+    async def commit(self, lease: Lease, last: Position, indexes: Sequence[tuple[str, IndexKey]]) -> None:
+        """In one step: index objects (tenant, key) join the lists, and records up to `last` leave the log."""
+        names = self._names
+        keys = [names.lease(lease.wal), names.log(lease.wal), names.trimmed]
+        values: list[str] = [lease.value, lease.wal, str(last), str(last.next())]
+        for tenant, index in indexes:
+            period = period_name(index.period_start_ns)
+            keys += [names.index_list(tenant, period), names.period_list(tenant)]
+            values += [index.key, period]
+        await self._run("commit", self._commit, keys, values)
+
+    async def release(self, lease: Lease) -> None:
+        """Gives the log up: an empty one vanishes, another is free to be claimed at once."""
+        names = self._names
+        keys = [names.epochs, names.lease(lease.wal), names.log(lease.wal), names.trimmed]
+        await self._run("release", self._release, keys, [lease.wal, lease.value])
+
+    async def states(self) -> list[LogState]:
+        with translated("list logs"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hgetall(self._names.epochs)
+                pipe.hgetall(self._names.trimmed)
+                epochs, trimmed = await pipe.execute()
+        return [
+            LogState(wal.decode(), int(epoch), Position.parse(trimmed[wal].decode()) if wal in trimmed else None)
+            for wal, epoch in epochs.items()
+        ]
+
+    async def holders(self) -> dict[str, str | None]:
+        """Who holds each log."""
+        wals = [state.wal for state in await self.states()]
+        if not wals:
+            return {}
+        with translated("list leases"):
+            values = await self._redis.mget([self._names.lease(wal) for wal in wals])
+        return {wal: text(value).partition(":")[2] if value else None for wal, value in zip(wals, values, strict=True)}
+
+    async def read(
+        self, cursors: Sequence[tuple[str, Position | None]], count: int
+    ) -> list[list[tuple[Position, bytes]]]:
+        """For each (log, position), at most `count` records after the position, or from the start where it is None."""
+        with translated("read logs"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for wal, after in cursors:
+                    pipe.xrange(self._names.log(wal), min=f"({after}" if after else "-", count=count)
+                answers = await pipe.execute()
+        return [
+            [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers
+        ]
+
+    async def last_position(self, wal: str) -> Position | None:
+        """The newest record's position, None for an empty log."""
+        with translated("read log"):
+            newest = await self._redis.xrevrange(self._names.log(wal), count=1)
+        return Position.parse(text(newest[0][0] or b"")) if newest else None
+
+    async def request_flush(self) -> None:
+        """Asks every ingester to flush soon."""
+        with translated("request a flush"):
+            await self._redis.incr(self._names.flush_requests)
+
+    async def flush_requests(self) -> int:
+        """How often a flush has been requested."""
+        with translated("read flush requests"):
+            return int(await self._redis.get(self._names.flush_requests) or 0)
+
+    async def _run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        with translated(operation):
+            return await script(keys=keys, args=args)

@@ -1,0 +1,31 @@
+"""Names of the keys in Redis. See docs/format/redis.md."""
+
+
+class Names:
+    """All keys share one hash tag, so that in a Redis Cluster one script may touch several of them."""
+
+    def __init__(self, prefix: str) -> None:
+        tag = "{" + prefix + "}"
+        self.identity = f"{tag}:identity"
+        self.epochs = f"{tag}:epochs"
+        self.trimmed = f"{tag}:trimmed"
+        self.flush_requests = f"{tag}:flush-requests"
+        self._tag = tag
+
+    def lease(self, wal: str) -> str:
+        return f"{self._tag}:lease:{wal}"
+
+    def log(self, wal: str) -> str:
+        return f"{self._tag}:wal:{wal}"
+
+    def index_list(self, tenant: str, period: str) -> str:
+        return f"{self._tag}:index:{tenant}:{period}"
+
+    def period_list(self, tenant: str) -> str:
+        return f"{self._tag}:periods:{tenant}"
+
+    def ingestion_bucket(self, tenant: str) -> str:
+        return f"{self._tag}:rate:{tenant}"
+
+    def active_streams(self, tenant: str) -> str:
+        return f"{self._tag}:streams:{tenant}"

@@ -1,0 +1,64 @@
+"""Levels of a column of lines are the levels of the lines, one by one."""
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, level_of_line
+from log_aggregator.services.level_columns import levels_of_lines
+
+# More rows than the number below which columns are not used at all.
+ROWS = 512
+
+PIECES = (
+    *'{}":=, \\[]1x|\n\t\0\xa0\ufffdéİ',
+    *("level", "Level", "info", "error", "WARNING", "ERR", "warn:", "true", "null", "k=v", '{"', '"}'),
+)
+MEMBERS = (
+    '"level":"info"',
+    '"lvl" : "Error"',
+    '"severity":"DEBUG"',
+    '"level":30',
+    '"msg":"an error"',
+    '"level":"a\\"b"',
+    '"a":{"level":"trace"}',
+    '"a":{"b":{"level":"trace"}}',
+    '"a":[1,"]"]',
+    '"a":[[{"level":"warn"}]]',
+    '"a":{',
+    '"a":nul',
+    '"a":-1e3x',
+    '"a":"x\\"y"',
+    '"l\\u0065vel":"fatal"',
+    '"l\\qvel":"fatal"',
+    '"é":"critical"',
+)
+PAIRS = (
+    "level=info",
+    "LEVEL=Error",
+    "level=",
+    "level",
+    'level="err"',
+    'level="inf\\u006f"',
+    'level="a"b',
+    "lvl=warn",
+    "ſeverity=fatal",
+    'msg="an error"',
+    'msg="a\\"b"',
+    "a=b=c",
+    "=x",
+    "\ufffd=1",
+    "fatal",
+)
+noise = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+json_lines = st.lists(st.sampled_from(MEMBERS), max_size=4).map(lambda members: "{" + ",".join(members) + "}")
+logfmt_lines = st.lists(st.sampled_from(PAIRS), max_size=4).map(" ".join)
+lines = st.one_of(noise, json_lines, logfmt_lines, st.tuples(json_lines | logfmt_lines, noise).map("".join))
+fields = st.sampled_from((DEFAULT_LEVEL_FIELDS, ("severity", "lvl"), ("log.level", "level")))
+
+
+@given(st.lists(lines, min_size=1, max_size=64), fields, st.integers(-1, 3))
+def test_columns_agree_with_rows(batch: list[str], names: tuple[str, ...], depth: int) -> None:
+    column = pl.Series([batch[row % len(batch)] for row in range(ROWS)])
+    expected = [level_of_line(line, names, depth) for line in batch]
+    assert levels_of_lines(column, names, depth).to_list()[: len(batch)] == expected

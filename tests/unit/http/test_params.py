@@ -1,0 +1,132 @@
+import pytest
+
+from log_aggregator.http import params
+from log_aggregator.http.params import Bounds, InvalidParameter, Params
+
+NOW = 1_768_478_400 * params.SECOND_NS
+
+
+def query(**values: str) -> Params:
+    return Params({name: [value] for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1768471200", 1_768_471_200_000_000_000),
+        ("-5", -5_000_000_000),
+        ("17684712000", 17_684_712_000),  # eleven digits are nanoseconds
+        ("1768471200.5", 1_768_471_200_500_000_000),
+        ("1768471200.0004", 1_768_471_200_000_000_000),  # floats are rounded to the millisecond
+        ("2026-01-15T10:00:00Z", 1_768_471_200_000_000_000),
+        ("2026-01-15T12:00:00.123456789+02:00", 1_768_471_200_123_456_789),
+        ("", NOW),
+    ],
+)
+def test_timestamp(text: str, expected: int) -> None:
+    assert params.timestamp(text, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("abc", 'strconv.ParseInt: parsing "abc": invalid syntax'),
+        ("1e9", 'strconv.ParseInt: parsing "1e9": invalid syntax'),
+        ("2026-01-15", 'strconv.ParseInt: parsing "2026-01-15": invalid syntax'),
+        ("2026-13-15T10:00:00Z", 'strconv.ParseInt: parsing "2026-13-15T10:00:00Z": invalid syntax'),
+        ("99999999999999999999", 'strconv.ParseInt: parsing "99999999999999999999": value out of range'),
+    ],
+)
+def test_bad_timestamp(text: str, message: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        params.timestamp(text, NOW)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1h30m", 5400), ("1d", 86_400), ("1w", 604_800), ("1y", 31_536_000), ("500ms", 0.5), ("0", 0), ("2.5", 2.5)],
+)
+def test_seconds_or_duration(text: str, seconds: float) -> None:
+    assert params.seconds_or_duration(text) == seconds * params.SECOND_NS
+
+
+@pytest.mark.parametrize("text", ["1x", "5 m", "-5m", "1ns", "abc", "1m1h"])
+def test_bad_duration(text: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        params.seconds_or_duration(text)
+    assert str(raised.value) == f'cannot parse "{text}" to a valid duration'
+
+
+def test_step_overflow_is_named() -> None:
+    with pytest.raises(InvalidParameter, match="It overflows int64"):
+        params.seconds_or_duration("1e300")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, Bounds(NOW - params.DEFAULT_SINCE_NS, NOW)),
+        ({"since": "10m"}, Bounds(NOW - 600 * params.SECOND_NS, NOW)),
+        # With an end in the future, `since` counts from now.
+        ({"since": "10m", "end": "1768480000"}, Bounds(NOW - 600 * params.SECOND_NS, 1_768_480_000_000_000_000)),
+        ({"since": "10m", "start": "1768471200"}, Bounds(1_768_471_200_000_000_000, NOW)),
+    ],
+)
+def test_bounds(values: dict[str, str], expected: Bounds) -> None:
+    assert params.bounds(query(**values), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"since": "-1h"}, "could not parse 'since' parameter: not a valid duration string: \"-1h\""),
+        ({"end": "abc"}, "could not parse 'end' parameter: strconv.ParseInt: parsing \"abc\": invalid syntax"),
+        ({"start": "abc"}, "could not parse 'start' parameter: strconv.ParseInt: parsing \"abc\": invalid syntax"),
+        ({"start": "11", "end": "10"}, "end timestamp must not be before or equal to start time"),
+    ],
+)
+def test_bad_bounds(values: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        params.ordered_bounds(query(**values), NOW)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0", "limit must be a positive value"),
+        ("-1", "limit must be a positive value"),
+        ("1.5", 'strconv.Atoi: parsing "1.5": invalid syntax'),
+        ("4294967296", "limit value 4294967296 is out of range [0, 4294967295]"),
+    ],
+)
+def test_bad_limit(text: str, message: str) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        params.limit(query(limit=text))
+    assert str(raised.value) == message
+
+
+def test_direction_ignores_case_and_defaults_to_backward() -> None:
+    assert params.direction(query(direction="Forward")) == "forward"
+    assert params.direction(query()) == "backward"
+    with pytest.raises(InvalidParameter, match="invalid direction 'sideways'"):
+        params.direction(query(direction="sideways"))
+
+
+@pytest.mark.parametrize(("seconds", "step"), [(0, 1), (249, 1), (3600, 14), (86_400, 345)])
+def test_default_step_gives_about_250_points(seconds: int, step: int) -> None:
+    assert params.step(query(), Bounds(0, seconds * params.SECOND_NS)) == step * params.SECOND_NS
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "0s", "NaN"])
+def test_step_must_be_positive(text: str) -> None:
+    with pytest.raises(InvalidParameter, match="zero or negative query resolution step widths"):
+        params.step(query(step=text), Bounds(0, 1))
+
+
+def test_form_values_follow_those_of_the_url() -> None:
+    both = Params({"match[]": ["{a}"]}, {"match[]": ["{b}"], "limit": ["3"]})
+    assert both.all("match[]") == ["{a}", "{b}"]
+    assert both.get("limit") == "3"
+    assert both.get("absent") == ""

@@ -1,0 +1,33 @@
+import pytest
+
+from log_aggregator.http.tenant import InvalidTenant, NoTenant, tenant_of
+
+
+def test_header_does_not_count_without_authentication() -> None:
+    assert tenant_of({"x-scope-orgid": "team/../other"}, False, "fake") == "fake"
+
+
+def test_missing_header_is_refused_with_authentication() -> None:
+    with pytest.raises(NoTenant, match="no org id"):
+        tenant_of({}, True, "fake")
+
+
+@pytest.mark.parametrize("name", ["team-a", "a" * 150, "A!_.*'()-9"])
+def test_valid_names(name: str) -> None:
+    assert tenant_of({"x-scope-orgid": name}, True, "fake") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/b", "tenant ID 'a/b' contains unsupported character '/'"),
+        ("..", "tenant ID is '.' or '..'"),
+        ("a" * 151, "tenant ID is too long: max 150 characters"),
+        ("ü", "tenant ID 'ü' contains unsupported character 'ü'"),
+        ("a|b", "multiple org IDs present"),
+    ],
+)
+def test_names_that_would_escape_their_prefix(name: str, message: str) -> None:
+    with pytest.raises(InvalidTenant) as raised:
+        tenant_of({"x-scope-orgid": name}, True, "fake")
+    assert str(raised.value) == message
