@@ -1,13 +1,16 @@
-"""Results of log queries as Loki's JSON.
+"""Results of queries as Loki's JSON.
 
 Without the `categorize-labels` flag, structured metadata and parsed labels are merged into `stream`, so that one stream
 fans out into as many as there are label sets; with it, each value has a third element that keeps them apart.
 """
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from decimal import Decimal
+from typing import Any, assert_never
 
 from log_aggregator.engine.pipeline import Row
+from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
 from log_aggregator.services.scan import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
@@ -18,6 +21,54 @@ def encoding_flags(headers: Any) -> frozenset[str]:
     """The flags of a request, those that nobody knows included: Loki gives them back."""
     text = headers.get(_FLAGS_HEADER, "")
     return frozenset(flag.strip() for flag in text.split(",") if flag.strip())
+
+
+def answer_data(answer: Answer, flags: frozenset[str], seconds: float) -> dict[str, Any]:
+    """The `data` of a query's answer; `seconds` is how long it took."""
+    match answer:
+        case Streams(rows, statistics):
+            return streams_data(rows, flags, statistics_data(statistics, seconds, len(rows)))
+        case Matrix():
+            return {
+                "resultType": "matrix",
+                "result": _matrix(answer),
+                "stats": statistics_data(answer.statistics, seconds, 0),
+            }
+        case InstantVector(vector, time_ns, statistics):
+            moment = _seconds(time_ns)
+            result = [{"metric": dict(labels), "value": [moment, format_float(value)]} for labels, value in vector]
+            return {"resultType": "vector", "result": result, "stats": statistics_data(statistics, seconds, 0)}
+        case Scalar(value, time_ns):
+            # Milliseconds here, seconds everywhere else: so it is in Loki.
+            stats = statistics_data(ScanStatistics(), seconds, 0)
+            return {"resultType": "scalar", "result": [time_ns // 1_000_000, format_float(value)], "stats": stats}
+        case _:
+            assert_never(answer)
+
+
+def _matrix(answer: Matrix) -> list[dict[str, Any]]:
+    series: dict[tuple[tuple[str, str], ...], list[list[Any]]] = {}
+    for time_ns, vector in zip(answer.steps.times_ns, answer.vectors, strict=True):
+        moment = _seconds(time_ns)
+        for labels, value in vector:
+            series.setdefault(labels, []).append([moment, format_float(value)])
+    return [{"metric": dict(labels), "values": values} for labels, values in sorted(series.items())]
+
+
+def _seconds(time_ns: int) -> int | float:
+    """To the millisecond, as Prometheus' JSON has times."""
+    milliseconds = time_ns // 1_000_000
+    return milliseconds / 1000 if milliseconds % 1000 else milliseconds // 1000
+
+
+def format_float(value: float) -> str:
+    """The shortest decimal that reads back the same, without an exponent, as Go's FormatFloat(v, 'f', -1, 64)."""
+    if math.isfinite(value):
+        text = repr(value)
+        if "e" in text:
+            text = format(Decimal(text), "f")
+        return text.removesuffix(".0")
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
 def streams_data(rows: Iterable[Row], flags: frozenset[str], statistics: dict[str, Any]) -> dict[str, Any]:

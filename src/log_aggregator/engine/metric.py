@@ -1,0 +1,114 @@
+"""Metric expressions over the range vectors of their leaves: the meaning of LogQL above the log lines.
+
+Everything here works on small things: one vector of samples for each step.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, assert_never
+
+from log_aggregator.engine.label_replace import compile_label_replace
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import (
+    SET_OPERATIONS,
+    Groups,
+    Matching,
+    Sample,
+    Vector,
+    combine,
+    reduce,
+    select_extremes,
+    with_scalar,
+)
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import MetricExpr, RangeAggregation
+
+Leaves = Mapping[RangeAggregation, Sequence[Vector]]
+"""The range vector of each leaf: one vector a step."""
+
+
+class NotEnabled(LogAggregatorError):
+    """Part of the language that Loki has switched off by default. Loki answers 500, and so do we."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+
+
+def leaves_of(expr: MetricExpr) -> Iterator[RangeAggregation]:
+    """Every range aggregation in the expression, from left to right."""
+    match expr:
+        case ast.RangeAggregation():
+            yield expr
+        case ast.VectorAggregation() | ast.LabelReplace():
+            yield from leaves_of(expr.expr)
+        case ast.BinaryOperation():
+            yield from leaves_of(expr.left)
+            yield from leaves_of(expr.right)
+        case ast.NumberLiteral() | ast.VectorLiteral():
+            return
+        case _:
+            assert_never(expr)
+
+
+def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
+    """One vector a step; a literal is a sample without labels. Raises MatchingFailed, NotEnabled."""
+    match expr:
+        case ast.RangeAggregation():
+            return list(leaves[expr])
+        case ast.NumberLiteral() | ast.VectorLiteral():
+            return [[Sample((), expr.value)]] * len(steps)
+        case ast.VectorAggregation():
+            return _each(_aggregation(expr), evaluate(expr.expr, leaves, steps))
+        case ast.LabelReplace():
+            return _each(compile_label_replace(expr), evaluate(expr.expr, leaves, steps))
+        case ast.BinaryOperation():
+            return _binary(expr, leaves, steps)
+        case _:
+            assert_never(expr)
+
+
+def _each(function: Callable[[Vector], Vector], vectors: Sequence[Vector]) -> list[Vector]:
+    return [function(vector) for vector in vectors]
+
+
+def groups_of(grouping: ast.Grouping | None) -> Groups:
+    """Without a grouping all series are one group."""
+    if grouping is None:
+        return Groups(frozenset(), without=False)
+    return Groups(frozenset(grouping.labels), grouping.without)
+
+
+def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
+    groups = groups_of(expr.grouping)
+    match expr.operation:
+        case "topk" | "bottomk":
+            largest = expr.operation == "topk"
+            return lambda vector: select_extremes(vector, groups, expr.parameter, largest=largest)
+        case "sort" | "sort_desc":
+            largest = expr.operation == "sort_desc"
+            return lambda vector: select_extremes(vector, groups, None, largest=largest)
+        case "approx_topk":
+            raise NotEnabled("approx_topk is not enabled. See -limits.shard_aggregations")
+        case operation:
+            return lambda vector: reduce(operation, vector, groups)
+
+
+def _binary(expr: ast.BinaryOperation, leaves: Leaves, steps: Steps) -> list[Vector]:
+    operator, as_bool = expr.operator, expr.return_bool
+    if isinstance(expr.left, ast.NumberLiteral) or isinstance(expr.right, ast.NumberLiteral):
+        scalar_first = isinstance(expr.left, ast.NumberLiteral)
+        literal, other = (expr.left, expr.right) if scalar_first else (expr.right, expr.left)
+        assert isinstance(literal, ast.NumberLiteral)
+        value = literal.value
+        return [
+            with_scalar(operator, vector, value, scalar_first=scalar_first, as_bool=as_bool)
+            for vector in evaluate(other, leaves, steps)
+        ]
+    matching = _matching(expr.matching)
+    pairs = zip(evaluate(expr.left, leaves, steps), evaluate(expr.right, leaves, steps), strict=True)
+    if operator in SET_OPERATIONS:
+        return [SET_OPERATIONS[operator](left, right, matching) for left, right in pairs]
+    return [combine(operator, left, right, matching, as_bool=as_bool) for left, right in pairs]
+
+
+def _matching(matching: ast.VectorMatching) -> Matching:
+    return Matching(matching.cardinality, frozenset(matching.labels), matching.on, matching.include)

@@ -1,0 +1,163 @@
+"""Queries from their text to their answer: parsed, held against the tenant's limits, run before a deadline."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from log_aggregator.clock import Clock
+from log_aggregator.engine.order import Direction
+from log_aggregator.engine.pipeline import Row
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import Vector
+from log_aggregator.logql.ast import Expr, LogExpr, MetricExpr, NumberLiteral
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.limits import Limits
+from log_aggregator.services import query_limits
+from log_aggregator.services.log_query import LogQueries, LogQuery
+from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.query_limits import QueryRefused, QueryTimeout
+from log_aggregator.services.scan import ScanStatistics
+
+_SECOND_NS = 1_000_000_000
+# How far back an instant log query looks, which Loki refuses and its older versions answered.
+_INSTANT_LOGS_NS = 3600 * _SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuery:
+    """Times in nanoseconds, `[start_ns, end_ns)` for logs; `interval_ns` 0 for every entry."""
+
+    text: str
+    start_ns: int
+    end_ns: int
+    step_ns: int
+    limit: int
+    direction: Direction
+    interval_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstantQuery:
+    text: str
+    time_ns: int
+    limit: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Entries in the order of the query's direction."""
+
+    rows: list[Row] = field(repr=False)
+    statistics: ScanStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """One vector a step."""
+
+    vectors: list[Vector] = field(repr=False)
+    steps: Steps
+    statistics: ScanStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class InstantVector:
+    vector: Vector = field(repr=False)
+    time_ns: int
+    statistics: ScanStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    value: float
+    time_ns: int
+
+
+Answer = Streams | Matrix | InstantVector | Scalar
+
+
+class Queries:
+    """Raises ParseError, QueryRefused, QueryTimeout, and what `LogQueries` and `MetricQueries` raise."""
+
+    def __init__(
+        self,
+        logs: LogQueries,
+        metrics: MetricQueries,
+        limits_of: Callable[[str], Limits],
+        clock: Clock,
+        *,
+        allow_instant_logs: bool,
+    ) -> None:
+        self._logs = logs
+        self._metrics = metrics
+        self._limits_of = limits_of
+        self._clock = clock
+        self._allow_instant_logs = allow_instant_logs
+
+    async def range(self, tenant: str, query: RangeQuery) -> Streams | Matrix:
+        limits = self._limits_of(tenant)
+        expr = parse_expr(query.text)
+        query_limits.check_expr(expr, limits)
+        query_limits.check_length(expr, query.start_ns, query.end_ns, limits)
+        async with _Deadline(limits):
+            if isinstance(expr, LogExpr):
+                return await self._range_logs(tenant, expr, query, limits)
+            query_limits.check_resolution(query.start_ns, query.end_ns, query.step_ns)
+            steps = Steps.aligned(query.start_ns, query.end_ns, query.step_ns)
+            return await self._matrix(tenant, expr, steps, limits)
+
+    async def instant(self, tenant: str, query: InstantQuery) -> Answer:
+        limits = self._limits_of(tenant)
+        expr: Expr = parse_expr(query.text)
+        query_limits.check_expr(expr, limits)
+        async with _Deadline(limits):
+            if isinstance(expr, LogExpr):
+                return await self._instant_logs(tenant, expr, query, limits)
+            if isinstance(expr, NumberLiteral):
+                return Scalar(expr.value, query.time_ns)
+            answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits)
+            return InstantVector(answer.vectors[0], query.time_ns, answer.statistics)
+
+    async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
+        query_limits.check_entries(query.limit, limits)
+        start_ns = query_limits.clamp_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
+        return await self._run_logs(
+            tenant, LogQuery(expr, start_ns, query.end_ns, query.limit, query.direction, query.interval_ns)
+        )
+
+    async def _instant_logs(self, tenant: str, expr: LogExpr, query: InstantQuery, limits: Limits) -> Streams:
+        if not self._allow_instant_logs:
+            raise QueryRefused(
+                "log queries are not supported as an instant query type, please change your query to a range query type"
+            )
+        query_limits.check_entries(query.limit, limits)
+        start_ns, end_ns = query.time_ns - _INSTANT_LOGS_NS + 1, query.time_ns + 1
+        return await self._run_logs(tenant, LogQuery(expr, start_ns, end_ns, query.limit, query.direction))
+
+    async def _run_logs(self, tenant: str, query: LogQuery) -> Streams:
+        if query.end_ns <= query.start_ns:
+            return Streams([], ScanStatistics())
+        answer = await self._logs.run(tenant, query)
+        return Streams(answer.rows, answer.statistics)
+
+    async def _matrix(self, tenant: str, expr: MetricExpr, steps: Steps, limits: Limits) -> Matrix:
+        answer = await self._metrics.run(tenant, expr, steps)
+        query_limits.check_series(answer.vectors, limits)
+        return Matrix(answer.vectors, steps, answer.statistics)
+
+
+class _Deadline:
+    """`asyncio.timeout` with an error of ours."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._timeout = asyncio.timeout(limits.query_timeout / _SECOND_NS if limits.query_timeout else None)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
+        except TimeoutError as expired:
+            raise QueryTimeout from expired

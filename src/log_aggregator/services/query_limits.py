@@ -1,0 +1,122 @@
+"""What a tenant may ask for. Messages are Loki's."""
+
+from typing import ClassVar
+
+from log_aggregator.engine.metric import leaves_of
+from log_aggregator.engine.vector import Vector
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.logql.ast import Expr, LogExpr, Matcher
+from log_aggregator.logql.units import format_go_duration, format_prometheus_duration
+from log_aggregator.model.limits import Limits
+
+MAX_STEPS = 11_000
+
+
+class QueryRefused(LogAggregatorError):
+    """The query asks for more than a limit allows."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+
+class QueryTimeout(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.TIMEOUT
+
+    def __init__(self) -> None:
+        super().__init__(
+            "request timed out, decrease the duration of the request or add more label matchers (prefer exact match "
+            "over regex match) to reduce the amount of data processed"
+        )
+
+
+def check_entries(limit: int, limits: Limits) -> None:
+    allowed = limits.max_entries_limit_per_query
+    if 0 < allowed < limit:
+        raise QueryRefused(
+            f"max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {allowed})"
+        )
+
+
+def check_resolution(start_ns: int, end_ns: int, step_ns: int) -> None:
+    if (end_ns - start_ns) // step_ns > MAX_STEPS:
+        raise QueryRefused(
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step "
+            "parameter"
+        )
+
+
+def check_length(expr: Expr, start_ns: int, end_ns: int, limits: Limits) -> None:
+    """The whole time that a range query looks at, the range of its widest window included."""
+    length = end_ns - start_ns
+    if not isinstance(expr, LogExpr):
+        length += max((leaf.range.range_ns for leaf in leaves_of(expr)), default=0)
+    allowed = limits.max_query_length
+    if 0 < allowed < length:
+        raise QueryRefused(
+            f"the query time range exceeds the limit (query length: {format_go_duration(length)}, "
+            f"limit: {format_prometheus_duration(allowed)})"
+        )
+
+
+def check_expr(expr: Expr, limits: Limits) -> None:
+    """Matchers that each selector must have, and the widest window."""
+    for matchers in _selectors(expr):
+        _check_matchers(matchers, limits)
+    if isinstance(expr, LogExpr) or not limits.max_query_range:
+        return
+    for leaf in leaves_of(expr):
+        if leaf.range.range_ns > limits.max_query_range:
+            raise QueryRefused(
+                f"[interval] value exceeds limit: [{format_prometheus_duration(leaf.range.range_ns)}] > "
+                f"[{format_prometheus_duration(limits.max_query_range)}]"
+            )
+
+
+def _selectors(expr: Expr) -> list[tuple[Matcher, ...]]:
+    if isinstance(expr, LogExpr):
+        return [expr.matchers]
+    return [leaf.range.log.matchers for leaf in leaves_of(expr)]
+
+
+def _check_matchers(matchers: tuple[Matcher, ...], limits: Limits) -> None:
+    allowed = limits.max_streams_matchers_per_query
+    if 0 < allowed < len(matchers):
+        raise QueryRefused(
+            f"max streams matchers per query exceeded, matchers-count > limit ({len(matchers)} > {allowed})"
+        )
+    names = [matcher.name for matcher in matchers]
+    missing = [name for name in limits.required_labels if name not in names]
+    if missing:
+        raise QueryRefused(
+            f"stream selector is missing required matchers [{', '.join(missing)}], "
+            f"labels present in the query were [{', '.join(names)}]"
+        )
+    if len(matchers) < limits.minimum_labels_number:
+        raise QueryRefused(
+            f"stream selector has less label matchers than required: (present: [{', '.join(names)}], "
+            f"number_present: {len(matchers)}, required_number_label_matchers: {limits.minimum_labels_number})"
+        )
+
+
+def check_series(vectors: list[Vector], limits: Limits) -> None:
+    allowed = limits.max_query_series
+    if not allowed or sum(map(len, vectors)) <= allowed:
+        return
+    if len({sample.labels for vector in vectors for sample in vector}) > allowed:
+        raise QueryRefused(
+            f"maximum number of series ({allowed}) reached for a single query; consider reducing query cardinality by "
+            "adding more specific stream selectors, reducing the time range, or aggregating results with functions "
+            "like sum(), count() or topk()"
+        )
+
+
+def clamp_start(start_ns: int, end_ns: int, now_ns: int, limits: Limits) -> int:
+    """The start that `max_query_lookback` leaves. Raises QueryRefused where nothing is left."""
+    if not limits.max_query_lookback:
+        return start_ns
+    oldest_ns = now_ns - limits.max_query_lookback
+    if end_ns < oldest_ns:
+        raise QueryRefused(
+            "this data is no longer available, it is past now - max_query_lookback "
+            f"({format_prometheus_duration(limits.max_query_lookback)})"
+        )
+    return max(start_ns, oldest_ns)
