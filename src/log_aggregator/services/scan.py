@@ -74,11 +74,14 @@ _Unit = _TailUnit | _ChunkUnit
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """The records and index objects that together hold each entry once."""
+class View:
+    """The records and index objects that together hold each entry once.
+
+    A record stands with the starts of the periods whose rows an index object has; an index object with its key.
+    """
 
     records: tuple[tuple[TailRecord, tuple[int, ...]], ...] = field(repr=False)
-    indexes: tuple[Index, ...] = field(repr=False)
+    indexes: tuple[tuple[str, Index], ...] = field(repr=False)
 
 
 class Scanner:
@@ -106,17 +109,20 @@ class Scanner:
 
     async def streams(self, scan: Scan) -> set[Labels]:
         """The accepted streams that have entries in the range (of a record or row group that touches it)."""
-        view = await self._view(scan)
-        found = {labels for index in view.indexes for labels in _streams_between(index, scan)}
+        view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
+        found = {labels for _, index in view.indexes for labels in _streams_between(index, scan)}
         for record, _ in view.records:
             found.update((await self._tail.segment(record)).streams)
         return {labels for labels in found if scan.accepts(labels)}
 
-    async def _view(self, scan: Scan) -> _View:
-        records = await self._tail.records(scan.tenant, scan.start_ns, scan.end_ns)
-        keys = await self._catalog.keys(scan.tenant, scan.start_ns, scan.end_ns)
-        wanted = [key for key in keys if key.overlaps(scan.start_ns, scan.end_ns)]
-        return _View(tuple(self._uncovered(records, keys)), tuple(await self._catalog.load(wanted)))
+    async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
+        """All that may hold entries of `[start_ns, end_ns)`."""
+        records = await self._tail.records(tenant, start_ns, end_ns)
+        keys = await self._catalog.keys(tenant, start_ns, end_ns)
+        wanted = [key for key in keys if key.overlaps(start_ns, end_ns)]
+        indexes = await self._catalog.load(wanted)
+        named = tuple((key.key, index) for key, index in zip(wanted, indexes, strict=True))
+        return View(tuple(self._uncovered(records, keys)), named)
 
     def _uncovered(
         self, records: Sequence[TailRecord], keys: Sequence[IndexKey]
@@ -133,11 +139,11 @@ class Scanner:
                 yield record, tuple(covered)
 
     async def _units(self, scan: Scan, statistics: ScanStatistics) -> list[_Unit]:
-        view = await self._view(scan)
+        view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
         tail: list[_Unit] = [
             _TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
         ]
-        chunks = await asyncio.to_thread(lambda: [unit for index in view.indexes for unit in _units_of(index, scan)])
+        chunks = await asyncio.to_thread(lambda: [unit for _, index in view.indexes for unit in _units_of(index, scan)])
         statistics.tail_records += len(tail)
         statistics.chunk_refs += sum(unit.streams.len() for unit in chunks)
         return [*tail, *chunks]
