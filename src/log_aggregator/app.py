@@ -1,19 +1,27 @@
 """The composition root: everything is created here, top to bottom, and ended in reverse."""
 
+import asyncio
 import logging
 import os
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, SystemClock
+from log_aggregator.config.effective import config_yaml
+from log_aggregator.config.roles import Role
+from log_aggregator.config.runtime import TenantLimits
+from log_aggregator.config.sections import Config
+from log_aggregator.config.stores import index_period_ns
+from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.push import PushRoutes
-from log_aggregator.http.server import HttpServer, HttpSettings
+from log_aggregator.http.server import HttpServer, HttpSettings, Route
 from log_aggregator.http.status import StatusRoutes
 from log_aggregator.services.catalog import IndexCatalog
-from log_aggregator.services.distributor import Distributor, DistributorMetrics, LimitsOf
+from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
@@ -23,6 +31,10 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
 from log_aggregator.services.write_metrics import WriteMetrics
+from log_aggregator.storage.filesystem import FilesystemSettings
+from log_aggregator.storage.metered import StoreMetrics
+from log_aggregator.storage.s3_settings import S3Settings
+from log_aggregator.storage.stack import open_store
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
@@ -32,54 +44,144 @@ from log_aggregator.wal.names import Names
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
-_STOP_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the parts need of the configuration."""
-
-    redis_url: str
-    redis_prefix: str
-    lease_seconds: float
-    period_ns: int
-    policy: FlushPolicy
-    http: HttpSettings
-    max_decompressed_bytes: int
-    max_stream_errors: int
-    limits_of: LimitsOf
-    config_yaml: str
-    writes: bool
-    reads: bool
-    backend: bool
+_SECOND_NS = 1_000_000_000
 
 
 class Server:
-    """One replica: a process's worth of the log aggregator."""
+    """One replica: a process's worth of the log aggregator. `config.redis.url` is set.
 
-    def __init__(self, settings: Settings, store: ObjectStore, registry: CollectorRegistry, clock: Clock) -> None:
+    `shown` is the registry that /metrics shows, which differs from `registry` where processes are added up.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: ObjectStore,
+        registry: CollectorRegistry,
+        clock: Clock,
+        *,
+        shown: CollectorRegistry | None = None,
+    ) -> None:
         holder = f"{socket.gethostname()}:{os.getpid()}"
-        names = Names(settings.redis_prefix)
-        self._settings = settings
+        names = Names(config.redis.prefix)
+        period_ns = index_period_ns(config)
+        policy = _flush_policy(config)
+        roles = Role.of_target(config.target)
+
         self._clock = clock
-        self._redis = connect(settings.redis_url)
-        self._store = store
-        self._logs = WriteAheadLogs(self._redis, names, lease_seconds=settings.lease_seconds)
-        catalog = IndexCatalog(store, IndexList(self._redis, names), settings.period_ns)
+        self._deadline_seconds = config.server.graceful_shutdown_timeout / _SECOND_NS
+        self._redis = connect(config.redis.url.get_secret_value())
+        self._logs = WriteAheadLogs(self._redis, names, lease_seconds=config.redis.lease_seconds)
+        limits = TenantLimits(config.limits_config, config.runtime_config, clock)
+        catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns)
         tail = Tail(self._logs)
-        flusher = Flusher(store, catalog, self._logs, settings.period_ns)
+        flusher = Flusher(store, catalog, self._logs, period_ns)
         write_metrics = WriteMetrics(registry)
-        self._ingester = Ingester(self._logs, flusher, tail, settings.policy, clock, write_metrics, holder)
-        self._takeover = Takeover(self._logs, flusher, clock, write_metrics, holder)
-        quotas = Quotas(self._redis, names, clock, settings.policy.chunk_idle_period_ns, holder)
+        self._ingester = Ingester(self._logs, flusher, tail, policy, clock, write_metrics, holder)
+        takeover = Takeover(self._logs, flusher, clock, write_metrics, holder)
+        quotas = Quotas(self._redis, names, clock, policy.chunk_idle_period_ns, holder)
         distributor = Distributor(
-            self._ingester, quotas, settings.limits_of, clock, DistributorMetrics(registry), settings.max_stream_errors
+            self._ingester,
+            quotas,
+            limits,
+            clock,
+            DistributorMetrics(registry),
+            config.ingester.max_returned_stream_errors,
         )
-        self.scanner = Scanner(store, catalog, tail, settings.period_ns)
-        readiness = Readiness(self._logs, store, clock)
-        flush = ForcedFlush(self._logs, self._takeover, clock)
-        routes = [
-            *StatusRoutes(registry, settings.config_yaml, {}, readiness, flush).routes(),
-            *PushRoutes(distributor, settings.max_decompressed_bytes).routes(),
+        self.scanner = Scanner(store, catalog, tail, period_ns)
+        self._readiness = Readiness(self._logs, store, clock)
+        flush = ForcedFlush(self._logs, takeover, clock)
+
+        self._loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            name: loop
+            for name, needed, loop in (
+                ("ingester", Role.WRITE, self._ingest),
+                ("takeover", Role.WRITE | Role.BACKEND, takeover.run),
+                ("runtime-config", Role.ALL, limits.run),
+            )
+            if needed & roles
+        }
+        services = dict.fromkeys(("server", *self._loops), "Running")
+        routes: list[Route] = [
+            route
+            for needed, part in (
+                (Role.ALL, StatusRoutes(shown or registry, config_yaml(config), services, self._ready, flush)),
+                (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
+            )
+            if needed & roles
+            for route in part.routes()
         ]
-        self._http = HttpServer(routes, settings.http, HttpMetrics(registry), clock)
+        self._http = HttpServer(routes, _http_settings(config), HttpMetrics(registry), clock)
+
+    async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set or this is cancelled; then drains, and flushes or hands over the log."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                loops = [group.create_task(loop(), name=name) for name, loop in self._loops.items()]
+                await self._http.start(listening)
+                logger.info("listening", extra={"address": listening.getsockname()[:2]})
+                try:
+                    await stop.wait()
+                finally:
+                    logger.info("shutting down")
+                    await self._http.drain(self._deadline_seconds / 2)
+                    for loop in loops:
+                        loop.cancel()
+        finally:
+            await self._ingester.stop(self._deadline_seconds / 2)
+            await self._redis.aclose()
+
+    async def _ingest(self) -> None:
+        """Opens a log as soon as Redis allows, then ingests."""
+        while self._ingester.wal is None:
+            try:
+                await self._ingester.start()
+            except LogAggregatorError as error:
+                logger.warning("cannot open a write-ahead log, will try again", extra={"error": str(error)})
+                await self._clock.sleep(_RETRY_SECONDS)
+        await self._ingester.run()
+
+    async def _ready(self) -> str | None:
+        if "ingester" in self._loops and self._ingester.wal is None:
+            return "not ready: the write-ahead log is not open yet"
+        return await self._readiness()
+
+
+async def serve(
+    config: Config,
+    store_settings: S3Settings | FilesystemSettings,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    *,
+    shown: CollectorRegistry | None = None,
+) -> None:
+    """A replica with its store, until `stop` is set. Raises the store's errors."""
+    clock, registry = SystemClock(), CollectorRegistry()
+    store = await open_store(store_settings, StoreMetrics(registry), clock)
+    try:
+        await Server(config, store, registry, clock, shown=shown).run(listening, stop)
+    finally:
+        await store.close()
+
+
+def _flush_policy(config: Config) -> FlushPolicy:
+    ingester = config.ingester
+    return FlushPolicy(
+        chunk_idle_period_ns=ingester.chunk_idle_period,
+        max_chunk_age_ns=ingester.max_chunk_age,
+        chunk_target_bytes=ingester.chunk_target_size,
+        max_buffer_bytes=ingester.max_buffer_bytes,
+    )
+
+
+def _http_settings(config: Config) -> HttpSettings:
+    server = config.server
+    return HttpSettings(
+        max_body_bytes=config.distributor.max_recv_msg_size,
+        read_timeout_seconds=server.http_server_read_timeout / _SECOND_NS,
+        write_timeout_seconds=server.http_server_write_timeout / _SECOND_NS,
+        idle_timeout_seconds=server.http_server_idle_timeout / _SECOND_NS,
+        path_prefix=server.http_path_prefix,
+        auth_enabled=config.auth_enabled,
+        no_auth_tenant=config.no_auth_tenant,
+    )

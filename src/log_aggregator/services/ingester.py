@@ -158,6 +158,8 @@ class Ingester:
 
     async def push(self, tenant: str, segment: Segment, text_bytes: int) -> None:
         """Returns when the entries are in the write-ahead log. The segment is not empty."""
+        if self._lease is None:
+            raise WalUnavailable("the write-ahead log is not open yet")
         if self._waiting_bytes + self._buffer.text_bytes + text_bytes > self._policy.max_buffer_bytes:
             self._check.set()
             raise BufferFull(
@@ -177,14 +179,20 @@ class Ingester:
             group.create_task(self._keep_lease())
             group.create_task(self._flush_when_due())
 
-    async def stop(self) -> None:
+    async def stop(self, deadline_seconds: float) -> None:
         """Flushes what is left, or leaves it in the log for any other replica. Call when no push is under way."""
         try:
-            await self.flush(FlushReason.FORCED)
+            async with asyncio.timeout(deadline_seconds):
+                await self.flush(FlushReason.FORCED)
+        except* TimeoutError:
+            logger.warning("flush at stop took too long, the log is handed over")
         except* LogAggregatorError as group:
             log_failure("flush at stop failed, the log is handed over", group)
         if self._lease is not None:
-            await self._logs.release(self._lease)
+            try:
+                await self._logs.release(self._lease)
+            except WalUnavailable as error:
+                logger.warning("cannot release the log, its lease will run out", extra={"error": str(error)})
             self._lease = None
 
     async def flush(self, reason: FlushReason) -> None:

@@ -6,17 +6,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from log_aggregator.model.section import Section
 from log_aggregator.storage.errors import InvalidKey, ObjectNotFound, StorePermissionDenied, StoreUnavailable
 from log_aggregator.storage.file_tree import FileTree
 from log_aggregator.storage.store import ByteRange, ObjectMeta, check_prefix
 
 
-class FilesystemSettings(BaseModel):
+class FilesystemSettings(Section):
     """Loki's `storage_config.filesystem`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     directory: Path
 

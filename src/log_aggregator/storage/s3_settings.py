@@ -3,21 +3,16 @@
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-# Nanoseconds.
-Duration = int
+from log_aggregator.model.quantity import Duration
+from log_aggregator.model.section import Section
 
 _MILLISECOND_NS = 1_000_000
 _SECOND_NS = 1_000_000_000
 
 
-class _Section(BaseModel):
-    # Secrets may stand in any input, so errors never repeat the input.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class SseSettings(_Section):
+class SseSettings(Section):
     """Server-side encryption."""
 
     type: Literal["", "SSE-S3", "SSE-KMS"] = ""
@@ -25,7 +20,7 @@ class SseSettings(_Section):
     kms_encryption_context: str = ""  # JSON
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """Durations of zero mean no such limit of our own; the client's remains."""
 
     timeout: Duration = 0  # for one request with its answer
@@ -35,7 +30,7 @@ class HttpSettings(_Section):
     ca_file: str = ""
 
 
-class BackoffSettings(_Section):
+class BackoffSettings(Section):
     """`max_retries` counts all attempts, as in Loki; with 0 only the deadline of an operation ends them."""
 
     min_period: Duration = 100 * _MILLISECOND_NS
@@ -56,7 +51,7 @@ StorageClass = Literal[
 ]
 
 
-class S3Settings(_Section):
+class S3Settings(Section):
     """What stands in the URL `s3` is the default for the other keys.
 
     Without an access key, credentials come from the environment: variables, profile, web identity or instance role.

@@ -1,0 +1,157 @@
+"""The blocks of Loki's configuration file that this program honours, and its own. Names and defaults are Loki's.
+
+Durations are in nanoseconds, sizes in bytes. Source: Loki's configuration reference.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from log_aggregator.model.limits import Limits
+from log_aggregator.model.quantity import ByteSize, Duration
+from log_aggregator.model.section import Section
+from log_aggregator.storage.filesystem import FilesystemSettings
+from log_aggregator.storage.s3_settings import S3Settings
+
+_SECOND_NS = 1_000_000_000
+_MINUTE_NS = 60 * _SECOND_NS
+_HOUR_NS = 60 * _MINUTE_NS
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+
+
+class ServerSettings(Section):
+    http_listen_address: str = ""  # all interfaces
+    http_listen_port: int = Field(default=3100, ge=0, le=65535)  # 0: any free port
+    http_path_prefix: str = ""
+    http_server_read_timeout: Duration = 30 * _SECOND_NS
+    http_server_write_timeout: Duration = 30 * _SECOND_NS
+    http_server_idle_timeout: Duration = 120 * _SECOND_NS
+    graceful_shutdown_timeout: Duration = 30 * _SECOND_NS
+    log_level: LogLevel = "info"
+
+
+class RedisSettings(Section):
+    """Our own block. Without a URL, a Redis-compatible server is started in the data directory."""
+
+    url: SecretStr = SecretStr("")
+    prefix: str = "log-aggregator"
+    lease_seconds: float = Field(default=15.0, gt=0)
+
+
+class CommonFilesystemSettings(Section):
+    chunks_directory: Path | None = None
+
+
+class CommonStorageSettings(Section):
+    s3: S3Settings | None = None
+    filesystem: CommonFilesystemSettings | None = None
+
+
+class CommonSettings(Section):
+    path_prefix: Path | None = None
+    storage: CommonStorageSettings = CommonStorageSettings()
+
+
+class ThanosFilesystemSettings(Section):
+    dir: Path
+
+
+class ObjectStoreSettings(Section):
+    """The second spelling of a store, which Loki took over from Thanos."""
+
+    s3: S3Settings | None = None
+    filesystem: ThanosFilesystemSettings | None = None
+
+
+class StorageSettings(Section):
+    aws: S3Settings | None = None
+    filesystem: FilesystemSettings | None = None
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
+    use_thanos_objstore: bool = False
+    shared_store: str = ""  # of boltdb_shipper or tsdb_shipper
+
+
+class IndexPeriodSettings(Section):
+    prefix: str = ""
+    period: Duration = 0  # 0: a day
+
+
+class PeriodSettings(Section):
+    """`store` and `schema` name formats that are not ours, and change nothing."""
+
+    from_: str = Field(default="", alias="from")
+    store: str = ""
+    object_store: str = ""
+    schema_: str = Field(default="", alias="schema")
+    index: IndexPeriodSettings = IndexPeriodSettings()
+
+
+class SchemaSettings(Section):
+    configs: tuple[PeriodSettings, ...] = ()
+
+
+class DistributorSettings(Section):
+    max_recv_msg_size: ByteSize = 100 << 20
+    max_decompressed_size: ByteSize = 5000 << 20
+
+
+class IngesterSettings(Section):
+    chunk_idle_period: Duration = 30 * _MINUTE_NS
+    max_chunk_age: Duration = 2 * _HOUR_NS
+    chunk_target_size: ByteSize = 1_572_864
+    max_returned_stream_errors: int = Field(default=10, ge=0)
+    max_buffer_bytes: ByteSize = Field(default=512 << 20, gt=0)  # ours
+
+
+class QuerierSettings(Section):
+    max_concurrent: int = Field(default=4, gt=0)
+    tail_max_duration: Duration = _HOUR_NS
+    multi_tenant_queries_enabled: bool = False
+    allow_instant_log_queries: bool = True  # ours: Loki answers such queries with an error
+
+
+class FrontendSettings(Section):
+    max_outstanding_per_tenant: int = Field(default=2048, gt=0)
+    log_queries_longer_than: Duration = 0
+    compress_responses: bool = True
+
+
+class CompactorSettings(Section):
+    retention_enabled: bool = False
+    compaction_interval: Duration = 10 * _MINUTE_NS
+    retention_delete_delay: Duration = 2 * _HOUR_NS
+    delete_request_cancel_period: Duration = 24 * _HOUR_NS
+    delete_max_interval: Duration = 24 * _HOUR_NS
+
+
+class PatternIngesterSettings(Section):
+    enabled: bool = False
+
+
+class RuntimeSettings(Section):
+    file: str = ""  # or several, comma-separated; the later ones win
+    period: Duration = 10 * _SECOND_NS
+
+
+class Config(Section):
+    """Everything that can be configured."""
+
+    target: str = "all"
+    auth_enabled: bool = False
+    no_auth_tenant: str = "fake"
+    workers: int = Field(default=0, ge=0)  # ours; 0: one in embedded mode, else one per core
+    server: ServerSettings = ServerSettings()
+    redis: RedisSettings = RedisSettings()
+    common: CommonSettings = CommonSettings()
+    storage_config: StorageSettings = StorageSettings()
+    schema_config: SchemaSettings = SchemaSettings()
+    distributor: DistributorSettings = DistributorSettings()
+    ingester: IngesterSettings = IngesterSettings()
+    querier: QuerierSettings = QuerierSettings()
+    frontend: FrontendSettings = FrontendSettings()
+    limits_config: Limits = Limits()
+    compactor: CompactorSettings = CompactorSettings()
+    pattern_ingester: PatternIngesterSettings = PatternIngesterSettings()
+    runtime_config: RuntimeSettings = RuntimeSettings()
