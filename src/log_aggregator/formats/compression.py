@@ -23,13 +23,20 @@ _ZSTD_PIECE_BYTES: Final = 1 << 20
 _MAX_ZSTD_WINDOW_BYTES: Final = 1 << 27
 """The reference decoder's own default: what one frame may make us allocate before its first byte of output."""
 
+_MAX_LZ4_EXPANSION: Final = 256
+"""A byte of the format adds at most 255 bytes to a match."""
+_LZ4_GUESS: Final = 8
+_LEAST_LZ4_ROOM: Final = 1 << 16
+_LZ4_BUFFER_FULL: Final = "failed to write whole buffer"
+
 
 def decompress(data: bytes, encoding: str | None, max_bytes: int) -> bytes:
     """`data` freed from its Content-Encoding, at most `max_bytes` of it (0: no bound).
 
-    Knows gzip, deflate (with or without the zlib wrapper), zstd, snappy (the raw block format) and identity; None and
-    "" mean identity. Raises InvalidPush for other encodings and for damaged data, PushTooLarge as soon as the output
-    passes the bound. A zstd stream that was cut gives what it still holds: the format inside notices.
+    Knows gzip, deflate (with or without the zlib wrapper), zstd, lz4 (frames), snappy (the raw block format) and
+    identity; None and "" mean identity. Raises InvalidPush for other encodings and for damaged data, PushTooLarge as
+    soon as the output passes the bound. A zstd stream that was cut gives what it still holds: the format inside
+    notices.
     """
     name = (encoding or "identity").strip().lower()
     if name == "identity":
@@ -113,9 +120,32 @@ def _snappy(data: bytes, max_bytes: int) -> bytes:
         raise InvalidPush("snappy: corrupt input") from error
 
 
+def _lz4(data: bytes, max_bytes: int) -> bytes:
+    """The library writes into a buffer of fixed size, so the buffer grows until the output fits or passes the bound."""
+    most = len(data) * _MAX_LZ4_EXPANSION
+    if 0 < max_bytes < most:
+        most = max_bytes + 1
+    room = min(most, max(len(data) * _LZ4_GUESS, _LEAST_LZ4_ROOM))
+    while True:
+        output = bytearray(room)
+        try:
+            size = int(cramjam.lz4.decompress_into(data, output))
+        except cramjam.DecompressionError as error:
+            if _LZ4_BUFFER_FULL not in str(error):
+                raise InvalidPush(f"lz4: {str(error).removeprefix('lz4: ')}") from error
+            if room == most:
+                raise PushTooLarge.decompressed(most, max_bytes) from error
+            room = min(most, room * _LZ4_GUESS)
+            continue
+        if 0 < max_bytes < size:
+            raise PushTooLarge.decompressed(size, max_bytes)
+        return bytes(memoryview(output)[:size])
+
+
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": _gzip,
     "deflate": _deflate,
     "zstd": _zstd,
+    "lz4": _lz4,
     "snappy": _snappy,
 }

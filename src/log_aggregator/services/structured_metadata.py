@@ -1,13 +1,12 @@
 """The names and values that structured metadata may have, and how much of it there is."""
 
-import re
 from functools import lru_cache
 from typing import Final
 
+from log_aggregator.model.labels import clean_name
 from log_aggregator.services.level import DETECTED_LEVEL
 
 _BROKEN: Final = "\ufffd"
-_INVALID_RUN: Final = re.compile(r"[^A-Za-z0-9]+")
 _CACHED_NAMES: Final = 10_000
 _CACHED_LENGTH: Final = 128
 
@@ -32,20 +31,6 @@ def clean_metadata(metadata: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in repaired if value and _is_clean(name)}
     changed = {clean_name(name): value for name, value in repaired if value and not _is_clean(name)}
     return kept | changed
-
-
-def clean_name(name: str) -> str:
-    """Every run of characters that are no ASCII letters or digits becomes one underscore, even where it was several.
-
-    Names that begin and end with two underscores keep them. "" if nothing but underscores would be left.
-    """
-    if len(name) >= 4 and name.startswith("__") and name.endswith("__"):
-        cleaned = f"__{_INVALID_RUN.sub('_', name[2:-2])}__"
-    else:
-        cleaned = _INVALID_RUN.sub("_", name)
-    if not cleaned.strip("_"):
-        return ""
-    return f"key_{cleaned}" if cleaned[0].isdigit() else cleaned
 
 
 def _is_clean(name: str) -> bool:

@@ -1,7 +1,8 @@
 import pytest
 
 from log_aggregator.formats.metadata import format_metadata
-from log_aggregator.services.structured_metadata import clean_metadata, clean_name, metadata_bytes
+from log_aggregator.model.labels import clean_name
+from log_aggregator.services.structured_metadata import clean_metadata, metadata_bytes
 
 
 @pytest.mark.parametrize(
