@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class ScriptedS3:
         self._answer = answer
         self.requests: list[Request] = []
         self.asked = asyncio.Condition()
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -46,6 +47,7 @@ class ScriptedS3:
     ) -> None:
         self._server.close()
         await self._server.wait_closed()
+        await asyncio.gather(*self._connections)  # the client has closed them
 
     @property
     def url(self) -> str:
@@ -57,10 +59,13 @@ class ScriptedS3:
             await self.asked.wait_for(lambda: any(map(wanted, self.requests)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(cast("asyncio.Task[None]", asyncio.current_task()))
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while await self._exchange(reader, writer):
                 pass
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request. Whether another may follow on the connection."""

@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,8 @@ SECRET_KEY = "test-secret-key"
 _HOST = "127.0.0.1"
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+# What the kernel takes for a server's parent is the thread that started it: one that lives as long as the tests.
+_starter = ThreadPoolExecutor(1, "servers")
 
 
 class Server(ABC):
@@ -81,14 +84,15 @@ class Server(ABC):
         """Ends the process if it runs, starts it again and waits until it answers."""
         self.kill()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = _starter.submit(
+                subprocess.Popen,
                 [*_ends_with_parent(), *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
                 env=self._environment(),
-            )
+            ).result()
         self._await_ready()
 
     def kill(self) -> None:
@@ -216,7 +220,7 @@ class SeaweedServer(S3Server):
             *(f"-ip={_HOST}", f"-ip.bind={_HOST}", f"-master.port={self._master}", f"-volume.port={self._volume}"),
             *(f"-filer.port={self._filer}", "-s3", f"-s3.port={self.port}", f"-s3.config={config}"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-master.volumeSizeLimitMB=256"),
-            *("-volume.max=0", "-volume.preStopSeconds=0"),
+            *("-volume.max=0", "-volume.preStopSeconds=0", "-master.electionTimeout=1s"),
         ]
 
     def _is_ready(self) -> bool:

@@ -61,7 +61,10 @@ async def s3_on(server: S3Server) -> ObjectStore:
         secret_access_key=SecretStr(SECRET_KEY),
         s3forcepathstyle=True,
     )
-    await ensure_bucket(settings)
+    created = server.directory / "bucket-created"
+    if not created.exists():
+        await ensure_bucket(settings)
+        created.touch()
     return await open_s3_store(settings, MultipartSizes(threshold_bytes=6 * MEBIBYTE, part_bytes=5 * MEBIBYTE))
 
 

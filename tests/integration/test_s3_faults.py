@@ -73,7 +73,6 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 @pytest.mark.parametrize(
     ("status", "code", "error"),
     [
@@ -89,13 +88,14 @@ OPERATIONS: dict[str, Operation] = {
         (501, "NotImplemented", StoreRefused),
     ],
 )
-async def test_failing_answers(operation: Operation, status: int, code: str, error: type[LogAggregatorError]) -> None:
+async def test_failing_answers(status: int, code: str, error: type[LogAggregatorError]) -> None:
     async with ScriptedS3(lambda request: refusal(status, code)) as server, opened(settings_for(server.url)) as store:
-        with pytest.raises(error, match=rf"^\w+ of bucket/a/.*: status {status}") as caught:
-            await operation(store)
-    assert caught.value.code is ErrorCode.UNAVAILABLE
-    assert SECRET_KEY not in str(caught.value)
-    assert ACCESS_KEY not in str(caught.value)
+        for operation in OPERATIONS.values():
+            with pytest.raises(error, match=rf"^\w+ of bucket/a/.*: status {status}") as caught:
+                await operation(store)
+            assert caught.value.code is ErrorCode.UNAVAILABLE
+            assert SECRET_KEY not in str(caught.value)
+            assert ACCESS_KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ async def test_put_that_collides_is_transient_and_one_that_lost_is_not() -> None
             await store.put("a/key", b"", if_absent=True)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-async def test_silent_server_times_out(operation: Operation) -> None:
+async def test_silent_server_times_out() -> None:
     async with ScriptedS3(lambda request: None) as server, opened(settings_for(server.url, timeout_ms=100)) as store:
-        with pytest.raises(StoreUnavailable, match=r"of bucket/a/.*: TimeoutError$"):
-            await operation(store)
+        for operation in OPERATIONS.values():
+            with pytest.raises(StoreUnavailable, match=r"of bucket/a/.*: TimeoutError$"):
+                await operation(store)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-async def test_refused_connection_is_unavailable(operation: Operation) -> None:
+async def test_refused_connection_is_unavailable() -> None:
     async with opened(settings_for(f"http://127.0.0.1:{free_port()}")) as store:
-        with pytest.raises(StoreUnavailable, match="Could not connect to the endpoint"):
-            await operation(store)
+        for operation in OPERATIONS.values():
+            with pytest.raises(StoreUnavailable, match="Could not connect to the endpoint"):
+                await operation(store)
 
 
 async def test_half_an_object_is_not_returned() -> None:

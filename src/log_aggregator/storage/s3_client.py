@@ -20,7 +20,9 @@ def s3_client(settings: S3Settings) -> AbstractAsyncContextManager[Any]:
     """Opens connections lazily; gives them back at the end of the context."""
     http = settings.http_config
     token = settings.session_token.get_secret_value()
-    client: AbstractAsyncContextManager[Any] = get_session().create_client(
+    session = get_session()
+    session.register("before-call.s3.HeadBucket", _do_not_redirect)
+    client: AbstractAsyncContextManager[Any] = session.create_client(
         "s3",
         endpoint_url=settings.endpoint_url,
         region_name=settings.region_name,
@@ -46,3 +48,8 @@ def s3_client(settings: S3Settings) -> AbstractAsyncContextManager[Any]:
         ),
     )
     return client
+
+
+def _do_not_redirect(context: dict[str, Any], **_: object) -> None:
+    """The client asks for a redirected bucket's region by HeadBucket, and for ever if that is redirected as well."""
+    context["s3_redirect"]["redirected"] = True

@@ -66,12 +66,17 @@ class _Answer:
     def of(cls, error: ClientError) -> "_Answer":
         told = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return cls(int(status), str(told.get("Code", "")), str(told.get("Message", "")))
+        return cls(int(status), _told(told.get("Code")), _told(told.get("Message")))
 
     def __str__(self) -> str:
         # The answer to a HEAD has no body, and the client then repeats the status as the code.
         code = "" if self.code == str(self.status) else f" {self.code}"
         return f"status {self.status}{code}" + (f": {self.message}" if self.message else "")
+
+
+def _told(value: str | None) -> str:
+    """Empty elements arrive as None."""
+    return "" if value is None else value
 
 
 def _of_answer(operation: str, where: str, answer: _Answer) -> LogAggregatorError:
