@@ -40,6 +40,12 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[HTTPResponse]]
+ErrorAnswer = Callable[[Request, str, int], HTTPResponse]
+"""How a route says that a request failed, from a message and a status."""
+
+
+def _plain_text(_: Request, message: str, status: int) -> HTTPResponse:
+    return error_response(message, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Route:
     handler: Handler
     tenant: bool = True
     is_query: bool = False
+    error: ErrorAnswer = _plain_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +153,21 @@ class HttpServer:
 
     async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:
         if self._draining:
-            return error_response("the server is shutting down", 503)
+            return route.error(request, "the server is shutting down", 503)
         try:
             tenant = self._tenant(request) if route.tenant else ""
             return await route.handler(Call(request, _params(request), tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
             error = first_error(raised)
             if isinstance(error, LogAggregatorError):
-                return _failed(route, error)
+                return _failed(route, request, error)
             self._metrics.panics.inc()
             logger.exception("request failed", extra={"route": route.name}, exc_info=error)
-            return error_response("internal error", 500)
+            return route.error(request, "internal error", 500)
         except Exception:
             self._metrics.panics.inc()
             logger.exception("request failed", extra={"route": route.name})
-            return error_response("internal error", 500)
+            return route.error(request, "internal error", 500)
 
     def _tenant(self, request: Request) -> str:
         return tenant_of(request.headers, self._settings.auth_enabled, self._settings.no_auth_tenant)
@@ -173,11 +180,11 @@ def _params(request: Request) -> Params:
     return Params(arguments)
 
 
-def _failed(route: Route, error: LogAggregatorError) -> HTTPResponse:
+def _failed(route: Route, request: Request, error: LogAggregatorError) -> HTTPResponse:
     status = status_of(error)
     if status >= 500:
         logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
-    return error_response(str(error), status)
+    return route.error(request, str(error), status)
 
 
 def _refused(request: Request, error: SanicException) -> HTTPResponse:

@@ -34,6 +34,11 @@ class PushRejected(LogAggregatorError):
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
 
+    def __init__(self, message: str, *, refused_lines: int, stored_lines: int) -> None:
+        super().__init__(message)
+        self.refused_lines = refused_lines
+        self.stored_lines = stored_lines
+
 
 class PushLimited(LogAggregatorError):
     """Some or all entries are not stored because a quota is used up for now."""
@@ -96,7 +101,10 @@ class Distributor:
         if batch.lines:
             await self._ingester.push(tenant, Segment(tuple(batch.streams), batch.frame), batch.bytes)
         if validated.errors:
-            raise PushRejected(validated.message(self._max_errors))
+            lines = sum(len(stream.lines) for stream in streams)
+            raise PushRejected(
+                validated.message(self._max_errors), refused_lines=lines - batch.lines, stored_lines=batch.lines
+            )
         if validated.blocked is not None:
             raise validated.blocked
         if refused:
