@@ -1,9 +1,10 @@
-"""Durations and sizes as people write them in configuration; inside they are plain integers.
+"""Durations, times and sizes as people write them in configuration; inside they are plain integers.
 
 Every unit of Go's and of Prometheus' durations is understood everywhere, where Loki takes one or the other by key.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -32,6 +33,7 @@ _SIZE_UNIT_BYTES: Final = {"": 1, "B": 1} | {
     for prefix, shift in (("K", 10), ("M", 20), ("G", 30), ("T", 40), ("P", 50), ("E", 60))
     for suffix in ("", "B", "I", "IB")
 }
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIZE: Final = re.compile(r"(\d+\.?\d*|\.\d+)\s*([A-Za-z]*)")
 
 
@@ -59,6 +61,22 @@ def format_duration(value_ns: int) -> str:
     return f"{sign}{minutes}m{text}" if minutes else sign + text
 
 
+def parse_time(text: str) -> int:
+    """Nanoseconds since 1970 of `2026-01-31`, `2026-01-31T12:00:00Z`, or `0`. Raises ValueError."""
+    if text in ("", "0"):
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("not a time; write it as 2026-01-31T12:00:00Z") from error
+    since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - _EPOCH
+    return since // timedelta(microseconds=1) * 1_000
+
+
+def format_time(value_ns: int) -> str:
+    return (_EPOCH + timedelta(microseconds=value_ns // 1_000)).isoformat().replace("+00:00", "Z") if value_ns else "0"
+
+
 def _decimal(value: int, unit: int) -> str:
     whole, rest = divmod(value, unit)
     return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0") if rest else str(whole)
@@ -84,6 +102,10 @@ def _duration_of(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _time_of(value: object) -> object:
+    return parse_time(value) if isinstance(value, str) else value
+
+
 def _size_of(value: object) -> object:
     return parse_size(value) if isinstance(value, str) else value
 
@@ -93,3 +115,6 @@ Duration = Annotated[int, BeforeValidator(_duration_of), PlainSerializer(format_
 
 ByteSize = Annotated[int, BeforeValidator(_size_of), PlainSerializer(format_size, when_used="json")]
 """Bytes."""
+
+Time = Annotated[int, BeforeValidator(_time_of), PlainSerializer(format_time, when_used="json")]
+"""Nanoseconds since 1970; 0: never."""
