@@ -17,9 +17,11 @@ from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.metrics import HttpMetrics
+from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.push import PushRoutes
 from log_aggregator.http.server import HttpServer, HttpSettings, Route
 from log_aggregator.http.status import StatusRoutes
+from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.flush import Flusher
@@ -101,12 +103,17 @@ class Server:
             )
             if needed & roles
         }
+
+        def otlp_of(_: str) -> OtlpSettings:
+            return OtlpSettings()
+
         services = dict.fromkeys(("server", *self._loops), "Running")
         routes: list[Route] = [
             route
             for needed, part in (
                 (Role.ALL, StatusRoutes(shown or registry, config_yaml(config), services, self._ready, flush)),
                 (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
+                (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, config.distributor.max_decompressed_size)),
             )
             if needed & roles
             for route in part.routes()
