@@ -1,13 +1,19 @@
 """What a query must satisfy beyond its grammar, in Loki's words. Builders return the node or raise ParseError."""
 
+import math
 import re
+from collections.abc import Iterable
 
 from log_aggregator.logql import ast
 from log_aggregator.logql.arithmetic import fold_literals
-from log_aggregator.logql.ast import Expr, Grouping, LogExpr, LogRange, Matcher, MetricExpr
+from log_aggregator.logql.ast import Expr, Grouping, LabelFilter, LogExpr, LogRange, Matcher, MetricExpr
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.pattern import InvalidPattern, parse_pattern
 from log_aggregator.logql.regex import InvalidRegex, compile_regex
+from log_aggregator.logql.template.strconv import parse_float
+
+# Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
+MAX_DEPTH = 200
 
 _EMPTY_COMPATIBLE = (
     "queries require at least one regexp or equality matcher that does not have an empty-compatible value. For "
@@ -99,6 +105,39 @@ def _accepts_empty(one: Matcher) -> bool:
             return compile_regex(one.value).fullmatch("") is None
 
 
+def check_depth(expr: Expr) -> None:
+    """Raises ParseError where walking the tree by recursion could exhaust Python's stack: `a + a + ... + a`."""
+    pending: list[tuple[Expr | LabelFilter, int]] = [(expr, 1)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise ParseError(f"expression nests deeper than {MAX_DEPTH} levels")
+        pending += [(child, depth + 1) for child in _children(node)]
+
+
+def _children(node: Expr | LabelFilter) -> Iterable[Expr | LabelFilter]:
+    match node:
+        case LogExpr():
+            return [stage.filter for stage in node.stages if isinstance(stage, ast.LabelFilterStage)]
+        case ast.RangeAggregation():
+            return (node.range.log, *(node.range.unwrap.filters if node.range.unwrap else ()))
+        case ast.VectorAggregation() | ast.LabelReplace():
+            return (node.expr,)
+        case ast.BinaryOperation() | ast.AndFilter() | ast.OrFilter():
+            return (node.left, node.right)
+        case _:
+            return ()
+
+
+def literal_value(text: str, what: str = "literal") -> float:
+    """The value of a number that has no sign. Raises ParseError."""
+    value = parse_float(text)
+    if value is None or math.isinf(value):
+        problem = "invalid syntax" if value is None else "value out of range"
+        raise ParseError(f'unable to parse {what} as a float: strconv.ParseFloat: parsing "{text}": {problem}')
+    return value
+
+
 def binary_operation(
     operator: str, left: Expr, right: Expr, matching: ast.VectorMatching, return_bool: bool
 ) -> MetricExpr:
@@ -120,19 +159,28 @@ def binary_operation(
 
 
 def range_aggregation(
-    operation: str, log_range: LogRange, parameter: float | None, grouping: Grouping | None
+    operation: str, log_range: LogRange, parameter: str | None, grouping: Grouping | None
 ) -> MetricExpr:
     if parameter is not None and operation != "quantile_over_time":
-        raise ParseError(f"parameter {parameter:g} not supported for operation {operation}")
+        raise ParseError(f"parameter {parameter} not supported for operation {operation}")
     if parameter is None and operation == "quantile_over_time":
         raise ParseError(f"parameter required for operation {operation}")
+    quantile = None if parameter is None else _quantile(operation, parameter)
     if grouping is not None and operation not in _GROUPED_RANGES:
         raise ParseError(f"grouping not allowed for {operation} aggregation")
     if log_range.unwrap is not None and operation not in _WITH_UNWRAP:
         raise ParseError(f"invalid aggregation {operation} with unwrap")
     if log_range.unwrap is None and operation not in _WITHOUT_UNWRAP:
         raise ParseError(f"invalid aggregation {operation} without unwrap")
-    return ast.RangeAggregation(operation, log_range, parameter, grouping)
+    return ast.RangeAggregation(operation, log_range, quantile, grouping)
+
+
+def _quantile(operation: str, text: str) -> float:
+    try:
+        return literal_value(text)
+    except ParseError as error:
+        problem = error.message.partition(": ")[2]
+        raise ParseError(f"invalid parameter for operation {operation}: {problem}") from error
 
 
 def vector_aggregation(

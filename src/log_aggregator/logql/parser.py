@@ -1,17 +1,19 @@
 """A recursive-descent parser of LogQL. The grammar and the messages are Loki's."""
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Matcher, MetricExpr, Stage
 from log_aggregator.logql.checks import (
     binary_operation,
+    check_depth,
     check_pattern_stage,
     check_regexp_stage,
     check_selectors,
     label_replace,
+    literal_value,
     matcher,
     range_aggregation,
     vector_aggregation,
@@ -23,17 +25,19 @@ from log_aggregator.logql.lexer import (
     END,
     FLAG,
     IDENTIFIER,
+    INVALID,
     NUMBER,
     RANGE,
     RANGE_OPERATIONS,
     STRING,
     VECTOR_OPERATIONS,
+    Lexer,
     Token,
-    tokenize,
 )
+from log_aggregator.logql.printer import expr_text
 from log_aggregator.logql.stage_checks import check_stages
 
-MAX_QUERY_CHARACTERS = 131_072
+MAX_QUERY_BYTES = 131_072
 # Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
 MAX_NESTING = 100
 
@@ -54,15 +58,26 @@ _PRECEDENCE = {
     "^": 6,
 }
 _RIGHT_ASSOCIATIVE = "^"
+# What takes the place of an expression without meaning while the rest of the text is read.
+_STAND_IN = ast.VectorLiteral(0.0)
 
 Item = TypeVar("Item")
 
 
 def parse_expr(text: str) -> Expr:
-    """A log or metric query. Raises ParseError."""
+    """A log or metric query that can be run. Raises ParseError."""
+    expr = parse_text(text)
+    if not text.isascii():
+        # Loki hands a query on as text, where a matcher quotes a label whose name is not ASCII, which is no syntax.
+        _parse(expr_text(expr))
+    check_stages(expr)
+    return expr
+
+
+def parse_text(text: str) -> Expr:
+    """A log or metric query of correct syntax, whose stages may still be such as cannot be built. Raises ParseError."""
     expr = _parse(text)
     check_selectors(expr)
-    check_stages(expr)
     return expr
 
 
@@ -86,31 +101,46 @@ class NotASelector(ParseError):
 
 
 def _parse(text: str) -> Expr:
-    if len(text) >= MAX_QUERY_CHARACTERS:
-        raise ParseError(f"input size too long ({len(text)} > {MAX_QUERY_CHARACTERS})")
-    parser = _Parser(tokenize(text))
-    expr = parser.expr(1)
-    parser.expect(END)
-    return expr
+    size_bytes = len(text.encode("utf-8", "surrogatepass"))
+    if size_bytes >= MAX_QUERY_BYTES:
+        raise ParseError(f"input size too long ({size_bytes} > {MAX_QUERY_BYTES})")
+    return _Parser(Lexer(text)).whole()
 
 
 class _Parser:
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
+    def __init__(self, lexer: Lexer) -> None:
+        self._lexer = lexer
+        self._tokens = [lexer.next()]
         self._index = 0
         self._depth = 0
+        self._problems: list[tuple[int, int, ParseError]] = []
+
+    def whole(self) -> Expr:
+        """The one expression that the text is."""
+        expr = self.expr(1)
+        self.expect(END)
+        if self._problems:
+            raise min(self._problems, key=lambda problem: problem[:2])[2]
+        check_depth(expr)
+        return expr
 
     # Tokens
 
     @property
     def _token(self) -> Token:
-        return self._tokens[self._index]
+        token = self._tokens[self._index]
+        if token.kind == INVALID:
+            raise token.value
+        return token
 
     def _peek(self, ahead: int = 1) -> str:
+        while len(self._tokens) <= self._index + ahead and self._tokens[-1].kind not in (INVALID, END):
+            self._tokens.append(self._lexer.next())
         return self._tokens[min(self._index + ahead, len(self._tokens) - 1)].kind
 
     def _advance(self) -> Token:
         token = self._token
+        self._peek()
         self._index += 1
         return token
 
@@ -143,17 +173,28 @@ class _Parser:
             items.append(item())
         return tuple(items)
 
+    def _checked(self, start: int, build: Callable[[], MetricExpr]) -> MetricExpr:
+        """What `build` gives. Where that has no meaning, the rest is still read: its syntax may be wrong too, and then
+        that is what is said. Of several meaningless expressions the outermost is, then the leftmost.
+        """
+        try:
+            return build()
+        except ParseError as error:
+            self._problems.append((start, -self._index, error))
+            return _STAND_IN
+
     # Expressions
 
     def expr(self, lowest: int) -> Expr:
         """Binary operations by precedence."""
+        start = self._index
         left = self._nested(self._operand)
         while (precedence := _PRECEDENCE.get(self._token.kind, 0)) >= lowest:
             operator = self._advance().kind
             return_bool, matching = self._modifiers()
             next_lowest = precedence if operator == _RIGHT_ASSOCIATIVE else precedence + 1
             right = self._nested(lambda lowest=next_lowest: self.expr(lowest))  # type: ignore[misc]
-            left = binary_operation(operator, left, right, matching, return_bool)
+            left = self._checked(start, partial(binary_operation, operator, left, right, matching, return_bool))
         return left
 
     def _operand(self) -> Expr:
@@ -166,7 +207,8 @@ class _Parser:
             self.expect(")")
             return inner
         if kind in (NUMBER, "+", "-"):
-            return ast.NumberLiteral(self._number_literal())
+            start, sign, text = self._index, *self._signed_number()
+            return self._checked(start, lambda: ast.NumberLiteral(sign * literal_value(text)))
         if kind == "@vector":
             return self._vector_literal()
         if kind == "@label_replace":
@@ -177,33 +219,20 @@ class _Parser:
             return self._vector_aggregation()
         raise self._unexpected()
 
-    def _number_literal(self) -> float:
+    def _signed_number(self) -> tuple[int, str]:
         sign = self._accept("+", "-")
-        value = self._number()
-        return -value if sign and sign.kind == "-" else value
-
-    def _number(self) -> float:
-        token = self.expect(NUMBER, "NUMBER")
-        digits = token.text.replace("_", "")
-        if len(digits) > 1 and digits[0] == "0" and digits[1].isalpha() and digits[1] not in "eE":
-            raise ParseError(
-                f'unable to parse literal as a float: strconv.ParseFloat: parsing "{token.text}": invalid syntax'
-            )
-        value = float(digits)
-        if math.isinf(value):
-            raise ParseError(
-                f'unable to parse literal as a float: strconv.ParseFloat: parsing "{token.text}": value out of range'
-            )
-        return value
+        return (-1 if sign and sign.kind == "-" else 1), self.expect(NUMBER, "NUMBER").text
 
     def _vector_literal(self) -> MetricExpr:
+        start = self._index
         self._advance()
-        self.expect("(")
-        value = self._number()
+        self.expect("(", "(")
+        text = self.expect(NUMBER, "NUMBER").text
         self.expect(")", ")")
-        return ast.VectorLiteral(value)
+        return self._checked(start, lambda: ast.VectorLiteral(literal_value(text, "vectorExpr")))
 
     def _label_replace(self) -> MetricExpr:
+        start = self._index
         self._advance()
         self.expect("(", "(")
         inner = self._metric_expr()
@@ -212,7 +241,7 @@ class _Parser:
             self.expect(",", *([","] if number else []))
             texts.append(str(self.expect(STRING, STRING).value))
         self.expect(")", ")")
-        return label_replace(inner, *texts)
+        return self._checked(start, lambda: label_replace(inner, *texts))
 
     def _metric_expr(self) -> MetricExpr:
         expr = self.expr(1)
@@ -229,13 +258,9 @@ class _Parser:
         side = self._accept("group_left", "group_right")
         if side is None:
             return return_bool, ast.VectorMatching(labels=labels, on=token.kind == "on")
-        include = self._label_names() if self._token.kind == "(" and self._is_label_list() else ()
+        include = self._label_names() if self._token.kind == "(" else ()
         cardinality = "many-to-one" if side.kind == "group_left" else "one-to-many"
         return return_bool, ast.VectorMatching(cardinality, labels, token.kind == "on", include)  # type: ignore[arg-type]
-
-    def _is_label_list(self) -> bool:
-        """After group_left, whether a parenthesis opens a list of labels, not the right operand."""
-        return self._peek() == ")" or (self._peek() == IDENTIFIER and self._peek(2) in (",", ")"))
 
     def _label_names(self) -> tuple[str, ...]:
         self.expect("(", "(")
@@ -252,9 +277,10 @@ class _Parser:
         return ast.Grouping(self._label_names(), token.kind == "without") if token else None
 
     def _vector_aggregation(self) -> MetricExpr:
+        start = self._index
         operation = self._advance().kind[1:]
         grouping = self._grouping()
-        self.expect("(", "(")
+        self.expect("(", "(", *(() if grouping else ("by", "without")))
         parameter = None
         if self._token.kind == NUMBER and self._peek() == ",":
             parameter = self._advance().text
@@ -263,27 +289,27 @@ class _Parser:
         self.expect(")")
         if grouping is None:
             grouping = self._grouping()
-        return vector_aggregation(operation, inner, parameter, grouping)
+        return self._checked(start, partial(vector_aggregation, operation, inner, parameter, grouping))
 
     def _range_aggregation(self) -> MetricExpr:
+        start = self._index
         operation = self._advance().kind[1:]
         self.expect("(", "(")
         if self._token.kind not in (NUMBER, "{", "("):
             raise self._unexpected(NUMBER, "{", "(")
         parameter = None
         if self._token.kind == NUMBER:
-            parameter = self._number_literal()
+            parameter = self._advance().text
             self.expect(",", ",")
         log_range = self._log_range()
         self.expect(")", ")")
-        return range_aggregation(operation, log_range, parameter, self._grouping())
+        grouping = self._grouping()
+        return self._checked(start, partial(range_aggregation, operation, log_range, parameter, grouping))
 
     # Ranges
 
     def _log_range(self) -> ast.LogRange:
         """A range may stand before or behind the pipeline, and parentheses around the selector or around all."""
-        if self._token.kind not in ("{", "("):
-            raise self._unexpected("{", "(")
         if self._accept("("):
             inner = self._nested(self._log_range_or_log)
             self.expect(")")
@@ -302,6 +328,8 @@ class _Parser:
     def _log_range_or_log(self) -> "ast.LogRange | tuple[LogExpr, ast.Unwrap | None]":
         if self._token.kind == "(":
             return self._log_range()
+        if self._token.kind != "{":
+            raise self._unexpected("{", "(")
         matchers = self._selector()
         if self._token.kind == RANGE:
             range_ns, offset_ns = self._range_and_offset()
@@ -316,7 +344,7 @@ class _Parser:
         return LogExpr(matchers, stages), unwrap
 
     def _range_and_offset(self) -> tuple[int, int]:
-        range_ns = int(self.expect(RANGE).value)
+        range_ns = int(self.expect(RANGE, RANGE).value)
         if self._accept("offset"):
             return range_ns, int(self.expect(DURATION, DURATION).value)
         return range_ns, 0
@@ -372,8 +400,6 @@ class _Parser:
         stages: list[Stage] = []
         while True:
             if self._token.kind in _LINE_OPS:
-                if self._token.kind == "!=" and self._peek() not in (STRING, "@ip", IDENTIFIER, END):
-                    break  # a comparison of expressions
                 stages += self._line_filter()
             elif self._token.kind != "|":
                 break
@@ -538,7 +564,6 @@ class _Parser:
             self._advance()
             return ast.BytesFilter(name, op, int(token.value))  # type: ignore[arg-type]
         if token.kind in (NUMBER, "+", "-"):
-            value = self._number_literal()
-            assert not math.isnan(value)
-            return ast.NumberFilter(name, op, value)  # type: ignore[arg-type]
+            sign, text = self._signed_number()
+            return ast.NumberFilter(name, op, sign * literal_value(text))  # type: ignore[arg-type]
         raise self._unexpected()

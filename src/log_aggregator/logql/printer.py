@@ -47,7 +47,8 @@ def selector_text(matchers: tuple[Matcher, ...]) -> str:
 
 
 def matcher_text(matcher: Matcher) -> str:
-    return f"{matcher.name}{matcher.op}{quote(matcher.value)}"
+    name = matcher.name if matcher.name.isascii() else quote(matcher.name)
+    return f"{name}{matcher.op}{quote(matcher.value)}"
 
 
 def stage_text(stage: Stage) -> str:

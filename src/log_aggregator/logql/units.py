@@ -7,7 +7,7 @@ _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _INT64 = 2**63
 
-_PROMETHEUS = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_PROMETHEUS = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _PROMETHEUS_NS = (
     365 * _DAY_NS,
     7 * _DAY_NS,
@@ -17,7 +17,7 @@ _PROMETHEUS_NS = (
     _SECOND_NS,
     1_000_000,
 )
-_GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _GO_NS = {
     "ns": 1,
     "us": 1000,
@@ -28,7 +28,7 @@ _GO_NS = {
     "m": 60 * _SECOND_NS,
     "h": 3600 * _SECOND_NS,
 }
-_SIZE = re.compile(r"([0-9][0-9.,]*)\s*([a-zA-Z]*)")
+_SIZE = re.compile(r"([0-9.,]+)\s*([a-zA-Z]*)")
 _SIZE_UNITS = {
     "": 1,
     "b": 1,
@@ -55,10 +55,10 @@ def parse_prometheus_duration(text: str) -> int:
 def _duration_problem(text: str) -> str:
     position, seen = 0, 0
     while position < len(text):
-        number = re.compile(r"\d+").match(text, position)
+        number = re.compile(r"[0-9]+").match(text, position)
         if number is None:
             return f"not a valid duration string: {_quoted(text)}"
-        unit = re.compile(r"\D+").match(text, number.end())
+        unit = re.compile(r"[^0-9]+").match(text, number.end())
         if unit is None:
             return f"not a valid duration string: {_quoted(text)}"
         if unit[0] not in ("y", "w", "d", "h", "m", "s", "ms"):

@@ -21,22 +21,17 @@ from log_aggregator.logql.template.layout import parse_time
 from log_aggregator.logql.template.limits import JSON_WORK_FACTOR, MAX_NESTING, REGEX_WORK_FACTOR, check_size
 from log_aggregator.logql.template.methods import format_bounded
 from log_aggregator.logql.template.signatures import Context, Function, Type
+from log_aggregator.logql.template.sizes import parse_size
 from log_aggregator.logql.template.strconv import (
     MAX_INT64,
     MIN_INT64,
+    SPACE,
     decode_runes,
     decode_utf8,
     encode_utf8,
-    parse_float,
     quote_text,
 )
 from log_aggregator.logql.template.values import Boxed, Int64, Value, is_true
-
-_SPACE = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-
 
 # Text.
 
@@ -71,7 +66,7 @@ _trim = _trimmed(str.strip)
 
 
 def _trim_space(text: bytes) -> bytes:
-    return _trim(text, _SPACE.encode())
+    return _trim(text, SPACE.encode())
 
 
 def _truncate(count: int, text: bytes) -> bytes:
@@ -152,30 +147,9 @@ def _count(context: Context, pattern: bytes, text: bytes) -> int:
 
 # Numbers with units.
 
-_BYTE_UNITS = {"": 1, "b": 1}
-for _power, _letter in enumerate("kmgtpe", start=1):
-    _BYTE_UNITS |= {_letter: 1000**_power, f"{_letter}b": 1000**_power}
-    _BYTE_UNITS |= {f"{_letter}i": 1024**_power, f"{_letter}ib": 1024**_power}
-_BYTES = re.compile(r"([0-9.,]*)(.*)", re.DOTALL)
-
 
 def _bytes(text: bytes) -> float:
-    """The number of bytes in `2 KB` or `10MiB`."""
-    found = _BYTES.fullmatch(decode_utf8(text))
-    assert found is not None  # matches anything
-    digits = found[1].replace(",", "")
-    number = parse_float(digits)
-    if number is None:
-        raise CallError(f"strconv.ParseFloat: parsing {quote_text(digits)}: invalid syntax")
-    if math.isinf(number):
-        raise CallError(f"strconv.ParseFloat: parsing {quote_text(digits)}: value out of range")
-    unit = decode_utf8(to_lower(_trim_space(encode_utf8(found[2]))))
-    if unit not in _BYTE_UNITS:
-        raise CallError(f"unhandled size name: {unit}")
-    number *= _BYTE_UNITS[unit]
-    if number >= 2.0**64:
-        raise CallError(f"too large: {decode_utf8(text)}")
-    return float(int(number))
+    return parse_size(decode_utf8(text))
 
 
 def _duration(text: bytes) -> float:

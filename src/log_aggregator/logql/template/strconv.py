@@ -7,6 +7,12 @@ from decimal import Decimal
 MIN_INT64 = -(1 << 63)
 MAX_INT64 = (1 << 63) - 1
 
+SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go takes for white space; Python's `str.strip` removes more."""
+
 _SIMPLE_ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92}
 _QUOTE_ESCAPES = {chr(code): "\\" + letter for letter, code in _SIMPLE_ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
