@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,22 +17,32 @@ from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.index import IndexRoutes
+from log_aggregator.http.labels import LabelRoutes
+from log_aggregator.http.limits_pages import LimitsRoutes
+from log_aggregator.http.log_level import LogLevelRoutes
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.push import PushRoutes
+from log_aggregator.http.rings import RingRoutes
+from log_aggregator.http.rules import RulesRoutes
 from log_aggregator.http.server import HttpServer, HttpSettings, Route
+from log_aggregator.http.shutdown import ShutdownRoutes
 from log_aggregator.http.status import StatusRoutes
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
+from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
 from log_aggregator.services.scan import Scanner
+from log_aggregator.services.series_query import SeriesQueries
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
+from log_aggregator.services.volume import Volumes
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.metered import StoreMetrics
@@ -91,6 +102,7 @@ class Server:
             config.ingester.max_returned_stream_errors,
         )
         self.scanner = Scanner(store, catalog, tail, period_ns)
+        extents = StreamExtents(self.scanner, period_ns)
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 
@@ -112,6 +124,13 @@ class Server:
             route
             for needed, part in (
                 (Role.ALL, StatusRoutes(shown or registry, config_yaml(config), services, self._ready, flush)),
+                (Role.ALL, LimitsRoutes(limits, config.pattern_ingester.enabled)),
+                (Role.ALL, LogLevelRoutes()),
+                (Role.ALL, RingRoutes(self._logs)),
+                (Role.ALL, RulesRoutes()),
+                (Role.ALL, ShutdownRoutes(flush, _terminate)),
+                (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
+                (Role.READ, IndexRoutes(extents, Volumes(extents), limits, clock)),
                 (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
                 (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, config.distributor.max_decompressed_size)),
             )
@@ -169,6 +188,11 @@ async def serve(
         await Server(config, store, registry, clock, shown=shown).run(listening, stop)
     finally:
         await store.close()
+
+
+def _terminate() -> None:
+    """The process ends as it does when an operator stops it."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _flush_policy(config: Config) -> FlushPolicy:

@@ -5,8 +5,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-_NAMES: Final = {level: name for name, level in _LEVELS.items()} | {logging.CRITICAL: "error"}
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_NAMES: Final = {level: name for name, level in LEVELS.items()} | {logging.CRITICAL: "error"}
 # What every record has; all else came with `extra`.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+@,;%*()[]{}<>!?~^&|$#'")
@@ -40,7 +40,7 @@ def set_up_logs(level: str) -> None:
     """From now on, records of at least this level (Loki's names) are written. May be called again."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogfmtFormatter())
-    logging.basicConfig(handlers=[handler], level=_LEVELS[level], force=True)
+    logging.basicConfig(handlers=[handler], level=LEVELS[level], force=True)
     # A line for every request or connection of a library says nothing to an operator.
     for library in ("sanic", "botocore", "aiobotocore", "asyncio", "httpx"):
-        logging.getLogger(library).setLevel(max(_LEVELS[level], logging.WARNING))
+        logging.getLogger(library).setLevel(max(LEVELS[level], logging.WARNING))

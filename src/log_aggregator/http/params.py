@@ -12,6 +12,10 @@ from typing import ClassVar, Literal
 
 from log_aggregator.engine.order import Direction
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.logql.ast import Matcher
+from log_aggregator.logql.parser import parse_selector
+from log_aggregator.model.limits import Limits
+from log_aggregator.services.query_limits import check_span, clamp_start
 
 SECOND_NS = 1_000_000_000
 DEFAULT_LIMIT = 100
@@ -75,6 +79,14 @@ def ordered_bounds(params: Params, now_ns: int) -> Bounds:
     return found
 
 
+def allowed_bounds(params: Params, limits: Limits, now_ns: int) -> Bounds:
+    """Ordered bounds that the tenant may ask for. Raises QueryRefused."""
+    found = ordered_bounds(params, now_ns)
+    start_ns = clamp_start(found.start_ns, found.end_ns, now_ns, limits)
+    check_span(found.end_ns - start_ns, limits)
+    return Bounds(start_ns, found.end_ns)
+
+
 def instant(params: Params, now_ns: int) -> int:
     """`time` of an instant query."""
     return timestamp(params.get("time"), now_ns)
@@ -116,6 +128,11 @@ def interval(params: Params) -> int:
     if value < 0:
         raise InvalidParameter("interval must be >= 0")
     return value
+
+
+def selector(text: str) -> tuple[Matcher, ...]:
+    """The matchers of a bare selector, of which `{}` accepts every stream. Raises ParseError, NotASelector."""
+    return () if text.replace(" ", "") == "{}" else parse_selector(text)
 
 
 def integer(text: str) -> int:

@@ -83,7 +83,9 @@ class HttpServer:
         self._clock = clock
         self._draining = False
         self._server: Any = None  # Sanic's AsyncioServer, whose methods have no types
-        self._app: Sanic[Any, Any] = Sanic(f"log-aggregator-{next(_app_numbers)}", configure_logging=False)
+        self._app: Sanic[Any, Any] = Sanic(
+            f"log-aggregator-{next(_app_numbers)}", configure_logging=False, strict_slashes=True
+        )
         self._app.config.update(
             ACCESS_LOG=False,
             REQUEST_MAX_SIZE=settings.max_body_bytes,
@@ -97,7 +99,7 @@ class HttpServer:
                     self._wrapped(route),
                     settings.path_prefix + path,
                     methods=route.methods,
-                    name=f"{route.name}_{number}",
+                    name="_".join((route.name, *route.methods, str(number))),
                     unquote=True,
                 )
         self._app.error_handler.add(SanicException, _refused)
@@ -174,9 +176,10 @@ class HttpServer:
 
 
 def _params(request: Request) -> Params:
-    arguments = request.get_args(keep_blank_values=True)
+    # As plain mappings: `get` of Sanic's own gives only the first value.
+    arguments = dict(request.get_args(keep_blank_values=True))
     if request.method == "POST" and "form-urlencoded" in request.headers.get("content-type", ""):
-        return Params(arguments, request.get_form(keep_blank_values=True) or {})
+        return Params(arguments, dict(request.get_form(keep_blank_values=True) or {}))
     return Params(arguments)
 
 

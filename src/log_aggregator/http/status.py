@@ -43,6 +43,12 @@ class StatusRoutes:
                 tenant=False,
             ),
             Route("flush", ("/flush",), any_, self._flush, tenant=False),
+            Route(
+                "loki_api_v1_cache_generation_numbers",
+                ("/loki/api/v1/cache/generation_numbers",),
+                get,
+                self._generation,
+            ),
         )
 
     async def _root(self, call: Call) -> HTTPResponse:
@@ -74,6 +80,10 @@ class StatusRoutes:
                 "goVersion": f"python{platform.python_version()}",
             },
         )
+
+    async def _generation(self, call: Call) -> HTTPResponse:
+        # Loki's queriers drop cached results when it changes; no result outlives a delete here.
+        return json_response(call.request, "")
 
     async def _flush(self, call: Call) -> HTTPResponse:
         await self.flush()

@@ -49,10 +49,14 @@ def check_length(expr: Expr, start_ns: int, end_ns: int, limits: Limits) -> None
     length = end_ns - start_ns
     if not isinstance(expr, LogExpr):
         length += max((leaf.range.range_ns for leaf in leaves_of(expr)), default=0)
+    check_span(length, limits)
+
+
+def check_span(length_ns: int, limits: Limits) -> None:
     allowed = limits.max_query_length
-    if 0 < allowed < length:
+    if 0 < allowed < length_ns:
         raise QueryRefused(
-            f"the query time range exceeds the limit (query length: {format_go_duration(length)}, "
+            f"the query time range exceeds the limit (query length: {format_go_duration(length_ns)}, "
             f"limit: {format_prometheus_duration(allowed)})"
         )
 

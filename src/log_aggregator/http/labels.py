@@ -1,0 +1,76 @@
+"""Routes on labels, their values, and series."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sanic.response import HTTPResponse
+
+from log_aggregator.clock import Clock
+from log_aggregator.http import params
+from log_aggregator.http.params import Bounds
+from log_aggregator.http.respond import json_response, success
+from log_aggregator.http.server import Call, Route
+from log_aggregator.logql.ast import Matcher
+from log_aggregator.logql.parser import parse_selector
+from log_aggregator.model.limits import Limits
+from log_aggregator.services.series_query import SeriesQueries
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRoutes:
+    series: SeriesQueries
+    limits_of: Callable[[str], Limits]
+    clock: Clock
+
+    def routes(self) -> tuple[Route, ...]:
+        methods = ("GET", "POST")
+        values = ("/loki/api/v1/label/<name>/values", "/loki/api/v1/labels/<name>/values")
+        return (
+            Route("loki_api_v1_labels", ("/loki/api/v1/labels", "/loki/api/v1/label"), methods, self._names),
+            Route("loki_api_v1_label_name_values", values, methods, self._values),
+            Route("loki_api_v1_series", ("/loki/api/v1/series",), methods, self._series),
+            Route("api_prom_label", ("/api/prom/label",), methods, self._names),
+            Route("api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values),
+            Route("api_prom_series", ("/api/prom/series",), methods, self._series),
+        )
+
+    async def _names(self, call: Call) -> HTTPResponse:
+        bounds, selector = self._bounds(call), _optional_selector(call)
+        return _strings(call, await self.series.label_names(call.tenant, bounds.start_ns, bounds.end_ns, selector))
+
+    async def _values(self, call: Call) -> HTTPResponse:
+        bounds, selector = self._bounds(call), _optional_selector(call)
+        name = call.path["name"]
+        return _strings(
+            call, await self.series.label_values(call.tenant, name, bounds.start_ns, bounds.end_ns, selector)
+        )
+
+    async def _series(self, call: Call) -> HTTPResponse:
+        bounds = self._bounds(call)
+        selectors = _selectors([*call.params.all("match"), *call.params.all("match[]")])
+        streams = await self.series.series(call.tenant, bounds.start_ns, bounds.end_ns, selectors)
+        # Of a hundred thousand streams, more than the event loop should wait for.
+        return await asyncio.to_thread(lambda: json_response(call.request, success([dict(s) for s in streams])))
+
+    def _bounds(self, call: Call) -> Bounds:
+        """With the end included, as Loki does here."""
+        found = params.allowed_bounds(call.params, self.limits_of(call.tenant), self.clock.now_ns())
+        return Bounds(found.start_ns, found.end_ns + 1)
+
+
+def _optional_selector(call: Call) -> tuple[Matcher, ...]:
+    text = call.params.get("query")
+    return parse_selector(text) if text else ()
+
+
+def _selectors(texts: list[str]) -> list[tuple[Matcher, ...]]:
+    """`{}` stands for every stream only when it is alone."""
+    return [params.selector(texts[0])] if len(texts) == 1 else [parse_selector(text) for text in texts]
+
+
+def _strings(call: Call, found: list[str]) -> HTTPResponse:
+    """Without `data` when nothing was found, as Loki answers."""
+    body: dict[str, Any] = success(found) if found else {"status": "success"}
+    return json_response(call.request, body)

@@ -1,0 +1,159 @@
+"""Which streams a tenant has in a time range and how much of each, known without reading an entry of a chunk.
+
+An extent is the rows of one stream in one row group of a chunk, or in one record of a write-ahead log and one index
+period (the record's other periods may have been flushed). Extents of an index object and of a record never change;
+they are kept, with the streams numbered in one table for each tenant.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import polars as pl
+
+from log_aggregator.engine.label_table import LabelTable
+from log_aggregator.formats.chunk import MAX, MIN, ROWS, TEXT_BYTES
+from log_aggregator.formats.index import Index
+from log_aggregator.model.lru import SizedLru
+from log_aggregator.model.position import Position
+from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
+from log_aggregator.services.scan import Scanner, View
+from log_aggregator.services.tail import TailRecord
+
+EXTENT_SCHEMA = pl.Schema({STREAM: pl.UInt32, ROWS: pl.UInt32, MIN: pl.Int64, MAX: pl.Int64, TEXT_BYTES: pl.UInt64})
+_RECORD = "record"
+# Decoded at once, to bound the memory that their columns take.
+_RECORDS_AT_ONCE = 256
+
+_CACHE_BYTES = 512 << 20  # of all tenants
+_FRAME_BYTES = 256 << 20  # of one tenant's extents
+_STREAM_BYTES = 1024  # a stream of a few labels in the table
+_FRAME_OVERHEAD_BYTES = 1024
+
+Answer = TypeVar("Answer")
+_Source = str | tuple[str, Position]
+"""The key of an index object, or the log and position of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """`frame` has EXTENT_SCHEMA; its `stream` numbers the table, whose other streams lie outside the range."""
+
+    table: LabelTable
+    frame: pl.DataFrame = field(repr=False)
+    start_ns: int
+    end_ns: int  # exclusive
+
+
+class _Tenant:
+    def __init__(self) -> None:
+        self.table = LabelTable()
+        self.frames: SizedLru[_Source, pl.DataFrame] = SizedLru(_FRAME_BYTES)
+        self.asking = asyncio.Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.table) * _STREAM_BYTES + self.frames.used_bytes
+
+
+class StreamExtents:
+    """Raises the store's errors, WalUnavailable, CorruptData."""
+
+    def __init__(self, scanner: Scanner, period_ns: int) -> None:
+        self._scanner = scanner
+        self._period_ns = period_ns
+        self._tenants: SizedLru[str, _Tenant] = SizedLru(_CACHE_BYTES)
+
+    async def ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
+        """The answer of a function, which runs in a thread, to the extents that touch `[start_ns, end_ns)`."""
+        view = await self._scanner.view(tenant, start_ns, end_ns)
+        state = self._tenants.get(tenant) or _Tenant()
+
+        def answer() -> Answer:
+            frame = self._extents(state, view)
+            touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
+            return question(Extents(state.table, touching, start_ns, end_ns))
+
+        async with state.asking:
+            try:
+                return await asyncio.to_thread(answer)
+            finally:
+                # A tenant too large to be kept is begun anew by every question.
+                self._tenants.put(tenant, state, state.size_bytes)
+
+    def _extents(self, state: _Tenant, view: View) -> pl.DataFrame:
+        frames = self._of_records(state, view.records)
+        for key, index in view.indexes:
+            frames.append(self._of_index(state, key, index))
+        return pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
+
+    def _of_index(self, state: _Tenant, key: str, index: Index) -> pl.DataFrame:
+        frame = state.frames.get(key)
+        if frame is None:
+            numbers = state.table.numbers(index.streams)
+            frame = index.refs.select(EXTENT_SCHEMA.names()).with_columns(numbers.gather(index.refs[STREAM]))
+            _keep(state, key, frame)
+        return frame
+
+    def _of_records(self, state: _Tenant, records: Sequence[tuple[TailRecord, tuple[int, ...]]]) -> list[pl.DataFrame]:
+        """The extents of the periods that no index object covers."""
+        frames: dict[_Source, pl.DataFrame] = {}
+        new: list[TailRecord] = []
+        for record, _ in records:
+            frame = state.frames.get(_source(record))
+            if frame is None:
+                new.append(record)
+            else:
+                frames[_source(record)] = frame
+        for begin in range(0, len(new), _RECORDS_AT_ONCE):
+            batch = new[begin : begin + _RECORDS_AT_ONCE]
+            summed = _summed([record.decode() for record in batch], state.table, self._period_ns)
+            for record, frame in zip(batch, summed, strict=True):
+                frames[_source(record)] = frame
+                _keep(state, _source(record), frame)
+        return [self._uncovered(frames[_source(record)], covered) for record, covered in records]
+
+    def _uncovered(self, frame: pl.DataFrame, covered: Sequence[int]) -> pl.DataFrame:
+        for period in covered:
+            frame = frame.filter(~pl.col(MIN).is_between(period, period + self._period_ns, closed="left"))
+        return frame
+
+
+def share_between(start_ns: int, end_ns: int) -> pl.Expr:
+    """The part of an extent that lies in `[start_ns, end_ns)`, as if its rows were spread evenly over its time."""
+    begin, end = pl.max_horizontal(pl.col(MIN), start_ns), pl.min_horizontal(pl.col(MAX) + 1, end_ns)
+    return (end - begin) / (pl.col(MAX) + 1 - pl.col(MIN))
+
+
+def _source(record: TailRecord) -> _Source:
+    return record.wal, record.position
+
+
+def _keep(state: _Tenant, source: _Source, frame: pl.DataFrame) -> None:
+    state.frames.put(source, frame, int(frame.estimated_size()) + _FRAME_OVERHEAD_BYTES)
+
+
+def _summed(segments: Sequence[Segment], table: LabelTable, period_ns: int) -> list[pl.DataFrame]:
+    """The extents of each segment, found for all of them at once: most are of a few rows."""
+    numbered = [
+        segment.frame.select(
+            pl.lit(record, pl.UInt32).alias(_RECORD),
+            table.numbers(segment.streams).gather(segment.frame[STREAM]),
+            TIMESTAMP,
+            text_bytes_of_rows().alias(TEXT_BYTES),
+        )
+        for record, segment in enumerate(segments)
+    ]
+    summed = (
+        pl.concat(numbered)
+        .group_by(_RECORD, STREAM, pl.col(TIMESTAMP) // period_ns)
+        .agg(
+            pl.len().cast(pl.UInt32).alias(ROWS),
+            pl.col(TIMESTAMP).min().alias(MIN),
+            pl.col(TIMESTAMP).max().alias(MAX),
+            pl.col(TEXT_BYTES).sum(),
+        )
+        .partition_by(_RECORD, as_dict=True)
+    )
+    return [summed[(record,)].select(EXTENT_SCHEMA.names()) for record in range(len(segments))]
