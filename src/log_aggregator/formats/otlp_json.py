@@ -11,8 +11,8 @@ import msgspec
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.push_errors import InvalidPush
 
-_MAX_DEPTH: Final = 100
-"""Of values in values; protobuf stops near there too."""
+_MAX_DEPTH: Final = 30
+"""Of values in values. A map in a map is three messages deeper, and protobuf reads a hundred."""
 
 _SEVERITIES: Final = {
     f"SEVERITY_NUMBER_{name}{number or ''}": first + max(number - 1, 0)
@@ -149,7 +149,7 @@ def _value(value: _AnyValue | None, depth: int = 0) -> otlp_pb2.AnyValue | None:
         return None
     if value.string_value is not None:
         return otlp_pb2.AnyValue(string_value=_utf8(value.string_value))
-    if depth == _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise ValueError(f"values are nested more than {_MAX_DEPTH} deep")
     array, pairs = value.array_value, value.kvlist_value
     return otlp_pb2.AnyValue(

@@ -26,6 +26,10 @@ def snappy(data: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(data))
 
 
+def lz4(data: bytes) -> bytes:
+    return bytes(cramjam.lz4.compress(data))
+
+
 GZIP = zlib_bytes(TEXT, 31)
 ENCODED = {
     "identity": ("identity", TEXT),
@@ -36,6 +40,8 @@ ENCODED = {
     "zstd with content size": ("zstd", zstandard.ZstdCompressor().compress(TEXT)),
     "zstd without content size": ("zstd", zstd_without_size(TEXT)),
     "zstd of two frames": ("zstd", zstd_without_size(TEXT[:70]) + zstandard.ZstdCompressor().compress(TEXT[70:])),
+    "lz4": ("lz4", lz4(TEXT)),
+    "lz4 of two frames": ("lz4", lz4(TEXT[:70]) + lz4(TEXT[70:])),
     "snappy": ("snappy", snappy(TEXT)),
 }
 
@@ -74,6 +80,9 @@ BROKEN = {
         "deflate: Error -3 while decompressing data: invalid block type",
     ),
     "zstd of something else": ("zstd", TEXT, "zstd: zstd decompress error: Unknown frame descriptor"),
+    "lz4 of something else": ("lz4", TEXT, "lz4: ERROR_frameType_unknown"),
+    "cut lz4": ("lz4", lz4(TEXT)[:-5], "lz4: truncated frame"),
+    "empty lz4": ("lz4", b"", "lz4: empty input"),
     "snappy of something else": ("snappy", b"x", "snappy: corrupt input"),
     "empty snappy": ("snappy", b"", "snappy: corrupt input"),
     "snappy announcing gigabytes": ("snappy", b"\xff\xff\xff\xff\x0f" + b"\x00" * 50, "snappy: corrupt input"),
@@ -89,8 +98,12 @@ def test_broken_data_is_told(encoding: str, data: bytes, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "bomb"),
-    [("gzip", zlib_bytes(bytes(64 << 20), 31)), ("zstd", zstd_without_size(bytes(64 << 20)))],
-    ids=["gzip", "zstd"],
+    [
+        ("gzip", zlib_bytes(bytes(64 << 20), 31)),
+        ("zstd", zstd_without_size(bytes(64 << 20))),
+        ("lz4", lz4(bytes(64 << 20))),
+    ],
+    ids=["gzip", "zstd", "lz4"],
 )
 def test_a_bomb_costs_no_more_memory_than_the_bound(encoding: str, bomb: bytes) -> None:
     bound = 4 << 20
