@@ -9,7 +9,7 @@ from log_aggregator.logql.arithmetic import fold_literals
 from log_aggregator.logql.ast import Expr, Grouping, LabelFilter, LogExpr, LogRange, Matcher, MetricExpr
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.pattern import InvalidPattern, parse_pattern
-from log_aggregator.logql.regex import InvalidRegex, compile_regex
+from log_aggregator.logql.regex import InvalidRegex, compile_regex, group_names
 from log_aggregator.logql.template.strconv import parse_float
 
 # Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
@@ -51,7 +51,6 @@ _GROUPED_RANGES = frozenset(
 _WITH_PARAMETER = ("bottomk", "topk", "approx_topk")
 _SET_OPERATORS = ("and", "or", "unless")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_GROUP_NAME = re.compile(r"\(\?P?<([A-Za-z0-9_]+)>")
 
 
 def matcher(name: str, op: str, value: str) -> Matcher:
@@ -211,12 +210,12 @@ def label_replace(expr: MetricExpr, destination: str, replacement: str, source: 
 
 def check_regexp_stage(stage: ast.RegexpStage) -> ast.RegexpStage:
     try:
-        compiled = compile_regex(stage.pattern)
+        compile_regex(stage.pattern)
     except InvalidRegex as error:
         raise ParseError(f"invalid regexp parser: {error}") from error
-    if not compiled.groupindex:
+    names = group_names(stage.pattern)
+    if not names:
         raise ParseError("invalid regexp parser: at least one named capture must be supplied")
-    names = _GROUP_NAME.findall(stage.pattern)
     for number, name in enumerate(names):
         if name in names[:number]:
             raise ParseError(f"invalid regexp parser: duplicate extracted label name '{name}'")

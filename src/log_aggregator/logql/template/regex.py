@@ -4,31 +4,14 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import re2
-
+from log_aggregator.logql.regex import InvalidRegex, compile_bytes_regex
 from log_aggregator.logql.template.errors import CallError
 from log_aggregator.logql.template.limits import MAX_REGEX_SCAN_BYTES, check_size
-from log_aggregator.logql.template.strconv import decode_utf8
 
 Match: TypeAlias = Any  # re2 has no public name for it
 
-# How Go names what RE2 complains about.
-_MESSAGES = {
-    "missing ]": "missing closing ]",
-    "missing )": "missing closing )",
-    "trailing \\": "trailing backslash at end of expression",
-    "no argument for repetition operator": "missing argument to repetition operator",
-    "invalid repetition size": "invalid repeat count",
-    "bad repetition operator": "invalid nested repetition operator",
-    "invalid perl operator": "invalid or unsupported Perl syntax",
-    "invalid named capture group": "invalid named capture",
-}
-_QUOTING_NOTHING = frozenset({"trailing backslash at end of expression"})
-_QUOTING_ALL = frozenset({"missing closing )", "unexpected )", "invalid UTF-8"})
-
 # Bytes from 0x80 are counted as letters: a name goes on to the end of the word.
 _REFERENCE = re.compile(rb"\$(?:(\$)|([\w\x80-\xff]+)|\{([\w\x80-\xff]+)\})")
-_ESCAPE = re.compile(rb"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 _GROUP_NUMBER = re.compile(rb"0|[1-9][0-9]{0,7}")
 
 # Distinct expressions kept by one template; more can only come from labels.
@@ -56,15 +39,10 @@ class RegexCache:
 
 class Regex:
     def __init__(self, pattern: bytes) -> None:
-        if b"\\C" in _ESCAPE.findall(pattern):
-            # RE2 takes it for any byte; Go, which knows no half characters, for nothing.
-            raise CallError("error parsing regexp: invalid escape sequence: `\\C`")
-        options = re2.Options()
-        options.log_errors = False
         try:
-            self._regexp = re2.compile(pattern, options)
-        except re2.error as error:
-            raise CallError(_go_message(error.args[0], pattern)) from None
+            self._regexp = compile_bytes_regex(pattern)
+        except InvalidRegex as error:
+            raise CallError(str(error)) from None
         self._groups = dict(self._regexp.groupindex)
 
     def spans(self, text: bytes) -> list[Match]:
@@ -123,14 +101,3 @@ def _next_rune(text: bytes, at: int) -> int:
     while at < len(text) and text[at] & 0xC0 == 0x80:
         at += 1
     return at
-
-
-def _go_message(message: str | bytes, pattern: bytes) -> str:
-    text = message if isinstance(message, str) else decode_utf8(message)
-    reason, _, fragment = text.partition(": ")
-    reason = _MESSAGES.get(reason, reason)
-    if reason in _QUOTING_NOTHING:
-        fragment = ""
-    elif reason in _QUOTING_ALL:
-        fragment = decode_utf8(pattern)
-    return f"error parsing regexp: {reason}: `{fragment}`"
