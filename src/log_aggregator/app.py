@@ -102,7 +102,7 @@ class Server:
             config.ingester.max_returned_stream_errors,
         )
         self.scanner = Scanner(store, catalog, tail, period_ns)
-        extents = StreamExtents(self.scanner, period_ns)
+        extents = StreamExtents(self.scanner, catalog, period_ns)
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 

@@ -10,6 +10,7 @@ from sanic.response import HTTPResponse, raw
 from log_aggregator import __version__
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
+from log_aggregator.logql.units import format_prometheus_duration
 from log_aggregator.model.limits import Limits
 
 # What Loki publishes unless it is told otherwise: limits that shape what a user interface offers.
@@ -30,6 +31,8 @@ _PUBLISHED = {
     "volume_enabled",
     "volume_max_series",
 }
+# Written as Prometheus writes durations, which is what Loki answers and Grafana reads.
+_DURATIONS = ("max_query_length", "max_query_lookback", "max_query_range", "query_timeout", "retention_period")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +61,6 @@ class LimitsRoutes:
         return raw(text.encode(), content_type="text/plain; charset=utf-8")
 
     def _published(self, tenant: str) -> dict[str, Any]:
-        return self.limits_of(tenant).model_dump(mode="json", include=_PUBLISHED)
+        limits = self.limits_of(tenant)
+        durations = {name: format_prometheus_duration(getattr(limits, name)) for name in _DURATIONS}
+        return limits.model_dump(mode="json", include=_PUBLISHED) | durations

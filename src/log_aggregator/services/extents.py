@@ -15,16 +15,19 @@ import polars as pl
 from log_aggregator.engine.label_table import LabelTable
 from log_aggregator.formats.chunk import MAX, MIN, ROWS, TEXT_BYTES
 from log_aggregator.formats.index import Index
+from log_aggregator.formats.keys import IndexKey
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
-from log_aggregator.services.scan import Scanner, View
+from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.tail import TailRecord
 
 EXTENT_SCHEMA = pl.Schema({STREAM: pl.UInt32, ROWS: pl.UInt32, MIN: pl.Int64, MAX: pl.Int64, TEXT_BYTES: pl.UInt64})
 _RECORD = "record"
-# Decoded at once, to bound the memory that their columns take.
+# Decoded at once, to bound the memory that they take.
 _RECORDS_AT_ONCE = 256
+_INDEXES_AT_ONCE = 8
 
 _CACHE_BYTES = 512 << 20  # of all tenants
 _FRAME_BYTES = 256 << 20  # of one tenant's extents
@@ -42,8 +45,6 @@ class Extents:
 
     table: LabelTable
     frame: pl.DataFrame = field(repr=False)
-    start_ns: int
-    end_ns: int  # exclusive
 
 
 class _Tenant:
@@ -60,8 +61,9 @@ class _Tenant:
 class StreamExtents:
     """Raises the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, scanner: Scanner, period_ns: int) -> None:
+    def __init__(self, scanner: Scanner, catalog: IndexCatalog, period_ns: int) -> None:
         self._scanner = scanner
+        self._catalog = catalog
         self._period_ns = period_ns
         self._tenants: SizedLru[str, _Tenant] = SizedLru(_CACHE_BYTES)
 
@@ -70,31 +72,30 @@ class StreamExtents:
         view = await self._scanner.view(tenant, start_ns, end_ns)
         state = self._tenants.get(tenant) or _Tenant()
 
-        def answer() -> Answer:
-            frame = self._extents(state, view)
+        def answer(stored: Sequence[pl.DataFrame]) -> Answer:
+            frames = [*stored, *self._of_records(state, view.records)]
+            frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
             touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
-            return question(Extents(state.table, touching, start_ns, end_ns))
+            return question(Extents(state.table, touching))
 
         async with state.asking:
             try:
-                return await asyncio.to_thread(answer)
+                stored = await self._of_indexes(state, view.indexes)
+                return await asyncio.to_thread(answer, stored)
             finally:
                 # A tenant too large to be kept is begun anew by every question.
                 self._tenants.put(tenant, state, state.size_bytes)
 
-    def _extents(self, state: _Tenant, view: View) -> pl.DataFrame:
-        frames = self._of_records(state, view.records)
-        for key, index in view.indexes:
-            frames.append(self._of_index(state, key, index))
-        return pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
-
-    def _of_index(self, state: _Tenant, key: str, index: Index) -> pl.DataFrame:
-        frame = state.frames.get(key)
-        if frame is None:
-            numbers = state.table.numbers(index.streams)
-            frame = index.refs.select(EXTENT_SCHEMA.names()).with_columns(numbers.gather(index.refs[STREAM]))
-            _keep(state, key, frame)
-        return frame
+    async def _of_indexes(self, state: _Tenant, keys: Sequence[IndexKey]) -> list[pl.DataFrame]:
+        frames = {key.key: state.frames.get(key.key) for key in keys}
+        new = [key for key in keys if frames[key.key] is None]
+        for begin in range(0, len(new), _INDEXES_AT_ONCE):
+            batch = new[begin : begin + _INDEXES_AT_ONCE]
+            for key, index in zip(batch, await self._catalog.load(batch), strict=True):
+                frame = await asyncio.to_thread(_of_index, state.table, index)
+                _keep(state, key.key, frame)
+                frames[key.key] = frame
+        return [frame for frame in frames.values() if frame is not None]
 
     def _of_records(self, state: _Tenant, records: Sequence[tuple[TailRecord, tuple[int, ...]]]) -> list[pl.DataFrame]:
         """The extents of the periods that no index object covers."""
@@ -124,6 +125,11 @@ def share_between(start_ns: int, end_ns: int) -> pl.Expr:
     """The part of an extent that lies in `[start_ns, end_ns)`, as if its rows were spread evenly over its time."""
     begin, end = pl.max_horizontal(pl.col(MIN), start_ns), pl.min_horizontal(pl.col(MAX) + 1, end_ns)
     return (end - begin) / (pl.col(MAX) + 1 - pl.col(MIN))
+
+
+def _of_index(table: LabelTable, index: Index) -> pl.DataFrame:
+    numbers = table.numbers(index.streams)
+    return index.refs.select(EXTENT_SCHEMA.names()).with_columns(numbers.gather(index.refs[STREAM]))
 
 
 def _source(record: TailRecord) -> _Source:

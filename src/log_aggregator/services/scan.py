@@ -77,11 +77,11 @@ _Unit = _TailUnit | _ChunkUnit
 class View:
     """The records and index objects that together hold each entry once.
 
-    A record stands with the starts of the periods whose rows an index object has; an index object with its key.
+    A record stands with the starts of the periods whose rows an index object has.
     """
 
     records: tuple[tuple[TailRecord, tuple[int, ...]], ...] = field(repr=False)
-    indexes: tuple[tuple[str, Index], ...] = field(repr=False)
+    indexes: tuple[IndexKey, ...] = field(repr=False)
 
 
 class Scanner:
@@ -107,22 +107,12 @@ class Scanner:
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
 
-    async def streams(self, scan: Scan) -> set[Labels]:
-        """The accepted streams that have entries in the range (of a record or row group that touches it)."""
-        view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
-        found = {labels for _, index in view.indexes for labels in _streams_between(index, scan)}
-        for record, _ in view.records:
-            found.update((await self._tail.segment(record)).streams)
-        return {labels for labels in found if scan.accepts(labels)}
-
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
         """All that may hold entries of `[start_ns, end_ns)`."""
         records = await self._tail.records(tenant, start_ns, end_ns)
         keys = await self._catalog.keys(tenant, start_ns, end_ns)
-        wanted = [key for key in keys if key.overlaps(start_ns, end_ns)]
-        indexes = await self._catalog.load(wanted)
-        named = tuple((key.key, index) for key, index in zip(wanted, indexes, strict=True))
-        return View(tuple(self._uncovered(records, keys)), named)
+        wanted = tuple(key for key in keys if key.overlaps(start_ns, end_ns))
+        return View(tuple(self._uncovered(records, keys)), wanted)
 
     def _uncovered(
         self, records: Sequence[TailRecord], keys: Sequence[IndexKey]
@@ -143,7 +133,8 @@ class Scanner:
         tail: list[_Unit] = [
             _TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
         ]
-        chunks = await asyncio.to_thread(lambda: [unit for _, index in view.indexes for unit in _units_of(index, scan)])
+        indexes = await self._catalog.load(view.indexes)
+        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in _units_of(index, scan)])
         statistics.tail_records += len(tail)
         statistics.chunk_refs += sum(unit.streams.len() for unit in chunks)
         return [*tail, *chunks]
@@ -225,10 +216,6 @@ def _units_of(index: Index, scan: Scan) -> Iterator[_ChunkUnit]:
 
 def _refs_between(index: Index, scan: Scan) -> pl.DataFrame:
     return index.refs.filter((pl.col(MIN) < scan.end_ns) & (pl.col(MAX) >= scan.start_ns))
-
-
-def _streams_between(index: Index, scan: Scan) -> list[Labels]:
-    return [index.streams[number] for number in _refs_between(index, scan)[STREAM].unique()]
 
 
 def _select(streams: tuple[Labels, ...], rows: pl.DataFrame, chosen: pl.Series, scan: Scan) -> tuple[Batch, int, int]:
