@@ -1,8 +1,9 @@
 """Chunk objects: Parquet of one tenant and index period, sorted by stream, then time. See docs/format/chunk.md."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import polars as pl
@@ -16,7 +17,10 @@ from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMEST
 
 VERSION = 1
 LABELS = "labels"
-COLUMNS = (LABELS, TIMESTAMP, ARRIVAL, LINE, METADATA)
+LINE_BYTES = "line_bytes"
+SHAPE = "shape"
+FIELD_PREFIX = "field."
+COLUMNS = (LABELS, TIMESTAMP, ARRIVAL, LINE_BYTES, METADATA, LINE)
 METADATA_KEY = "log_aggregator"
 
 # One row group is what a query reads at least: about 1.5 MB compressed, Loki's chunk, at the usual ratio of five.
@@ -39,6 +43,24 @@ REF_SCHEMA = pl.Schema(
 """A chunk ref: the rows of one stream in one row group; `row_offset` counts from the start of the row group."""
 
 
+class StoredShape(msgspec.Struct, frozen=True):
+    """What the lines of a row with this number in its `shape` column look like (docs/format/chunk.md)."""
+
+    parser: Literal["json", "logfmt"]
+    names: tuple[str, ...]
+    pattern: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFields:
+    """Columns of keys: rows of `shape` number `shapes` from 1, 0 for none; `values` by key, null where absent."""
+
+    shapes: tuple[StoredShape, ...] = ()
+    shape: pl.Series | None = field(default=None, repr=False)
+    values: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedChunk:
     """A Parquet file, the refs to its rows, and the XXH3-64 of each column of each row group."""
@@ -47,12 +69,18 @@ class EncodedChunk:
     footer: bytes
     refs: pl.DataFrame  # REF_SCHEMA
     checksums: dict[str, list[int]]
+    shapes: tuple[StoredShape, ...]
 
 
 def encode_chunk(
-    tenant: str, period_start_ns: int, streams: Sequence[Labels], frame: pl.DataFrame, coverage: Coverage
+    tenant: str,
+    period_start_ns: int,
+    streams: Sequence[Labels],
+    frame: pl.DataFrame,
+    coverage: Coverage,
+    fields: StoredFields,
 ) -> EncodedChunk:
-    """The frame has BATCH_SCHEMA, is sorted by stream, timestamp, arrival, and not empty.
+    """The frame has BATCH_SCHEMA, is sorted by stream, timestamp, arrival, and not empty; `fields` has its rows.
 
     The file's metadata carries what an index can be rebuilt from.
     """
@@ -64,9 +92,15 @@ def encode_chunk(
         "epoch": coverage.epoch,
         "first": str(coverage.first),
         "last": str(coverage.last),
+        "shapes": fields.shapes,
     }
     texts = pl.Series(LABELS, [msgspec.json.encode(dict(labels)).decode() for labels in streams], dtype=pl.String)
-    columns = frame.with_columns(texts.gather(frame[STREAM]).alias(LABELS)).select(COLUMNS)
+    extra = [values.alias(FIELD_PREFIX + name) for name, values in fields.values.items()]
+    if fields.shape is not None:
+        extra.append(fields.shape.alias(SHAPE))
+    columns = frame.with_columns(
+        texts.gather(frame[STREAM]).alias(LABELS), pl.col(LINE).str.len_bytes().alias(LINE_BYTES)
+    ).select(*COLUMNS, *extra)
     buffer = io.BytesIO()
     columns.write_parquet(
         buffer,
@@ -78,7 +112,7 @@ def encode_chunk(
     data = buffer.getvalue()
     footer = ParquetFooter.of_file(data)
     refs = _refs(frame, [group.rows for group in footer.row_groups])
-    return EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer))
+    return EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer), fields.shapes)
 
 
 def check_column(chunk: str, column: str, data: bytes, checksum: int) -> None:
@@ -126,5 +160,5 @@ def _checksums(data: bytes, footer: ParquetFooter) -> dict[str, list[int]]:
             xxhash.xxh3_64_intdigest(view[group.spans[column].start : group.spans[column].end])
             for group in footer.row_groups
         ]
-        for column in COLUMNS
+        for column in footer.row_groups[0].spans
     }

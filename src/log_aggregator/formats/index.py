@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 import zstandard
 
-from log_aggregator.formats.chunk import REF_SCHEMA
+from log_aggregator.formats.chunk import REF_SCHEMA, StoredShape
 from log_aggregator.formats.envelope import seal, unseal
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.model.labels import Labels
@@ -31,6 +31,7 @@ class ChunkEntry:
     size: int
     footer: bytes = field(repr=False)
     checksums: dict[str, list[int]] = field(repr=False)
+    shapes: tuple[StoredShape, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class _Chunk(msgspec.Struct, array_like=True, frozen=True):
     size: int
     footer: bytes
     checksums: dict[str, list[int]]
+    shapes: tuple[StoredShape, ...]
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -75,7 +77,7 @@ def encode_index(index: Index) -> bytes:
         index.period_start_ns,
         [(c.wal, c.epoch, str(c.first), str(c.last)) for c in index.coverage],
         list(index.replaces),
-        [_Chunk(c.key, c.size, c.footer, c.checksums) for c in index.chunks],
+        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes) for c in index.chunks],
         list(index.streams),
         buffer.getvalue(),
     )
@@ -95,7 +97,7 @@ def decode_index(key: str, data: bytes) -> Index:
         raise CorruptData(f"{kind}: {error}") from error
     if refs.schema != INDEX_REF_SCHEMA:
         raise CorruptData(f"{kind}: unexpected columns {refs.schema}")
-    chunks = tuple(ChunkEntry(c.key, c.size, c.footer, c.checksums) for c in body.chunks)
+    chunks = tuple(ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes) for c in body.chunks)
     return Index(body.tenant, body.period_start_ns, coverage, tuple(body.replaces), chunks, tuple(body.streams), refs)
 
 

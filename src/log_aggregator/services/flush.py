@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from log_aggregator.formats.chunk import EncodedChunk, encode_chunk
+from log_aggregator.engine.field_columns import field_columns
+from log_aggregator.formats.chunk import EncodedChunk, StoredFields, StoredShape, encode_chunk
 from log_aggregator.formats.index import ChunkEntry, Index, encode_index, number_refs
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
 from log_aggregator.model.labels import Labels
@@ -108,7 +109,7 @@ class Flusher:
         chunk, used = await asyncio.to_thread(_encode, tenant, period, streams, rows, coverage)
         name = chunk_key(tenant, period, coverage, 0)
         await self._store.put(name, chunk.data)
-        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums)
+        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes)
         refs = number_refs([chunk.refs])
         index = Index(tenant, period, (coverage,), (), (entry,), used, refs)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
@@ -162,4 +163,10 @@ def _encode(
     numbers = pl.Series(STREAM, range(present.len()), dtype=pl.UInt32)
     used = tuple(streams[number] for number in present)
     frame = rows.with_columns(rows[STREAM].replace_strict(present, numbers))
-    return encode_chunk(tenant, period, used, frame, coverage), used
+    return encode_chunk(tenant, period, used, frame, coverage, _fields(frame)), used
+
+
+def _fields(frame: pl.DataFrame) -> StoredFields:
+    columns = field_columns(frame[LINE])
+    shapes = tuple(StoredShape(one.parser, one.names, one.pattern, one.prefix) for one in columns.shapes)
+    return StoredFields(shapes, columns.shape, columns.values)

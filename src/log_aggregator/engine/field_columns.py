@@ -1,0 +1,69 @@
+"""Which keys of structured lines become columns of a chunk, and those columns.
+
+Shapes are found in a sample, so a flush pays for one pass of one expression over the lines that have a shape. Keys are
+taken from the cheapest to store upwards, until a small share of the text's size is spent: a status or a method costs
+next to nothing, a trace id as much as it does in the text, and is left there.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from log_aggregator.engine.fields import extract, sample
+from log_aggregator.engine.shapes import Shape, compiled, discover
+
+# Of the bytes of the lines. Lines take about a fifth of their size when compressed, so this is a tenth of a chunk.
+_BUDGET = 0.03
+# A shape rarer than this is not worth its pass over the lines.
+_MIN_SHARE = 0.02
+_DICTIONARY_SHARE = 0.5  # of distinct values, up to which a column is stored as references to a dictionary
+_NUMBER_BYTES = 0.45  # of a digit, compressed
+_TEXT_BYTES = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class FieldColumns:
+    """`shape` numbers `shapes` from 1, with 0 for none; each of `values` is null where the line lacks the key."""
+
+    shapes: tuple[Shape, ...] = ()
+    shape: pl.Series | None = field(default=None, repr=False)
+    values: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
+
+
+def field_columns(lines: pl.Series) -> FieldColumns:
+    """The columns for a chunk's lines; none where no shape is frequent."""
+    lines_of_sample = sample(lines)
+    found = [*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")]
+    shapes = tuple(shape for count, shape in found if count >= _MIN_SHARE * len(lines_of_sample))
+    if not shapes:
+        return FieldColumns()
+    fields = extract(lines, shapes, _affordable(lines_of_sample, shapes))
+    return FieldColumns(shapes, fields.shape, fields.values)
+
+
+def _affordable(lines: Sequence[str], shapes: Sequence[Shape]) -> list[str]:
+    """The names whose columns fit the budget."""
+    values: dict[str, list[str]] = {}
+    for shape in shapes:
+        matches = [match for line in lines if (match := compiled(shape).fullmatch(line))]
+        for number, name in enumerate(shape.names, 1):
+            values.setdefault(name, []).extend(match[number] for match in matches)
+    left = _BUDGET * sum(len(line) for line in lines)
+    chosen = []
+    for cost, name in sorted((_cost(own), name) for name, own in values.items()):
+        left -= cost
+        if left < 0:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def _cost(values: Sequence[str]) -> float:
+    """An estimate of the bytes that these values take in a compressed column."""
+    distinct = len(set(values))
+    if distinct <= _DICTIONARY_SHARE * len(values):
+        return len(values) * math.log2(distinct) / 8
+    digits = all(value[:1].isdigit() for value in values)
+    return sum(map(len, values)) * (_NUMBER_BYTES if digits else _TEXT_BYTES)

@@ -1,0 +1,68 @@
+"""The values of keys in a column of structured lines, by the shapes of the lines."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from log_aggregator.engine.shapes import Parser, Shape, discover
+
+SAMPLE_LINES = 256
+_LINE = pl.col("line")
+_MATCHED = "__matched__"  # no label of a shape begins so
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """`shape` has 0 where a line has none of the shapes, else 1 + its number. Values are null where a key is absent."""
+
+    shape: pl.Series = field(repr=False)
+    values: Mapping[str, pl.Series] = field(repr=False)
+
+
+def sample(lines: pl.Series) -> list[str]:
+    """Some lines from everywhere in the column, the first among them."""
+    return lines.gather_every(max(1, -(-len(lines) // SAMPLE_LINES))).to_list()
+
+
+def shapes_of(lines: pl.Series, parser: Parser) -> list[Shape]:
+    """The shapes that are worth looking for in the column."""
+    return [shape for _, shape in discover(sample(lines), parser)]
+
+
+def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
+    """The values of these names, as `json` or `logfmt` would extract them. No line has two of the shapes."""
+    lines = lines.alias("line")
+    found = [_matches(lines, shape, names) for shape in shapes]
+    number = pl.repeat(0, len(lines), dtype=pl.UInt16, eager=True)
+    for n, one in enumerate(found, 1):
+        number = number + one[_MATCHED].cast(pl.UInt16) * n
+    values = {}
+    for name in names:
+        columns = [one[name] for one in found if name in one]
+        values[name] = _coalesced(columns, len(lines)).alias(name)
+    return Fields(number.alias("shape"), values)
+
+
+def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str, pl.Series]:
+    """`matched`, and the values of those of the names that the shape has."""
+    wanted = [name for name in shape.names if name in names]
+    pattern = shape.selecting(wanted)
+    candidates = lines.to_frame().select(pl.when(_LINE.str.starts_with(shape.prefix)).then(_LINE))["line"]
+    # Each expression is computed where it stands, so what is used twice is a column first.
+    if not wanted:
+        return {_MATCHED: candidates.str.contains(pattern).fill_null(False)}
+    if len(wanted) == 1:
+        values = {wanted[0]: candidates.str.extract(pattern)}
+    else:
+        groups = candidates.str.extract_groups(pattern).struct.unnest()
+        values = dict(zip(wanted, groups.get_columns(), strict=True))
+    return {**values, _MATCHED: values[wanted[0]].is_not_null()}
+
+
+def _coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:
+    if not columns:
+        return pl.repeat(None, rows, dtype=pl.String, eager=True)
+    if len(columns) == 1:
+        return columns[0]
+    return pl.select(pl.coalesce(pl.lit(column) for column in columns)).to_series()

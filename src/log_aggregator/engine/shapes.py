@@ -1,0 +1,191 @@
+"""Shapes of structured lines: the JSON and logfmt lines of a program mostly differ in their values alone.
+
+A shape is one line with its values taken out, as a regular expression that matches a whole line. A line that matches
+is surely well formed, each of its keys stands once, and no value needs unescaping, so the captured text *is* the label
+value that the `json` or `logfmt` stage would give. Lines that match no shape are read by the stage itself.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+Parser = Literal["json", "logfmt"]
+
+MAX_SHAPES = 16
+_MAX_NAMES = 64
+_MAX_LINE_CHARACTERS = 8192
+_MAX_FAILURES = 8
+
+# U+FFFD stands where a line was not UTF-8; the stages treat it in ways of their own.
+_STRING = '"([^"\\\\\\x00-\\x1f\ufffd]*)"'
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
+_BOOLEAN = "(true|false)"
+_ELEMENT = '(?:"[^"\\\\\\x00-\\x1f\ufffd]*"|-?[0-9]+(?:\\.[0-9]+)?|true|false|null)'
+_ARRAY = rf"\[ *(?:{_ELEMENT}(?: *, *{_ELEMENT})*)? *\]"
+_BARE = '([^\\x00-\\x20="\ufffd]+)'
+_QUOTED = '"([^"\\\\\\x00-\\x1f\ufffd]+)"'
+
+_JSON_SPACE = re.compile(r"[ \t]*")
+_JSON_KEY = re.compile('"([^"\\\\\x00-\x1f\ufffd]+)"[ \\t]*:[ \\t]*')
+_JSON_VALUES = tuple((re.compile(text), text) for text in (_STRING, _NUMBER, _BOOLEAN))
+_JSON_ARRAY = re.compile(_ARRAY)
+_LOGFMT_PAIR = re.compile(rf"([A-Za-z_][A-Za-z0-9_.\-]*)=(?:{_QUOTED}|{_BARE})( +|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`pattern` is the inside of an anchored expression; its group n is the value of `names[n - 1]`."""
+
+    parser: Parser
+    names: tuple[str, ...]
+    pattern: str
+    prefix: str
+    """What every line of the shape begins with."""
+
+    def selecting(self, names: Sequence[str]) -> str:
+        """A whole-line expression for columns, with groups only for these of its names, in the shape's own order."""
+        parts = self.pattern.split(_GROUP)
+        wanted = ["(" if name in names else "(?:" for name in self.names]
+        return "^" + "".join(text + group for text, group in zip(parts, [*wanted, ""], strict=True)) + "$"
+
+
+# In patterns, so that groups can be told from other parentheses without parsing: they are put in at last.
+_GROUP = "\x00("
+
+
+@lru_cache(maxsize=512)
+def compiled(shape: Shape) -> "re.Pattern[str]":
+    """For single lines; use `fullmatch`."""
+    return re.compile(shape.pattern.replace(_GROUP, "("))
+
+
+def discover(lines: Sequence[str], parser: Parser) -> list[tuple[int, Shape]]:
+    """The shapes of a sample of lines, with how many have each; the most frequent first."""
+    make: Callable[[str], Shape | None] = json_shape if parser == "json" else logfmt_shape
+    found: list[tuple[int, Shape]] = []
+    rest = [line for line in lines if line.startswith("{") == (parser == "json")]
+    failures = 0
+    while rest and len(found) < MAX_SHAPES and failures < _MAX_FAILURES:
+        shape = make(rest[0]) if len(rest[0]) <= _MAX_LINE_CHARACTERS else None
+        if shape is None:
+            failures += 1
+            rest = rest[1:]
+            continue
+        fullmatch = compiled(shape).fullmatch
+        left = [line for line in rest if fullmatch(line) is None]
+        found.append((len(rest) - len(left), shape))
+        rest = left
+    return sorted(found, key=lambda pair: -pair[0])
+
+
+def json_shape(line: str) -> Shape | None:
+    """None for what is not plain: escapes, arrays of objects, keys that stand twice, white space around."""
+    try:
+        reader = _JsonReader(line)
+        reader.object(())
+    except _NotPlain:
+        return None
+    if reader.at != len(line) or len(set(reader.paths)) != len(reader.paths):
+        return None
+    return _shape("json", line, reader.parts, reader.names)
+
+
+def logfmt_shape(line: str) -> Shape | None:
+    """None for keys without values, empty values, escapes, keys that stand twice."""
+    parts: list[str] = []
+    names: list[str] = []
+    at = 0
+    while at < len(line):
+        pair = _LOGFMT_PAIR.match(line, at)
+        if pair is None:
+            return None
+        value = _QUOTED if pair[2] is not None else _BARE
+        parts.append(re.escape(pair[1] + "=") + value.replace("(", _GROUP, 1) + pair[4])
+        names.append(sanitized(pair[1]))
+        at = pair.end()
+    if line.endswith(" ") or len(set(names)) != len(names):
+        return None
+    return _shape("logfmt", line, parts, names)
+
+
+def sanitized(key: str) -> str:
+    """A key as the name of a label."""
+    name = "".join(char if char.isascii() and (char.isalnum() or char == "_") else "_" for char in key)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def _shape(parser: Parser, line: str, parts: Sequence[str], names: Sequence[str]) -> Shape | None:
+    if not names or len(names) > _MAX_NAMES or any(name.startswith("__") for name in names):
+        return None
+    pattern = "".join(parts)
+    match = re.compile(pattern.replace(_GROUP, "(")).fullmatch(line)
+    return Shape(parser, tuple(names), pattern, line[: match.start(1)]) if match else None
+
+
+class _NotPlain(Exception):
+    """The line has no shape."""
+
+
+class _JsonReader:
+    """Reads one line, and writes the expression for all lines like it."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+        self.at = 0
+        self.parts: list[str] = []
+        self.names: list[str] = []
+        self.paths: list[str] = []  # of all values, those without labels too
+
+    def object(self, path: tuple[str, ...]) -> None:
+        self._literal("{")
+        self._space()
+        if self._line.startswith("}", self.at):
+            raise _NotPlain
+        while True:
+            key = _JSON_KEY.match(self._line, self.at)
+            if key is None:
+                raise _NotPlain
+            self.parts.append(re.escape(key[0]))
+            self.at = key.end()
+            self._value((*path, key[1]))
+            self._space()
+            if self._line.startswith(",", self.at):
+                self._literal(",")
+                self._space()
+                continue
+            self._literal("}")
+            return
+
+    def _value(self, path: tuple[str, ...]) -> None:
+        if self._line.startswith("{", self.at):
+            self.object(path)
+            return
+        name = sanitized("_".join(path))
+        self.paths.append(name)
+        for expression, text in _JSON_VALUES:
+            if found := expression.match(self._line, self.at):
+                self.parts.append(text.replace("(", _GROUP, 1))
+                self.names.append(name)
+                self.at = found.end()
+                return
+        if self._line.startswith("null", self.at):
+            self._literal("null")
+        elif found := _JSON_ARRAY.match(self._line, self.at):
+            self.parts.append(_ARRAY)
+            self.at = found.end()
+        else:
+            raise _NotPlain
+
+    def _literal(self, text: str) -> None:
+        if not self._line.startswith(text, self.at):
+            raise _NotPlain
+        self.parts.append(re.escape(text))
+        self.at += len(text)
+
+    def _space(self) -> None:
+        space = _JSON_SPACE.match(self._line, self.at)
+        assert space is not None
+        self.parts.append(re.escape(space[0]))
+        self.at = space.end()
