@@ -1,6 +1,7 @@
 """LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does."""
 
 import math
+from itertools import groupby
 from typing import assert_never
 
 from log_aggregator.logql import ast
@@ -211,23 +212,27 @@ def _call(head: str, arguments: list[str], level: int) -> str:
 
 
 def _pretty_log(expr: LogExpr, level: int) -> str:
+    indent = _INDENT * (level + 1)
     lines = [_INDENT * level + selector_text(expr.matchers)]
-    # A run of line filters is one stage to Loki, and is split only when it is too long itself.
-    run: list[Stage] = []
-    for stage in (*expr.stages, None):
-        if isinstance(stage, ast.LineFilterStage):
-            run.append(stage)
-            continue
-        if run:
-            joined = " ".join(map(stage_text, run))
-            separate = [joined] if _fits(joined) else list(map(stage_text, run))
-            lines += [_INDENT * (level + 1) + one for one in separate]
-            run = []
-        if stage is not None:
-            # Loki forgets to indent decolorize.
-            indent = "" if isinstance(stage, ast.DecolorizeStage) else _INDENT * (level + 1)
-            lines.append(indent + stage_text(stage))
+    for are_line_filters, run in groupby(expr.stages, lambda stage: isinstance(stage, ast.LineFilterStage)):
+        if are_line_filters:
+            lines += [indent + text for text in _pretty_line_filters(list(map(stage_text, run)))]
+        else:
+            lines += [_pretty_stage(one, indent) for one in run]
     return "\n".join(lines)
+
+
+def _pretty_stage(stage: Stage, indent: str) -> str:
+    # Loki forgets to indent decolorize.
+    return stage_text(stage) if isinstance(stage, ast.DecolorizeStage) else indent + stage_text(stage)
+
+
+def _pretty_line_filters(texts: list[str]) -> list[str]:
+    """As many as fit on a line, then one a line: a run of them is one stage to Loki, which splits off its end."""
+    together = len(texts)
+    while together > 1 and not _fits(" ".join(texts[:together])):
+        together -= 1
+    return [" ".join(texts[:together]), *texts[together:]]
 
 
 def _pretty_range(range_: LogRange, level: int) -> str:

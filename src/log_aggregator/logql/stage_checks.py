@@ -1,9 +1,10 @@
 """Whether each stage of a query can be built: its regular expressions, templates, patterns, paths and addresses.
 
-Loki quotes the stage as it prints it before what is wrong.
+Loki quotes the stage as it prints it before what is wrong. It moves line filters to the front as far as that changes
+nothing, and takes those that come together for one stage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Stage
@@ -21,11 +22,39 @@ _ERROR_LABEL = "__error__"
 def check_stages(expr: Expr) -> None:
     """Raises ParseError for the first stage that cannot be built."""
     for log in _log_exprs(expr):
-        for stage in log.stages:
+        for stages in _built_together(log.stages):
             try:
-                _check(stage)
+                for stage in reversed(stages):
+                    _check(stage)
             except (ValueError, TemplateError) as error:
-                raise ParseError(f"stage '{stage_text(stage)}' : {error}") from error
+                raise ParseError(f"stage '{' '.join(map(stage_text, stages))}' : {error}") from error
+
+
+def _built_together(stages: Iterable[Stage]) -> Iterator[tuple[Stage, ...]]:
+    """The stages in the order in which they are built: line filters pass those that leave lines as they are."""
+    line_filters: list[Stage] = []
+    others: list[Stage] = []
+
+    def so_far() -> list[tuple[Stage, ...]]:
+        built = [tuple(line_filters)] if line_filters else []
+        built += [(stage,) for stage in others]
+        line_filters.clear()
+        others.clear()
+        return built
+
+    for stage in stages:
+        match stage:
+            case ast.LineFilterStage():
+                line_filters.append(stage)
+            case ast.LabelFilterStage():
+                yield from so_far()
+                yield (stage,)
+            case ast.LineFormatStage() | ast.UnpackStage():
+                others.append(stage)
+                yield from so_far()
+            case _:
+                others.append(stage)
+    yield from so_far()
 
 
 def _log_exprs(expr: Expr) -> Iterator[LogExpr]:
