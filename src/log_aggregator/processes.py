@@ -1,12 +1,24 @@
-"""Child processes that cannot outlive their parent."""
+"""Processes and what they share with the machine: parents, cores, ports."""
 
 import ctypes
+import math
 import os
 import signal
+import socket
 import sys
+from pathlib import Path
+from typing import ClassVar, Final
 
-_PR_SET_PDEATHSIG = 1
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+
+_PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+_BACKLOG: Final = 1024
+
+
+class CannotListen(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
 
 
 def die_with_parent(parent: int, ending: signal.Signals) -> None:
@@ -15,3 +27,38 @@ def die_with_parent(parent: int, ending: signal.Signals) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before the kernel was asked
+
+
+def usable_cores() -> int:
+    """Those that this process may run on, or fewer where a container's quota says so."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def listen(address: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets that share the port: the kernel spreads connections over them. Raises CannotListen."""
+    try:
+        # Without the option to share the port, this notices another program on it.
+        first = _listening(address, port, share=False)
+        if count == 1:
+            return [first]
+        port = first.getsockname()[1]
+        first.close()
+        return [_listening(address, port, share=True) for _ in range(count)]
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address or '*'}:{port}: {error.strerror}") from error
+
+
+def _listening(address: str, port: int, *, share: bool) -> socket.socket:
+    if address:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=_BACKLOG, reuse_port=share)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG, reuse_port=share
+        )
+    return socket.create_server(("", port), backlog=_BACKLOG, reuse_port=share)

@@ -3,8 +3,6 @@
 from enum import Flag, auto
 from typing import Final
 
-from log_aggregator.config.errors import ConfigError
-
 
 class Role(Flag):
     WRITE = auto()
@@ -14,11 +12,11 @@ class Role(Flag):
 
     @staticmethod
     def of_target(target: str) -> "Role":
-        """One target or several, comma-separated. Raises ConfigError."""
+        """One target or several, comma-separated. Raises ValueError."""
         roles = Role(0)
         for name in target.split(","):
             if name.strip() not in _TARGETS:
-                raise ConfigError(f"unrecognised target '{name.strip()}': use one of {', '.join(_TARGETS)}")
+                raise ValueError(f"unrecognised target '{name.strip()}': use one of {', '.join(_TARGETS)}")
             roles |= _TARGETS[name.strip()]
         return roles
 

@@ -4,10 +4,11 @@ Durations are in nanoseconds, sizes in bytes. Source: Loki's configuration refer
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from log_aggregator.config.roles import Role
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.quantity import ByteSize, Duration
 from log_aggregator.model.section import Section
@@ -135,10 +136,15 @@ class RuntimeSettings(Section):
     period: Duration = 10 * _SECOND_NS
 
 
+def _known_target(target: str) -> str:
+    Role.of_target(target)
+    return target
+
+
 class Config(Section):
     """Everything that can be configured."""
 
-    target: str = "all"
+    target: Annotated[str, AfterValidator(_known_target)] = "all"
     auth_enabled: bool = False
     no_auth_tenant: str = "fake"
     workers: int = Field(default=0, ge=0)  # ours; 0: one in embedded mode, else one per core

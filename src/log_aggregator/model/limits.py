@@ -31,7 +31,7 @@ class BlockedQuery(Section):
     regex: bool = False
     hash: int = 0  # 32-bit FNV-1 of the query's text
     types: tuple[Literal["metric", "filter", "limited"], ...] = ()
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class Limits(Section):

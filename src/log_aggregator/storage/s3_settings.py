@@ -1,9 +1,9 @@
 """Where an S3 bucket is and how to speak to it: Loki's `storage_config.aws` and `common.storage.s3`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from log_aggregator.model.quantity import Duration
 from log_aggregator.model.section import Section
@@ -51,6 +51,14 @@ StorageClass = Literal[
 ]
 
 
+def _path_style_of(value: object) -> object:
+    return {"path": True, "virtual-hosted": False, "auto": False}.get(value, value) if isinstance(value, str) else value
+
+
+PathStyle = Annotated[bool, BeforeValidator(_path_style_of)]
+"""Also in the words of `bucket_lookup_type`, the second spelling's key."""
+
+
 class S3Settings(Section):
     """What stands in the URL `s3` is the default for the other keys.
 
@@ -65,7 +73,7 @@ class S3Settings(Section):
     secret_access_key: SecretStr = SecretStr("")
     session_token: SecretStr = SecretStr("")
     insecure: bool = False
-    s3forcepathstyle: bool = False
+    s3forcepathstyle: PathStyle = False
     signature_version: Literal["v4"] = "v4"
     storage_class: StorageClass = "STANDARD"
     sse: SseSettings = SseSettings()

@@ -1,0 +1,207 @@
+"""The command line: `log-aggregator [command] [flags]`, where the command `serve` may be left out.
+
+The server itself is imported where it is run: neither the supervisor nor the small commands need it.
+"""
+
+import asyncio
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from log_aggregator import __version__
+from log_aggregator.clock import SystemClock
+from log_aggregator.config.effective import config_yaml
+from log_aggregator.config.errors import ConfigError
+from log_aggregator.config.files import Configuration, configure
+from log_aggregator.config.flags import parse_flags
+from log_aggregator.config.sections import Config
+from log_aggregator.config.stores import data_directory_of, store_of
+from log_aggregator.embedded import EmbeddedRedis
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.logs import set_up_logs
+from log_aggregator.processes import die_with_parent, listen, usable_cores
+from log_aggregator.stopping import StopSignal
+from log_aggregator.storage.filesystem import FilesystemSettings
+from log_aggregator.storage.s3_settings import S3Settings
+from log_aggregator.supervisor import Assignment, Supervisor
+from log_aggregator.worker_metrics import summed_registry
+
+logger = logging.getLogger(__name__)
+
+_HEALTH_SECONDS: Final = 5.0
+_DATA_VARIABLE: Final = "LOG_AGGREGATOR_DATA"
+
+_VERSION: Final = f"log-aggregator {__version__}"
+_USAGE: Final = """\
+log-aggregator: a Loki-compatible log store on Redis and S3
+
+  log-aggregator [serve] [flags]   run a server (the default)
+  log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1
+  log-aggregator version           print the version
+
+Flags of serve, in Go's form (-name=value or -name value):
+  -config.file F[,F...]      the first of these that exists; without: /etc/loki/{cli-config,local-config,config}.yml
+                             or .yaml, else defaults
+  -config.expand-env=false   leave ${NAME:-default} in the file alone
+  -config.strict=false       warn of unknown keys instead of refusing them
+  -verify-config             check the configuration and exit
+  -print-config-stderr       print the configuration in force
+  -target=all                which roles to run: all, or some of write, read, backend
+  -workers=N                 processes; default 1 with the embedded Redis, else one per core
+  -log.level=info            debug, info, warn or error
+  -server.http-listen-port=3100
+Every other key of the file is a flag too, by its dotted path with dashes, and an environment variable
+LOKI_<BLOCK>_<KEY>."""
+
+
+def run(arguments: Sequence[str], stop: StopSignal) -> int:
+    """The exit status."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    name = arguments[0] if named else "serve"
+    if name not in _COMMANDS:
+        print(f"unknown command {name}\n\n{_USAGE}", file=sys.stderr)
+        return 1
+    try:
+        return _COMMANDS[name](arguments[1:] if named else arguments, stop)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
+    flags = parse_flags(arguments)
+    if flags.help or flags.version:
+        print(_USAGE if flags.help else _VERSION)
+        return 0
+    configuration = configure(flags, os.environ)
+    if flags.print_config:
+        print(config_yaml(configuration.config), file=sys.stderr)
+    data = data_directory_of(configuration.config, os.environ.get(_DATA_VARIABLE, ""))
+    store = store_of(configuration.config, data)
+    if flags.verify_config:
+        print("the configuration is valid")
+        return 0
+    _log_start(configuration, data)
+    return _until_stopped(_serve_all(configuration.config, store, data, stop))
+
+
+def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
+    """Started by the supervisor, never by people; what to do comes in by standard input."""
+    assignment: Assignment = pickle.load(sys.stdin.buffer)
+    die_with_parent(assignment.parent_pid, signal.SIGTERM)
+    set_up_logs(assignment.config.server.log_level)
+    return _until_stopped(_serve_one(assignment, stop))
+
+
+def _health(arguments: Sequence[str], stop: StopSignal) -> int:
+    if len(arguments) == 2 and arguments[0].lstrip("-") == "url":
+        url = arguments[1]
+    elif len(arguments) == 1 and arguments[0].lstrip("-").startswith("url="):
+        url = arguments[0].partition("=")[2]
+    else:
+        server = configure(parse_flags(arguments), os.environ).config.server
+        url = f"http://127.0.0.1:{server.http_listen_port}{server.http_path_prefix}/ready"
+    try:
+        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS) as response:
+            print(response.read().decode(errors="replace"), end="")
+        return 0
+    except (OSError, ValueError) as error:  # an HTTP error is an OSError
+        print(f"{url}: {error}", file=sys.stderr)
+        return 1
+
+
+def _print_version(arguments: Sequence[str], stop: StopSignal) -> int:
+    print(_VERSION)
+    return 0
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Sequence[str], StopSignal], int]]] = {
+    "serve": _serve,
+    "health": _health,
+    "version": _print_version,
+    "worker": _worker,
+}
+
+
+def _until_stopped(serving: Coroutine[Any, Any, None]) -> int:
+    """The exit status."""
+    status = 0
+    try:
+        asyncio.run(serving)
+    except* LogAggregatorError as group:
+        status = 1
+        for error in _leaves(group):
+            logger.error("cannot go on", extra={"error": str(error)})
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _serve_all(
+    config: Config, store: S3Settings | FilesystemSettings, data_directory: Path, stop: StopSignal
+) -> None:
+    stopping, clock = stop.event(), SystemClock()
+    embedded = not config.redis.url.get_secret_value()
+    workers = config.workers or (1 if embedded else usable_cores())
+    async with AsyncExitStack() as stack:
+        if embedded:
+            redis = EmbeddedRedis(data_directory, clock)
+            if not await _entered(stack, redis.running(), stopping):
+                return
+            url = {"url": SecretStr(redis.url)}
+            config = config.model_copy(update={"redis": config.redis.model_copy(update=url)})
+        listening = listen(config.server.http_listen_address, config.server.http_listen_port, workers)
+        for one in listening:
+            stack.callback(one.close)
+        if workers == 1:
+            from log_aggregator.app import serve
+
+            await serve(config, store, listening[0], stopping)
+        else:
+            await Supervisor(config, store, listening, clock).run(stopping)
+
+
+async def _serve_one(assignment: Assignment, stop: StopSignal) -> None:
+    from log_aggregator.app import serve
+
+    with socket.socket(fileno=assignment.listening_fd) as listening:
+        await serve(assignment.config, assignment.store, listening, stop.event(), shown=summed_registry())
+
+
+async def _entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[None], stopping: asyncio.Event) -> bool:
+    """False if we are to stop before the context could be entered."""
+    entering = asyncio.ensure_future(stack.enter_async_context(context))
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([entering, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not entering.done():
+        entering.cancel()
+        await asyncio.wait([entering])
+        return False
+    entering.result()
+    return True
+
+
+def _log_start(configuration: Configuration, data_directory: Path) -> None:
+    config = configuration.config
+    set_up_logs(config.server.log_level)
+    where = {"config": configuration.file or "defaults", "data": data_directory.absolute()}
+    logger.info("starting", extra={"version": __version__, "target": config.target, **where})
+    for note in configuration.notes:
+        logger.warning(note)
