@@ -38,6 +38,7 @@ from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
+from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
 from log_aggregator.services.tail import Tail
@@ -101,7 +102,7 @@ class Server:
             DistributorMetrics(registry),
             config.ingester.max_returned_stream_errors,
         )
-        self.scanner = Scanner(store, catalog, tail, period_ns)
+        self.scanner = Scanner(RowGroups(store, catalog), catalog, tail, period_ns)
         extents = StreamExtents(self.scanner, catalog, period_ns)
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)

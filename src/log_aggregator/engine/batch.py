@@ -4,15 +4,21 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`frame` has `model.segment.BATCH_SCHEMA`, or the columns of it that were asked for."""
+    """`frame` has `model.segment.BATCH_SCHEMA`, or the columns of it that were asked for.
+
+    Rows of a chunk may also have the columns that `formats.chunk` stores beside them; `shapes` are then what its
+    `shape` column numbers, else None.
+    """
 
     streams: tuple[Labels, ...]
     frame: pl.DataFrame = field(repr=False)
+    shapes: tuple[Shape, ...] | None = field(default=None, repr=False)
 
     @property
     def rows(self) -> int:

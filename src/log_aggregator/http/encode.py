@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
-from log_aggregator.services.scan import ScanStatistics
+from log_aggregator.services.statistics import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
 _FLAGS_HEADER = "x-loki-response-encoding-flags"

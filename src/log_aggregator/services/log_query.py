@@ -12,7 +12,8 @@ from log_aggregator.engine.selector import compile_selector
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
-from log_aggregator.services.scan import Scan, Scanner, ScanStatistics
+from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.statistics import ScanStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
-from log_aggregator.services.scan import Scan, Scanner, ScanStatistics
+from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.statistics import ScanStatistics
 
 
 @dataclass(frozen=True, slots=True)

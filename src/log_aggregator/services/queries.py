@@ -16,7 +16,7 @@ from log_aggregator.services import query_limits
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.query_limits import QueryRefused, QueryTimeout
-from log_aggregator.services.scan import ScanStatistics
+from log_aggregator.services.statistics import ScanStatistics
 
 _SECOND_NS = 1_000_000_000
 # How far back an instant log query looks, which Loki refuses and its older versions answered.

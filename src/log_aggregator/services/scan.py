@@ -5,27 +5,28 @@ out: a flush between the two can neither hide an entry nor show it twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.order import Direction, in_order
-from log_aggregator.formats.chunk import MAX, MIN, ROW_GROUP, ROW_OFFSET, ROWS, check_column
+from log_aggregator.engine.shapes import Shape
+from log_aggregator.formats.chunk import LINE_BYTES, MAX, MIN, ROW_GROUP, ROW_OFFSET, ROWS
 from log_aggregator.formats.index import CHUNK, Index
 from log_aggregator.formats.keys import IndexKey, period_start
-from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.row_groups import RowGroups
+from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail, TailRecord
-from log_aggregator.storage.store import ByteRange, ObjectStore
 
-_CHUNK_COLUMNS = (TIMESTAMP, ARRIVAL, LINE, METADATA)
-# Two ranges this close are fetched as one: a request costs more than the bytes between.
-_COALESCE_BYTES = 256 << 10
 _CONCURRENT_UNITS = 4
+# Up to this many runs of wanted rows are cut out of a row group one by one; more are found by a mask.
+_MAX_SLICES = 64
+_TAIL_COLUMNS = frozenset({STREAM, TIMESTAMP, ARRIVAL, LINE, METADATA, LINE_BYTES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +40,40 @@ class Scan:
     predicate: pl.Expr | None = None
 
 
-@dataclass(slots=True)
-class ScanStatistics:
-    """What a scan has read: true figures for the answer's `stats`."""
-
-    chunk_refs: int = 0
-    chunks_downloaded: int = 0
-    store_bytes: int = 0
-    tail_records: int = 0
-    lines: int = 0
-    text_bytes: int = 0
-    kept_lines: int = 0
-
-
 @dataclass(frozen=True, slots=True)
-class _TailUnit:
+class TailUnit:
+    """The rows of one record of a write-ahead log, but for the periods whose rows an index object has."""
+
     record: TailRecord
-    covered: tuple[int, ...]  # starts of the periods whose rows an index object has
+    covered: tuple[int, ...]
     min_ns: int
     max_ns: int
 
+    @property
+    def columns(self) -> frozenset[str]:
+        return _TAIL_COLUMNS
+
+    @property
+    def shapes(self) -> tuple[Shape, ...] | None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
-class _ChunkUnit:
-    index: Index
+class ChunkUnit:
+    """The rows of accepted streams in one row group. `refs` has them in the order of the rows."""
+
+    index: Index = field(repr=False)
     chunk: int
     row_group: int
-    streams: pl.Series  # those accepted, as the index numbers them
+    refs: pl.DataFrame = field(repr=False)
+    columns: frozenset[str] = field(repr=False)
+    shapes: tuple[Shape, ...] | None = field(repr=False)
     min_ns: int
     max_ns: int
 
 
-_Unit = _TailUnit | _ChunkUnit
+Unit = TailUnit | ChunkUnit
+"""A part of a scan that is read at once. Every entry is in one unit, but exact duplicates may be in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,55 @@ class View:
 class Scanner:
     """Raises the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, store: ObjectStore, catalog: IndexCatalog, tail: Tail, period_ns: int) -> None:
-        self._store = store
+    def __init__(self, row_groups: RowGroups, catalog: IndexCatalog, tail: Tail, period_ns: int) -> None:
+        self._row_groups = row_groups
         self._catalog = catalog
         self._tail = tail
         self._period_ns = period_ns
 
     async def ordered(self, scan: Scan, direction: Direction, statistics: ScanStatistics) -> AsyncIterator[Batch]:
         """Batches in the order of time, each sorted, duplicates left out: stop iterating to stop reading."""
-        units = await self._units(scan, statistics)
+        units = await self.units(scan, statistics)
         units.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
         streams: dict[Labels, int] = {}
         pool = pl.DataFrame(schema=BATCH_SCHEMA)
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
-            read = await self._read_all(wave, scan, statistics)
-            pool = pl.concat([pool, *(_renumbered(batch, streams) for batch in read)])
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._read(unit, scan, statistics)) for unit in wave]
+            pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
             final, pool = _split(pool, following, direction)
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
+
+    async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
+        """All that may hold entries of the scan."""
+        view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
+        tail: list[Unit] = [
+            TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
+        ]
+        indexes = await self._catalog.load(view.indexes)
+        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self._units_of(index, scan)])
+        statistics.tail_records += len(tail)
+        statistics.chunk_refs += sum(unit.refs.height for unit in chunks)
+        return [*tail, *chunks]
+
+    async def load(self, unit: Unit, scan: Scan, columns: Collection[str], statistics: ScanStatistics) -> Batch:
+        """These columns, which the unit has, of the rows of accepted streams in the range.
+
+        The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time.
+        """
+        if isinstance(unit, TailUnit):
+            segment = await self._tail.segment(unit.record)
+            return await asyncio.to_thread(
+                _of_record, unit, segment.streams, segment.frame, scan, columns, self._period_ns
+            )
+        # The times are needed to cut the range out, unless all of the unit lies in it.
+        needed = set(columns) - {STREAM}
+        if not _inside(unit, scan):
+            needed.add(TIMESTAMP)
+        found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics)
+        return await asyncio.to_thread(_of_row_group, unit, pl.DataFrame(found), scan, columns)
 
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
         """All that may hold entries of `[start_ns, end_ns)`."""
@@ -128,104 +161,116 @@ class Scanner:
             if not all(period in covered for period in range(first, last + 1, self._period_ns)):
                 yield record, tuple(covered)
 
-    async def _units(self, scan: Scan, statistics: ScanStatistics) -> list[_Unit]:
-        view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
-        tail: list[_Unit] = [
-            _TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
-        ]
-        indexes = await self._catalog.load(view.indexes)
-        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in _units_of(index, scan)])
-        statistics.tail_records += len(tail)
-        statistics.chunk_refs += sum(unit.streams.len() for unit in chunks)
-        return [*tail, *chunks]
+    def _units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
+        """The row groups that hold accepted streams in the range."""
+        accepted = pl.Series(STREAM, [n for n, labels in enumerate(index.streams) if scan.accepts(labels)], pl.UInt32)
+        refs = index.refs.filter(
+            (pl.col(MIN) < scan.end_ns) & (pl.col(MAX) >= scan.start_ns) & pl.col(STREAM).is_in(accepted.implode())
+        )
+        if refs.is_empty():
+            return
+        groups = refs.sort(CHUNK, ROW_GROUP, ROW_OFFSET).partition_by(CHUNK, ROW_GROUP, as_dict=True)
+        for (chunk, row_group), own in groups.items():
+            assert isinstance(chunk, int)
+            assert isinstance(row_group, int)
+            low, high = own.select(low=pl.col(MIN).min(), high=pl.col(MAX).max()).row(0)
+            columns = self._row_groups.column_names(index, chunk)
+            yield ChunkUnit(index, chunk, row_group, own, columns, _shapes(index, chunk), low, high)
 
-    async def _read_all(self, units: Sequence[_Unit], scan: Scan, statistics: ScanStatistics) -> list[Batch]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._read(unit, scan, statistics)) for unit in units]
-        return [task.result() for task in tasks]
+    async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics) -> Batch:
+        """The rows that the scan wants, with all the columns of a batch."""
+        batch = await self.load(unit, scan, BATCH_SCHEMA.names(), statistics)
+        kept = batch.frame if scan.predicate is None else await asyncio.to_thread(batch.frame.filter, scan.predicate)
+        count_rows(batch.frame, kept.height, statistics)
+        return Batch(batch.streams, kept)
 
-    async def _read(self, unit: _Unit, scan: Scan, statistics: ScanStatistics) -> Batch:
-        if isinstance(unit, _TailUnit):
-            segment = await self._tail.segment(unit.record)
-            rows = segment.frame.with_columns(pl.lit(unit.record.position.arrival, pl.Int64).alias(ARRIVAL))
-            for period in unit.covered:
-                rows = rows.filter(~pl.col(TIMESTAMP).is_between(period, period + self._period_ns, closed="left"))
-            streams, chosen = segment.streams, _accepted(segment.streams, scan)
+
+def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> None:
+    """Adds the rows that were looked at, and how many passed the filters."""
+    column = LINE_BYTES if LINE_BYTES in frame.columns else None
+    sizes = pl.col(column) if column else pl.col(LINE).str.len_bytes()
+    statistics.lines += frame.height
+    statistics.text_bytes += int(frame.select(sizes.sum()).item() or 0) if column or LINE in frame.columns else 0
+    statistics.kept_lines += kept
+
+
+def _shapes(index: Index, chunk: int) -> tuple[Shape, ...] | None:
+    stored = index.chunks[chunk].shapes
+    return tuple(Shape(one.parser, one.names, one.pattern, one.prefix) for one in stored) if stored else None
+
+
+def _inside(unit: Unit, scan: Scan) -> bool:
+    return scan.start_ns <= unit.min_ns and unit.max_ns < scan.end_ns
+
+
+def _of_record(
+    unit: TailUnit,
+    streams: tuple[Labels, ...],
+    rows: pl.DataFrame,
+    scan: Scan,
+    columns: Collection[str],
+    period_ns: int,
+) -> Batch:
+    chosen = pl.Series(STREAM, [n for n, labels in enumerate(streams) if scan.accepts(labels)], dtype=pl.UInt32)
+    if len(chosen) < len(streams):
+        rows = rows.filter(pl.col(STREAM).is_in(chosen.implode()))
+    if not _inside(unit, scan):
+        rows = rows.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
+    for period in unit.covered:
+        rows = rows.filter(~pl.col(TIMESTAMP).is_between(period, period + period_ns, closed="left"))
+    made = {
+        ARRIVAL: pl.lit(unit.record.position.arrival, pl.Int64).alias(ARRIVAL),
+        LINE_BYTES: pl.col(LINE).str.len_bytes().alias(LINE_BYTES),
+    }
+    return Batch(streams, rows.select(made.get(name, pl.col(name)) for name in columns))
+
+
+def _of_row_group(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Collection[str]) -> Batch:
+    runs = unit.refs.select(STREAM, ROW_OFFSET, ROWS)
+    inside = _inside(unit, scan)
+    if runs.height <= _MAX_SLICES and not inside:
+        runs = _cut(unit.refs, rows[TIMESTAMP], scan)
+    kept = _rows_of(runs, rows)
+    if STREAM in columns:
+        numbers = runs.select(pl.col(STREAM).repeat_by(ROWS).explode())[STREAM]
+        kept = kept.with_columns(numbers.cast(pl.UInt32)) if kept.width else numbers.cast(pl.UInt32).to_frame()
+    if unit.refs.height > _MAX_SLICES and not inside:
+        kept = kept.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
+    return Batch(unit.index.streams, kept.select(columns), unit.shapes)
+
+
+def _cut(refs: pl.DataFrame, times: pl.Series, scan: Scan) -> pl.DataFrame:
+    """Each ref's rows in the range: within a ref they are sorted by time."""
+    runs = []
+    for stream, offset, count, low, high in refs.select(STREAM, ROW_OFFSET, ROWS, MIN, MAX).iter_rows():
+        first, last = 0, count
+        own = times.slice(offset, count)
+        if low < scan.start_ns:
+            first = int(own.search_sorted(scan.start_ns, "left"))
+        if high >= scan.end_ns:
+            last = int(own.search_sorted(scan.end_ns, "left"))
+        if first < last:
+            runs.append((stream, offset + first, last - first))
+    schema = pl.Schema({STREAM: pl.UInt32, ROW_OFFSET: pl.UInt32, ROWS: pl.UInt32})
+    return pl.DataFrame(runs, schema, orient="row")
+
+
+def _rows_of(runs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of all the runs, in order. Runs that follow on each other are cut out as one."""
+    if not rows.width:
+        return rows
+    pieces: list[tuple[int, int]] = []
+    for offset, count in runs.select(ROW_OFFSET, ROWS).iter_rows():
+        if pieces and pieces[-1][0] + pieces[-1][1] == offset:
+            pieces[-1] = (pieces[-1][0], pieces[-1][1] + count)
         else:
-            rows = await self._read_row_group(unit, statistics)
-            streams, chosen = unit.index.streams, unit.streams
-        batch, lines, text_bytes = await asyncio.to_thread(_select, streams, rows, chosen, scan)
-        statistics.lines += lines
-        statistics.text_bytes += text_bytes
-        statistics.kept_lines += batch.rows
-        return batch
-
-    async def _read_row_group(self, unit: _ChunkUnit, statistics: ScanStatistics) -> pl.DataFrame:
-        entry = unit.index.chunks[unit.chunk]
-        footer = self._catalog.footer(unit.index, unit.chunk)
-        spans = footer.row_groups[unit.row_group].spans
-        ranges = coalesce([spans[column] for column in _CHUNK_COLUMNS])
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._store.get(entry.key, ByteRange(*span))) for span in ranges]
-        fetched = {span: task.result() for span, task in zip(ranges, tasks, strict=True)}
-        statistics.chunks_downloaded += 1
-        statistics.store_bytes += sum(map(len, fetched.values()))
-        return await asyncio.to_thread(_decode_row_group, unit, footer, fetched)
-
-
-def coalesce(spans: Sequence[ByteSpan]) -> list[ByteSpan]:
-    """The fewest ranges that hold all the spans, where small gaps are read along."""
-    merged: list[ByteSpan] = []
-    for span in sorted(spans):
-        if merged and span.start - merged[-1].end <= _COALESCE_BYTES:
-            merged[-1] = ByteSpan(merged[-1].start, max(merged[-1].end, span.end))
-        else:
-            merged.append(span)
-    return merged
-
-
-def _decode_row_group(unit: _ChunkUnit, footer: ParquetFooter, fetched: dict[ByteSpan, bytes]) -> pl.DataFrame:
-    """The row group's columns, with the stream of each row."""
-    entry = unit.index.chunks[unit.chunk]
-    spans = footer.row_groups[unit.row_group].spans
-    pieces = {}
-    for column in _CHUNK_COLUMNS:
-        span = spans[column]
-        around = next(held for held in fetched if held.start <= span.start and span.end <= held.end)
-        pieces[column] = fetched[around][span.start - around.start : span.end - around.start]
-        check_column(entry.key, column, pieces[column], entry.checksums[column][unit.row_group])
-    rows = pl.read_parquet(footer.assemble(_CHUNK_COLUMNS, [(unit.row_group, pieces)]))
-    refs = unit.index.refs.filter((pl.col(CHUNK) == unit.chunk) & (pl.col(ROW_GROUP) == unit.row_group))
-    numbers = refs.sort(ROW_OFFSET).select(pl.col(STREAM).repeat_by(ROWS).explode()).to_series()
-    return rows.select(numbers.alias(STREAM), pl.all()).select(BATCH_SCHEMA.names())
-
-
-def _accepted(streams: Sequence[Labels], scan: Scan) -> pl.Series:
-    chosen = [number for number, labels in enumerate(streams) if scan.accepts(labels)]
-    return pl.Series(STREAM, chosen, dtype=pl.UInt32)
-
-
-def _units_of(index: Index, scan: Scan) -> Iterator[_ChunkUnit]:
-    """The row groups that hold accepted streams in the range."""
-    refs = _refs_between(index, scan)
-    refs = refs.filter(pl.col(STREAM).is_in(_accepted(index.streams, scan).implode()))
-    groups = refs.group_by(CHUNK, ROW_GROUP).agg(pl.col(STREAM), pl.col(MIN).min(), pl.col(MAX).max())
-    for chunk, row_group, streams, low, high in groups.iter_rows():
-        yield _ChunkUnit(index, chunk, row_group, pl.Series(STREAM, streams, dtype=pl.UInt32), low, high)
-
-
-def _refs_between(index: Index, scan: Scan) -> pl.DataFrame:
-    return index.refs.filter((pl.col(MIN) < scan.end_ns) & (pl.col(MAX) >= scan.start_ns))
-
-
-def _select(streams: tuple[Labels, ...], rows: pl.DataFrame, chosen: pl.Series, scan: Scan) -> tuple[Batch, int, int]:
-    """The rows that the scan wants, and how many lines and bytes of text were looked at for them."""
-    in_range = rows.filter(
-        pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left") & pl.col(STREAM).is_in(chosen.implode())
-    )
-    text_bytes = int(in_range.select(pl.col(LINE).str.len_bytes().sum()).item())
-    kept = in_range if scan.predicate is None else in_range.filter(scan.predicate)
-    return Batch(streams, kept.select(BATCH_SCHEMA.names())), in_range.height, text_bytes
+            pieces.append((offset, count))
+    if not pieces:
+        return rows.clear()
+    if len(pieces) <= _MAX_SLICES:
+        return pl.concat([rows.slice(offset, count) for offset, count in pieces])
+    numbers = runs.select(pl.int_ranges(ROW_OFFSET, pl.col(ROW_OFFSET) + pl.col(ROWS)).explode()).to_series()
+    return rows[numbers]
 
 
 def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:
@@ -236,7 +281,7 @@ def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:
     return batch.frame.with_columns(pl.col(STREAM).replace_strict(present, renumbered, return_dtype=pl.UInt32))
 
 
-def _split(pool: pl.DataFrame, following: Sequence[_Unit], direction: Direction) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split(pool: pl.DataFrame, following: Sequence[Unit], direction: Direction) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows that nothing still unread can precede (in the given direction), and the others."""
     if not following:
         return pool, pool.clear()
