@@ -24,9 +24,10 @@ def text_of_bytes(data: bytes) -> str:
 
 def value_text(value: otlp_pb2.AnyValue) -> str:
     """Strings as they are, bytes as base64, arrays and maps as JSON with sorted keys, no value as ""."""
+    # Nearly all values are strings, and asking for one is cheaper than asking for the kind.
+    if text := value.string_value:
+        return text_of_bytes(text)
     match value.WhichOneof("value"):
-        case "string_value":
-            return text_of_bytes(value.string_value)
         case "int_value":
             return str(value.int_value)
         case "bool_value":
@@ -35,10 +36,10 @@ def value_text(value: otlp_pb2.AnyValue) -> str:
             return _number_text(value.double_value)
         case "bytes_value":
             return _base64(value.bytes_value)
-        case None:
-            return ""
-        case _:
+        case "array_value" | "kvlist_value":
             return _encoder.encode(_json_value(value)).decode()
+        case _:
+            return ""
 
 
 def add_attribute(pairs: dict[str, str], name: str, value: otlp_pb2.AnyValue) -> None:
