@@ -17,6 +17,7 @@ from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.format_query import FormatQueryRoutes
 from log_aggregator.http.index import IndexRoutes
 from log_aggregator.http.labels import LabelRoutes
 from log_aggregator.http.limits_pages import LimitsRoutes
@@ -24,6 +25,7 @@ from log_aggregator.http.log_level import LogLevelRoutes
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.push import PushRoutes
+from log_aggregator.http.query import QueryRoutes
 from log_aggregator.http.rings import RingRoutes
 from log_aggregator.http.rules import RulesRoutes
 from log_aggregator.http.server import HttpServer, HttpSettings, Route
@@ -36,6 +38,9 @@ from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
+from log_aggregator.services.log_query import LogQueries
+from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
 from log_aggregator.services.row_groups import RowGroups
@@ -104,6 +109,13 @@ class Server:
         )
         self.scanner = Scanner(RowGroups(store, catalog), catalog, tail, period_ns)
         extents = StreamExtents(self.scanner, catalog, period_ns)
+        queries = Queries(
+            LogQueries(self.scanner),
+            MetricQueries(self.scanner),
+            limits,
+            clock,
+            allow_instant_logs=config.querier.allow_instant_log_queries,
+        )
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 
@@ -130,6 +142,8 @@ class Server:
                 (Role.ALL, RingRoutes(self._logs)),
                 (Role.ALL, RulesRoutes()),
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
+                (Role.READ, QueryRoutes(queries, clock)),
+                (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
                 (Role.READ, IndexRoutes(extents, Volumes(extents), limits, clock)),
                 (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
