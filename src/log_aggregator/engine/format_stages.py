@@ -1,0 +1,94 @@
+"""The stages that change the line or labels by templates, and decolorize."""
+
+import re
+from typing import Final
+
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EntryLabels
+from log_aggregator.engine.stage import REPLACEMENT, Process
+from log_aggregator.logql.ast import LabelFormatStage, LineFormatStage
+from log_aggregator.logql.regex import compile_regex
+from log_aggregator.logql.template import Field, Template, TemplateRuntimeError, compile_template
+
+TEMPLATE_ERROR: Final = "TemplateFormatErr"
+
+_ERRORS = (ERROR, ERROR_DETAILS)
+_LONE_BYTE = re.compile("[\ud800-\udfff]")
+# Escape sequences of terminals: cursor, colours, titles. RE2, as a line may be hostile.
+_COLOURS = (
+    "[\x1b\x9b][\\[\\]()#;?]*(?:(?:(?:[a-zA-Z0-9]*(?:;[a-zA-Z0-9]*)*)?\x07)"
+    "|(?:(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?[0-9A-PRZcf-ntqry=><~]))"
+)
+
+
+def compile_line_format(stage: LineFormatStage) -> Process:
+    template = compile_template(stage.template, "line")
+    if (simple := template.simple) is not None and (len(simple) == 1 or not _reads_errors(simple)):
+        return _simple_line(simple)
+
+    def process(line: str, labels: EntryLabels) -> str:
+        text = _rendered(template, labels.all(), line, labels)
+        return line if text is None else text
+
+    return process
+
+
+def _reads_errors(simple: tuple[str | Field, ...]) -> bool:
+    return any(isinstance(part, Field) and part.name in _ERRORS for part in simple)
+
+
+def _simple_line(simple: tuple[str | Field, ...]) -> Process:
+    """A template that is a single field does not see errors, in Loki and here."""
+
+    def process(line: str, labels: EntryLabels) -> str:
+        return "".join(part if isinstance(part, str) else labels.get(part.name) or "" for part in simple)
+
+    return process
+
+
+def compile_label_format(stage: LabelFormatStage) -> Process:
+    """All templates of a stage see the labels as the first of them does."""
+    steps = tuple(
+        (
+            assignment.name,
+            assignment.value,
+            None if assignment.is_rename else compile_template(assignment.value, "label"),
+        )
+        for assignment in stage.assignments
+    )
+
+    def process(line: str, labels: EntryLabels) -> str:
+        seen: dict[str, str] = {}
+        for name, source, template in steps:
+            if template is None:
+                value = labels.get(source)
+                if value is not None:
+                    labels.set(name, value)
+                    labels.delete(source)
+                continue
+            seen = seen or labels.all()
+            text = _rendered(template, seen, line, labels)
+            if text is not None:
+                labels.set(name, text)
+        return line
+
+    return process
+
+
+def _rendered(template: Template, values: dict[str, str], line: str, labels: EntryLabels) -> str | None:
+    """None, and an error among the labels, where the template fails."""
+    try:
+        text = template.render(values, line, labels.timestamp_ns)
+    except TemplateRuntimeError as error:
+        labels.fail(TEMPLATE_ERROR, str(error))
+        return None
+    # A template may cut a character in two. Answers show such bytes as U+FFFD; here they become so at once.
+    return text if text.isascii() else _LONE_BYTE.sub(REPLACEMENT, text)
+
+
+def compile_decolorize() -> Process:
+    regex = compile_regex(_COLOURS)
+
+    def process(line: str, labels: EntryLabels) -> str:
+        return str(regex.sub("", line)) if "\x1b" in line or "\x9b" in line else line
+
+    return process

@@ -1,0 +1,228 @@
+"""The stage `json label="path"`: one walk over the line for all paths.
+
+The walk knows little of JSON's grammar: it sees strings followed by colons, brackets, and how deep they are. That is
+what makes its answers about broken lines; it ends at the first thing it cannot step over, without an error.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from log_aggregator.engine.entry_labels import EntryLabels
+from log_aggregator.engine.json_scan import Document, InvalidJson, Value, label_text, unescape
+from log_aggregator.engine.json_stages import JSON_ERROR
+from log_aggregator.engine.stage import Process
+from log_aggregator.logql.ast import Extraction
+from log_aggregator.logql.paths import Path, parse_json_path
+
+_STRUCTURE = re.compile(r'[^"{}\[\]]*+(["{}\[\]])')
+_STRUCTURE_OR_COLON = re.compile(r'[^"{}\[:]*+(["{}\[:])')
+
+Found = Callable[[int, Value], None]
+Failed = Callable[[str], None]
+
+
+def compile_json_paths(extractions: Sequence[Extraction]) -> Process:
+    """Every label is there, if only with an empty value."""
+    names = tuple(extraction.label for extraction in extractions)
+    paths = tuple(parse_json_path(extraction.expression) for extraction in extractions)
+
+    def process(line: str, labels: EntryLabels) -> str:
+        if not line or labels.satisfied:
+            return line
+        if line[0] not in '"{[':
+            labels.fail_parsing(JSON_ERROR)
+            return line
+        found = 0
+
+        def take(number: int, value: Value) -> None:
+            nonlocal found
+            found += 1
+            labels.set(labels.free_name(names[number]), _label_value(line, value))
+
+        _Walk(Document(line), paths, take, lambda problem: labels.fail_parsing(JSON_ERROR, problem)).run()
+        if found < len(names):
+            for name in names:
+                if labels.get(name) is None:
+                    labels.set(name, "")
+        return line
+
+    return process
+
+
+def _label_value(line: str, value: Value) -> str:
+    raw = line[value.start : value.end]
+    match value.kind:
+        case "null":
+            return ""
+        case "object":
+            return raw
+        case _:
+            return label_text(raw)
+
+
+class _Walk:
+    """Over one document, reporting each path's value once."""
+
+    def __init__(self, document: Document, paths: Sequence[Path], found: Found, failed: Failed) -> None:
+        self._document = document
+        self._text = document.text
+        self._paths = paths
+        self._found = found
+        self._failed = failed
+        self._open = set(range(len(paths)))
+        self._longest = max(map(len, paths))
+        self._level = 0
+        self._here: list[str | int] = [""] * self._longest
+
+    def run(self) -> None:
+        at: int | None = 0
+        while at is not None and (found := _STRUCTURE.match(self._text, at)) is not None:
+            at = found.end()
+            match found[1]:
+                case '"':
+                    at = self._string(at - 1)
+                case "{":
+                    self._level += 1
+                case "[":
+                    at = self._array(at - 1)
+                case _:
+                    self._level -= 1
+
+    def _string(self, start: int) -> int | None:
+        """Behind it; None where the walk ends."""
+        end = len(self._text)
+        after = self._document.string(start, end)
+        place = None if after is None else self._document.next(after, end)
+        if after is None or place is None:
+            return None
+        if self._text[place] != ":":
+            return place
+        key = self._text[start + 1 : after - 1]
+        if "\\" in key:
+            try:
+                key = unescape(key)
+            except InvalidJson:
+                return None
+        if self._longest >= self._level:
+            if self._level < 1:
+                self._failed("Malformed JSON error")
+                return None
+            self._here[self._level - 1] = key
+            self._take_members(place + 1)
+            if not self._open:
+                return None
+        return place + 1
+
+    def _take_members(self, at: int) -> None:
+        here = self._here[: self._level]
+        for number, path in enumerate(self._paths):
+            if number in self._open and list(path) == here:
+                self._take(number, at, len(self._text))
+
+    def _take(self, number: int, at: int, end: int) -> None:
+        self._open.discard(number)
+        try:
+            value = self._document.value(at, end)
+        except InvalidJson as error:
+            self._failed(str(error))
+        else:
+            self._found(number, value)
+
+    def _array(self, start: int) -> int | None:
+        """Where to go on; None where the walk ends."""
+        if self._level < 0:
+            self._failed("Malformed JSON error")
+            return None
+        wanted = [
+            number
+            for number, path in enumerate(self._paths)
+            if number in self._open
+            and len(path) > self._level
+            and isinstance(path[self._level], int)
+            and list(path[: self._level]) == self._here[: self._level]
+        ]
+        if not wanted:
+            return self._document.block(start, len(self._text))
+        self._level += 1
+        values, after = self._document.elements(start, len(self._text))
+        for number in wanted:
+            index = self._paths[number][self._level - 1]
+            if isinstance(index, int) and index < len(values):
+                self._take_element(number, values[index])
+        return after if self._open else None
+
+    def _take_element(self, number: int, value: Value) -> None:
+        rest = self._paths[number][self._level :]
+        at = _search(self._document, rest, value.start, value.end)
+        if at is None:
+            self._open.discard(number)
+        elif value.kind == "string":
+            self._open.discard(number)
+            self._found(number, Value("string", at, value.end, value.after))
+        else:
+            self._take(number, at, value.end)
+
+
+def _search(document: Document, path: Path, start: int, end: int) -> int | None:
+    """Where in this stretch the value of the path begins; None if it is not found."""
+    if not path:
+        return start
+    text = document.text
+    level = matched = 0
+    last_matched = True
+    at = start
+    while (found := _STRUCTURE_OR_COLON.match(text, at, end)) is not None:
+        at = found.end()
+        match found[1]:
+            case '"':
+                after = document.string(at - 1, end)
+                place = None if after is None else document.next(after, end)
+                if after is None or place is None:
+                    return None
+                if text[place] != ":":
+                    at = place
+                    continue
+                if not 1 <= level <= len(path):
+                    return None
+                try:
+                    key = unescape(text[at : after - 1])
+                except InvalidJson:
+                    return None
+                last_matched = key == path[level - 1]
+                if last_matched and matched == level - 1:
+                    matched += 1
+                    if matched == len(path):
+                        return place + 1
+                at = place + 1
+            case "{" if last_matched:
+                level += 1
+            case "{":
+                block_end = document.block(at - 1, end)
+                if block_end is None:
+                    return None
+                at = block_end
+            case "}":
+                level -= 1
+                if level == matched:
+                    matched -= 1
+            case "[" if 0 <= level < len(path) and matched == level and isinstance(path[level], int):
+                return _search_array(document, path[level:], at - 1, end)
+            case "[":
+                block_end = document.block(at - 1, end)
+                if block_end is None:
+                    return None
+                at = block_end
+            case _:
+                return None
+    return None
+
+
+def _search_array(document: Document, path: Path, start: int, end: int) -> int | None:
+    values, _ = document.elements(start, end)
+    index = path[0]
+    if not isinstance(index, int) or index >= len(values):
+        return None
+    value = values[index]
+    if value.kind == "string":
+        return _search(document, path[1:], value.start - 1, value.after)
+    return _search(document, path[1:], value.start, value.end)

@@ -1,0 +1,116 @@
+"""The stages json (all fields) and unpack."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+from log_aggregator.engine.entry_labels import Demand, EntryLabels, join_names, sanitise
+from log_aggregator.engine.json_scan import Document, InvalidJson, label_text, unescape
+from log_aggregator.engine.stage import REPLACEMENT
+
+JSON_ERROR: Final = "JSONParserErr"
+PACKED_ENTRY: Final = "_entry"
+
+Members = Iterator[tuple[str, Any]]
+"""Of an object: strings (numbers are their text), booleans, iterators for objects; None and lists are skipped."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=iter, parse_float=str, parse_int=str, parse_constant=_refuse)
+
+
+def extract_json(line: str, labels: EntryLabels) -> str | None:
+    if labels.satisfied:
+        return line
+    try:
+        for name, value in _fields(_members(line), labels.demand):
+            may_pass = labels.extract(name, value)
+            if labels.satisfied:
+                return line
+            if not may_pass:
+                return None
+    except InvalidJson as error:
+        labels.fail_parsing(JSON_ERROR, str(error))
+    return line
+
+
+def _members(line: str) -> Members:
+    """The fast way for JSON by the book, the lenient one for all else. Escapes and U+FFFD have rules of their own."""
+    if "\\u" not in line and REPLACEMENT not in line:
+        try:
+            document = _DECODER.decode(line)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            if isinstance(document, Iterator):
+                return document
+    return _lenient_members(Document(line), 0, len(line))
+
+
+def _lenient_members(document: Document, at: int, end: int) -> Members:
+    for key, value in document.members(at, end):
+        match value.kind:
+            case "object":
+                yield key, _lenient_members(document, value.start, value.end)
+            case "array" | "null":
+                yield key, None
+            case _:
+                yield key, document.label_value(value)
+
+
+def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
+    """Scalars by the names of labels, from the first to the last, at any depth. Raises InvalidJson."""
+    pending = [("", members)]
+    while pending:
+        prefix, members = pending[-1]
+        for key, value in members:
+            name = join_names(prefix, key)
+            match value:
+                case str():
+                    if name:
+                        yield name, value
+                case bool():
+                    if name:
+                        yield name, "true" if value else "false"
+                case None | list():
+                    pass
+                case _:
+                    if demand.wants_prefix(name):
+                        pending.append((name, value))
+                        break
+        else:
+            pending.pop()
+
+
+def unpack(line: str, labels: EntryLabels) -> str | None:
+    """Only what has a packed entry is unpacked."""
+    if not line or labels.satisfied:
+        return line
+    if line[0] != "{":
+        labels.fail_parsing(JSON_ERROR, "expecting json object(6), but it is not")
+        return line
+    entry: str | None = None
+    found: list[tuple[str, str]] = []
+    document = Document(line)
+    try:
+        for key, value in document.members(0, len(line)):
+            if value.kind != "string":
+                continue
+            raw = line[value.start : value.end]
+            if key == PACKED_ENTRY:
+                entry = unescape(raw)
+            elif labels.is_open(name := labels.free_name(key)):
+                found.append((sanitise(name), label_text(raw)))
+    except InvalidJson as error:
+        labels.fail_parsing(JSON_ERROR, str(error))
+        return line
+    if entry is None:
+        return line
+    for name, text in found:
+        labels.set(name, text)
+        if not labels.holds(name):
+            return None
+    return entry
