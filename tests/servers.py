@@ -238,6 +238,26 @@ _SEAWEED_IDENTITIES = {
 }
 
 
+class LogAggregator(Server):
+    """Our own program with the embedded Redis and chunks on disk. `flags` are those of its command line."""
+
+    def __init__(self, *flags: str, directory: Path | None = None) -> None:
+        super().__init__(directory)
+        self.port = free_port()
+        self._flags = flags
+
+    @property
+    def url(self) -> str:
+        return f"http://{_HOST}:{self.port}"
+
+    def _command(self) -> list[str]:
+        listen = [f"-server.http-listen-address={_HOST}", f"-server.http-listen-port={self.port}"]
+        return [_program("log-aggregator"), *listen, f"-common.path-prefix={self.directory / 'data'}", *self._flags]
+
+    def _is_ready(self) -> bool:
+        return _http_status(f"{self.url}/ready") == 200
+
+
 def free_port() -> int:
     """A loopback port that nothing listens on right now."""
     with socket.socket() as listener:
