@@ -1,10 +1,13 @@
 """What `ip("...")` compares with: an address, a range `a-b`, or a network in CIDR form, of either version."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
+
+_PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]*")
 
 
 class InvalidIpPattern(ValueError):
@@ -30,12 +33,12 @@ def parse_ip_pattern(text: str) -> IpPattern:
     """Raises InvalidIpPattern."""
     try:
         if "/" in text:
-            if not text.rpartition("/")[2].isdigit():  # Python also takes a netmask
+            if not _PREFIX_LENGTH.fullmatch(text.rpartition("/")[2]):  # Python also takes a netmask
                 raise InvalidIpPattern(text)
             network = ip_network(text, strict=False)
             return IpPattern(network.network_address, network.broadcast_address)
         if "-" in text:
-            low, high = (ip_address(part.strip()) for part in text.split("-", 1))
+            low, high = map(ip_address, text.split("-", 1))
         else:
             low = high = ip_address(text)
     except ValueError as error:

@@ -6,11 +6,10 @@ from functools import lru_cache
 Path = tuple[str | int, ...]
 """Names of fields and indices of arrays, from the outside in."""
 
-_LOGFMT_KEY = re.compile(r'[A-Za-z_][A-Za-z0-9_"]*')
 _BLANKS = " \t\n"
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INDEX = re.compile(r"[0-9]+(?=[\].\s])")
-_STRING = re.compile(r'"([^"\]\0]*)(["\]]?)')
+_DIGITS = re.compile(r"[0-9]+")
+_STRING = re.compile(r'"([^"\]\0]*)["\]\0]?')
 _END = "$end"
 
 
@@ -66,17 +65,19 @@ def _json_tokens(text: str) -> tuple[list[tuple[str, str | int]], str]:
         elif field := _FIELD.match(text, at):
             tokens.append(("FIELD", field[0]))
             at = field.end()
-        elif char == '"':
-            string = _STRING.match(text, at)
-            assert string is not None
+        elif string := _STRING.match(text, at):
             tokens.append(("STRING", string[1]))
             at = string.end()
-        elif char.isascii() and char.isdigit():
-            index = _INDEX.match(text, at)
-            if index is None or text[index.end()] == ".":
-                break
-            tokens.append(("INDEX", int(index[0])))
-            at = index.end()
+        elif digits := _DIGITS.match(text, at):
+            at = digits.end()
+            following = text[at : at + 1] or "\0"
+            if following == ".":
+                return [*tokens, (_END, "")], "cannot use float as array index"
+            if following not in _BLANKS and following != "]":
+                return [*tokens, (_END, "")], f"non-integer value: {following}"
+            tokens.append(("INDEX", int(digits[0])))
+        elif char == "\0":
+            break
         else:
             return [*tokens, (_END, "")], f"unexpected char {char}"
     return [*tokens, (_END, "")], ""
@@ -84,17 +85,35 @@ def _json_tokens(text: str) -> tuple[list[tuple[str, str | int]], str]:
 
 @lru_cache(maxsize=1024)
 def parse_logfmt_key(text: str) -> str:
-    """A key, or a quoted one. Raises InvalidPath."""
-    stripped = text.strip(_BLANKS)
-    if match := re.fullmatch(r'"([^"\0]*)"?', stripped):
-        return match[1]
-    field = _LOGFMT_KEY.match(stripped)
-    if field is None:
+    """A key, or a quoted one. Raises InvalidPath.
+
+    Quoted texts may follow; Loki takes them for surplus arguments of Go's Sprintf, and so looks for a key that says so.
+    """
+    tokens, problem = _logfmt_tokens(text)
+    if not tokens:
         raise InvalidPath(text, "syntax error: unexpected $end, expecting STRING or KEY")
-    rest = stripped[field.end() :]
-    if not rest:
-        return field[0]
-    following = rest.lstrip(_BLANKS)[0]
-    if _FIELD.match(following):
+    if any(kind == "KEY" for kind, _ in tokens[1:]):
         raise InvalidPath(text, "syntax error: unexpected KEY")
-    raise InvalidPath(text, f"unexpected char {following}")
+    if problem:
+        raise InvalidPath(text, problem)
+    (_, key), *surplus = tokens
+    return f"{key}%!(EXTRA {', '.join(f'string={value}' for _, value in surplus)})" if surplus else key
+
+
+def _logfmt_tokens(text: str) -> tuple[list[tuple[str, str]], str]:
+    """As `_json_tokens`, without a token for the end."""
+    tokens: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char in _BLANKS:
+            at += 1
+        elif field := _FIELD.match(text, at):
+            tokens.append(("KEY", field[0]))
+            at = field.end()
+        elif string := _STRING.match(text, at):
+            tokens.append(("STRING", string[1]))
+            at = string.end()
+        else:
+            return tokens, "" if char == "\0" else f"unexpected char {char}"
+    return tokens, ""

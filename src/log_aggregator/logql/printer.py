@@ -1,6 +1,5 @@
 """LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does."""
 
-import math
 from itertools import groupby
 from typing import assert_never
 
@@ -33,7 +32,7 @@ def expr_text(expr: Expr) -> str:
         case ast.BinaryOperation():
             return f"({expr_text(expr.left)} {_operator_text(expr)} {expr_text(expr.right)})"
         case ast.NumberLiteral():
-            return _number_text(expr.value)
+            return format_float(expr.value, "g", -1)
         case ast.VectorLiteral():
             return f"vector({expr.value:f})"
         case ast.LabelReplace():
@@ -133,12 +132,6 @@ def _named_text(label: str | Matcher) -> str:
     return label if isinstance(label, str) else matcher_text(label)
 
 
-def _number_text(value: float) -> str:
-    """As Go's %v: an exponent only for very small and very large numbers."""
-    plain = value == 0 or not math.isfinite(value) or 1e-4 <= abs(value) < 1e21
-    return format_float(value, "f" if plain else "e", -1)
-
-
 def _unwrap_text(unwrap: ast.Unwrap) -> str:
     label = f"{unwrap.conversion}({unwrap.label})" if unwrap.conversion else unwrap.label
     return " ".join([f"| unwrap {label}", *(f"| {label_filter_text(one)}" for one in unwrap.filters)])
@@ -187,7 +180,7 @@ def _pretty(expr: Expr, level: int) -> str:
         case LogExpr():
             return _pretty_log(expr, level)
         case ast.RangeAggregation():
-            parameter = [] if expr.parameter is None else [_number_text(expr.parameter)]
+            parameter = [] if expr.parameter is None else [format_float(expr.parameter, "g", -1)]
             inner = [_INDENT * (level + 1) + one for one in parameter] + [_pretty_range(expr.range, level + 1)]
             grouping = _pretty_grouping(expr.grouping)
             return _call(f"{_INDENT * level}{expr.operation}", inner, level) + grouping

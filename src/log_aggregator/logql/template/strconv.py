@@ -196,10 +196,20 @@ def format_float(value: float, verb: str, precision: int) -> str:
     if verb in "gG":
         formatted = _general(value, precision)
         return formatted.upper() if verb == "G" else formatted
+    if precision < 0 and verb in "fF":
+        return _shortest_fixed(value)
     if precision < 0:
-        digits, point = _shortest_digits(abs(value))
-        precision = max(len(digits) - 1 if verb in "eE" else len(digits) - point, 0)
+        precision = max(len(_shortest_digits(abs(value))[0]) - 1, 0)
     return f"{value:.{precision}{verb}}"
+
+
+def _shortest_fixed(value: float) -> str:
+    """Without exponent; zeros stand for the digits that are not needed, before the point too."""
+    digits, point = _shortest_digits(abs(value))
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    whole = digits[: max(point, 0)].ljust(point, "0") or "0"
+    fraction = digits[max(point, 0) :].rjust(len(digits) - point, "0")
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
 def _general(value: float, precision: int) -> str:
