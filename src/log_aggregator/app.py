@@ -129,8 +129,8 @@ class Server:
             if needed & roles
         }
 
-        def otlp_of(_: str) -> OtlpSettings:
-            return OtlpSettings()
+        def otlp_of(tenant: str) -> OtlpSettings:
+            return limits(tenant).otlp_config
 
         services = dict.fromkeys(("server", *self._loops), "Running")
         routes: list[Route] = [

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -120,3 +121,36 @@ def test_a_log_that_cannot_be_written_says_to_come_back() -> None:
         answer = export(server, request(time.time_ns()).SerializeToString(), PROTOBUF)
         status, code, _ = status_of(answer)
     assert (status, code, answer.headers["retry-after"]) == (503, 14, "1")
+
+
+CONFIG = """
+limits_config:
+  otlp_config:
+    severity_text_as_label: true
+    resource_attributes:
+      attributes_config:
+        - action: index_label
+          regex: team.*
+    log_attributes:
+      - action: drop
+        attributes: [secret]
+"""
+
+
+def test_the_configuration_says_where_attributes_go(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    message = request(time.time_ns())
+    logs = message.resource_logs[0]
+    logs.resource.attributes.add(key="team.name").value.string_value = "a"
+    record = logs.scope_logs[0].log_records[0]
+    record.severity_text = "INFO"
+    record.attributes.add(key="secret").value.string_value = "s"
+    with LogAggregator(f"-config.file={config}") as server:
+        export(server, message.SerializeToString(), PROTOBUF)
+        series = httpx.get(f"{server.url}/loki/api/v1/series", params={"match[]": '{team_name="a"}'}).json()["data"]
+        found = httpx.get(f"{server.url}/loki/api/v1/query_range", params={"query": '{team_name="a"}'}).json()
+    labels = {"team_name": "a", "severity_text": "INFO", "service_name": "unknown_service"}
+    assert series == [labels]
+    (stream,) = found["data"]["result"]
+    assert stream["stream"] == {**labels, "severity_text_extracted": "INFO", "detected_level": "info"}
