@@ -48,7 +48,6 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
-from log_aggregator.services.volume import Volumes
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.metered import StoreMetrics
@@ -145,7 +144,7 @@ class Server:
                 (Role.READ, QueryRoutes(queries, clock)),
                 (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
-                (Role.READ, IndexRoutes(extents, Volumes(extents), limits, clock)),
+                (Role.READ, IndexRoutes(extents, limits, clock)),
                 (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
                 (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, config.distributor.max_decompressed_size)),
             )

@@ -14,10 +14,10 @@ from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
-from log_aggregator.services.extents import StreamExtents
+from log_aggregator.services.extents import Answer, Extents, StreamExtents
 from log_aggregator.services.index_stats import index_stats
 from log_aggregator.services.query_limits import check_resolution
-from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, Volumes
+from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, stepped_volumes, total_volumes
 
 _DEFAULT_LIMIT = 100
 _MILLISECOND_NS = 1_000_000
@@ -34,7 +34,6 @@ class VolumeDisabled(LogAggregatorError):
 @dataclass(frozen=True, slots=True)
 class IndexRoutes:
     extents: StreamExtents
-    volumes: Volumes
     limits_of: Callable[[str], Limits]
     clock: Clock
 
@@ -48,7 +47,12 @@ class IndexRoutes:
 
     async def _stats(self, call: Call) -> HTTPResponse:
         bounds, selector = self._bounds(call), parse_selector(call.params.get("query"))
-        found = await index_stats(self.extents, call.tenant, bounds.start_ns, bounds.end_ns, selector)
+        found = await self.extents.ask(
+            call.tenant,
+            bounds.start_ns,
+            bounds.end_ns,
+            lambda extents: index_stats(extents, bounds.start_ns, bounds.end_ns, selector),
+        )
         return json_response(
             call.request,
             {"streams": found.streams, "chunks": found.chunks, "bytes": found.text_bytes, "entries": found.entries},
@@ -57,7 +61,7 @@ class IndexRoutes:
     async def _volume(self, call: Call) -> HTTPResponse:
         query = self._volume_query(call, self._bounds(call))
         end = _seconds(query.end_ns // _MILLISECOND_NS)
-        volumes = await self.volumes.total(call.tenant, query)
+        volumes = await self._ask(call, query, lambda extents: total_volumes(extents, query))
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
         return json_response(call.request, success({"resultType": "vector", "result": result}))
 
@@ -66,11 +70,14 @@ class IndexRoutes:
         step_ns = params.step(call.params, bounds)
         check_resolution(bounds.start_ns, bounds.end_ns, step_ns)
         query = self._volume_query(call, bounds)
-        volumes = await self.volumes.stepped(call.tenant, query, step_ns)
+        volumes = await self._ask(call, query, lambda extents: stepped_volumes(extents, query, step_ns))
         result = [_series(volume, bounds, step_ns) for volume in volumes]
         # Loki calls nothing a vector.
         kind = "matrix" if result else "vector"
         return json_response(call.request, success({"resultType": kind, "result": result}))
+
+    async def _ask(self, call: Call, query: VolumeQuery, question: Callable[[Extents], Answer]) -> Answer:
+        return await self.extents.ask(call.tenant, query.start_ns, query.end_ns, question)
 
     def _bounds(self, call: Call) -> Bounds:
         return params.allowed_bounds(call.params, self.limits_of(call.tenant), self.clock.now_ns())

@@ -16,6 +16,7 @@ from log_aggregator.engine.label_table import LabelTable
 from log_aggregator.formats.chunk import MAX, MIN, ROWS, TEXT_BYTES
 from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey
+from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
@@ -45,6 +46,10 @@ class Extents:
 
     table: LabelTable
     frame: pl.DataFrame = field(repr=False)
+
+    def of(self, selector: Sequence[Matcher]) -> pl.DataFrame:
+        """Those of the streams that the selector accepts."""
+        return self.frame.filter(self.table.accepted(selector).gather(self.frame[STREAM]))
 
 
 class _Tenant:

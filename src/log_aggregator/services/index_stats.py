@@ -8,7 +8,7 @@ import polars as pl
 from log_aggregator.formats.chunk import ROWS, TEXT_BYTES
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.segment import STREAM
-from log_aggregator.services.extents import Extents, StreamExtents, share_between
+from log_aggregator.services.extents import Extents, share_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,13 @@ class IndexStats:
     entries: int
 
 
-async def index_stats(
-    extents: StreamExtents, tenant: str, start_ns: int, end_ns: int, selector: Sequence[Matcher]
-) -> IndexStats:
-    """Raises the store's errors, WalUnavailable, CorruptData."""
-
-    def count(found: Extents) -> IndexStats:
-        frame = found.frame.filter(found.table.accepted(selector).gather(found.frame[STREAM]))
-        share = share_between(start_ns, end_ns)
-        sums = frame.select(
-            pl.col(STREAM).n_unique(),
-            pl.len().alias("chunks"),
-            (pl.col(TEXT_BYTES) * share).sum().round().cast(pl.Int64),
-            (pl.col(ROWS) * share).sum().round().cast(pl.Int64),
-        )
-        return IndexStats(*sums.row(0))
-
-    return await extents.ask(tenant, start_ns, end_ns, count)
+def index_stats(extents: Extents, start_ns: int, end_ns: int, selector: Sequence[Matcher]) -> IndexStats:
+    """Of the streams that the selector accepts, in `[start_ns, end_ns)`."""
+    share = share_between(start_ns, end_ns)
+    sums = extents.of(selector).select(
+        pl.col(STREAM).n_unique(),
+        pl.len().alias("chunks"),
+        (pl.col(TEXT_BYTES) * share).sum().round().cast(pl.Int64),
+        (pl.col(ROWS) * share).sum().round().cast(pl.Int64),
+    )
+    return IndexStats(*sums.row(0))

@@ -15,7 +15,7 @@ from log_aggregator.formats.chunk import MAX, MIN, TEXT_BYTES
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM
-from log_aggregator.services.extents import Extents, StreamExtents, share_between
+from log_aggregator.services.extents import Extents, share_between
 
 AggregateBy = Literal["series", "labels"]
 
@@ -66,34 +66,24 @@ class SteppedVolume:
     steps: list[tuple[int, int]] = field(repr=False)
 
 
-class Volumes:
-    """The largest come first. Raises TooManyVolumes, the store's errors, WalUnavailable, CorruptData."""
+def total_volumes(extents: Extents, query: VolumeQuery) -> list[Volume]:
+    """The largest first. Raises TooManyVolumes."""
+    grouped = _Grouped(extents, query)
+    return [Volume(grouped.labels[group], round(text_bytes)) for group, text_bytes in grouped.largest.iter_rows()]
 
-    def __init__(self, extents: StreamExtents) -> None:
-        self._extents = extents
 
-    async def total(self, tenant: str, query: VolumeQuery) -> list[Volume]:
-        def sum_up(extents: Extents) -> list[Volume]:
-            grouped = _Grouped(extents, query)
-            return [
-                Volume(grouped.labels[group], round(text_bytes)) for group, text_bytes in grouped.largest.iter_rows()
-            ]
+def stepped_volumes(extents: Extents, query: VolumeQuery, step_ns: int) -> list[SteppedVolume]:
+    """The largest first. Steps end at the multiples of `step_ns`, the last one at the end of the range.
 
-        return await self._extents.ask(tenant, query.start_ns, query.end_ns, sum_up)
-
-    async def stepped(self, tenant: str, query: VolumeQuery, step_ns: int) -> list[SteppedVolume]:
-        """Steps end at the multiples of `step_ns`, the last one at the end of the range."""
-
-        def share_out(extents: Extents) -> list[SteppedVolume]:
-            grouped = _Grouped(extents, query)
-            steps: dict[int, list[tuple[int, int]]] = {group: [] for group in grouped.largest[_GROUP]}
-            wanted = grouped.frame.filter(pl.col(_GROUP).is_in(grouped.largest[_GROUP].implode()))
-            for group, step, text_bytes in _by_step(wanted, query, step_ns).iter_rows():
-                if round(text_bytes):
-                    steps[group].append((step, round(text_bytes)))
-            return [SteppedVolume(grouped.labels[group], found) for group, found in steps.items()]
-
-        return await self._extents.ask(tenant, query.start_ns, query.end_ns, share_out)
+    Raises TooManyVolumes.
+    """
+    grouped = _Grouped(extents, query)
+    steps: dict[int, list[tuple[int, int]]] = {group: [] for group in grouped.largest[_GROUP]}
+    wanted = grouped.frame.filter(pl.col(_GROUP).is_in(grouped.largest[_GROUP].implode()))
+    for group, step, text_bytes in _by_step(wanted, query, step_ns).iter_rows():
+        if round(text_bytes):
+            steps[group].append((step, round(text_bytes)))
+    return [SteppedVolume(grouped.labels[group], found) for group, found in steps.items()]
 
 
 class _Grouped:

@@ -2,6 +2,9 @@ import pytest
 
 from log_aggregator.http import params
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.model.limits import Limits
+from log_aggregator.services.query_limits import QueryRefused
 
 NOW = 1_768_478_400 * params.SECOND_NS
 
@@ -130,3 +133,36 @@ def test_form_values_follow_those_of_the_url() -> None:
     assert both.all("match[]") == ["{a}", "{b}"]
     assert both.get("limit") == "3"
     assert both.get("absent") == ""
+
+
+def test_span_of_the_range_is_limited() -> None:
+    day = 86_400 * params.SECOND_NS
+    wanted = query(start="1768391999", end="1768478400")
+    with pytest.raises(QueryRefused) as raised:
+        params.allowed_bounds(wanted, Limits(max_query_length=day), NOW)
+    assert str(raised.value) == "the query time range exceeds the limit (query length: 24h0m1s, limit: 1d)"
+    assert params.allowed_bounds(wanted, Limits(max_query_length=0), NOW) == params.bounds(wanted, NOW)
+
+
+def test_range_is_cut_at_the_lookback() -> None:
+    limits = Limits(max_query_lookback=params.DEFAULT_SINCE_NS)
+    wanted = query(start="1768391999", end="1768478400")
+    assert params.allowed_bounds(wanted, limits, NOW) == Bounds(NOW - params.DEFAULT_SINCE_NS, NOW)
+
+
+@pytest.mark.parametrize("text", ["{}", "{ }"])
+def test_empty_selector_has_no_matchers(text: str) -> None:
+    assert params.selector(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "parse error : syntax error: unexpected $end"),
+        ('{app="a"} | json', "only label matchers are supported"),
+    ],
+)
+def test_bad_selector(text: str, message: str) -> None:
+    with pytest.raises(ParseError) as raised:
+        params.selector(text)
+    assert str(raised.value) == message
