@@ -17,6 +17,13 @@ from log_aggregator.config.schema import Path, fields_of, is_secret, leaf_fields
 from log_aggregator.config.sections import Config
 from log_aggregator.model.section import Section
 
+# In place of pydantic's messages, which speak of Python.
+_SHAPES: Final[Mapping[str, str]] = {
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "string_type": "must be plain text",
+}
 _NO_VALUE: Final = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -135,9 +142,9 @@ def _problem(section: type[Section], document: Block, details: Any, above: str) 
     dotted = above + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     value = ""
     if isinstance(node, Scalar) and node.text is not None and not is_secret(section, location):
-        value = f" {node.text!r}"
-    message = details["msg"].removeprefix("Value error, ")
-    return f"{place}: {dotted.lstrip('.')}:{value} {message[:1].lower()}{message[1:]}"
+        value = f" (got {node.text!r})"
+    message = _SHAPES.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    return f"{place}: {dotted.lstrip('.')}: {message[:1].lower()}{message[1:]}{value}"
 
 
 def _find(document: Block, location: Sequence[str | int]) -> tuple[Node, Place]:

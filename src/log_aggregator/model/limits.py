@@ -5,7 +5,7 @@ Source: Loki's configuration reference, limits_config.
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.quantity import ByteSize, Duration, Time
@@ -21,7 +21,14 @@ class StreamRetention(Section):
 
     selector: str
     priority: int = 0
-    period: Duration = Field(ge=_DAY_NS)
+    period: Duration
+
+    @field_validator("period")
+    @classmethod
+    def _at_least_a_day(cls, period: int) -> int:
+        if period < _DAY_NS:
+            raise ValueError("the shortest retention period is 24h")
+        return period
 
 
 class BlockedQuery(Section):

@@ -1,0 +1,262 @@
+"""Keys of the file: honoured, renamed, ignored, refused, unknown."""
+
+from pathlib import Path
+
+import pytest
+from config_files import DAY, HOUR, MINUTE, configured, value_at
+
+from log_aggregator.config.effective import config_yaml
+from log_aggregator.config.errors import ConfigError
+from log_aggregator.config.keys import IGNORED, REFUSED, RENAMED
+from log_aggregator.config.schema import leaf_fields
+from log_aggregator.config.sections import Config
+
+SEED = (Path(__file__).parent / "seed.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("auth_enabled: true", "auth_enabled", True),
+        ("auth_enabled: yes", "auth_enabled", True),
+        ("server: {http_listen_port: 3200}", "server.http_listen_port", 3200),
+        ("server: {log_level: warn}", "server.log_level", "warn"),
+        ("ingester: {chunk_idle_period: 3m}", "ingester.chunk_idle_period", 3 * MINUTE),
+        ("ingester: {max_chunk_age: 1d}", "ingester.max_chunk_age", DAY),
+        ("ingester: {chunk_target_size: 4MB}", "ingester.chunk_target_size", 4 << 20),
+        ("limits_config: {max_line_size: 512KB}", "limits_config.max_line_size", 512 << 10),
+        ("limits_config: {ingestion_rate_mb: 16}", "limits_config.ingestion_rate_mb", 16.0),
+        ("limits_config: {discover_service_name: []}", "limits_config.discover_service_name", ()),
+        ("limits_config: {enforced_labels: [a, 1]}", "limits_config.enforced_labels", ("a", "1")),
+        ("limits_config: {block_ingestion_until: 1970-01-02T00:00:00Z}", "limits_config.block_ingestion_until", DAY),
+        # Older spellings
+        ("retention_period: 7d", "limits_config.retention_period", 7 * DAY),
+        ("table_manager: {retention_period: 30d}", "limits_config.retention_period", 30 * DAY),
+        ("table_manager: {retention_deletes_enabled: true}", "compactor.retention_enabled", True),
+        ("chunk_store_config: {max_look_back_period: 1w}", "limits_config.max_query_lookback", 7 * DAY),
+        ("ingester: {max_streams_per_user: 10000}", "limits_config.max_global_streams_per_user", 10_000),
+        ("querier: {query_timeout: 2m}", "limits_config.query_timeout", 2 * MINUTE),
+        ("querier: {engine: {timeout: 2m}}", "limits_config.query_timeout", 2 * MINUTE),
+        ("limits_config: {per_tenant_override_config: a.yml}", "runtime_config.file", "a.yml"),
+        # Null says nothing
+        ("server:", "server.http_listen_port", 3100),
+        ("server: {http_listen_port: null}", "server.http_listen_port", 3100),
+        ("", "server.http_listen_port", 3100),
+        # Anchors and merges
+        ("server: &s {log_level: warn}\nfrontend: {}", "server.log_level", "warn"),
+        ("server: {<<: {log_level: warn, http_listen_port: 1}, http_listen_port: 2}", "server.http_listen_port", 2),
+    ],
+)
+def test_key_has_its_value(tmp_path: Path, text: str, key: str, value: object) -> None:
+    assert value_at(configured(tmp_path, text).config, key) == value
+
+
+def test_our_spelling_wins_over_the_older_one(tmp_path: Path) -> None:
+    text = """\
+        querier: {query_timeout: 2m}
+        limits_config: {query_timeout: 3m}
+        """
+    assert configured(tmp_path, text).config.limits_config.query_timeout == 3 * MINUTE
+
+
+def test_file_of_the_seed_is_accepted_as_it_stands(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, SEED)
+    config = configuration.config
+    assert config.auth_enabled is False
+    assert config.ingester.chunk_idle_period == 3 * MINUTE
+    assert config.ingester.max_chunk_age == HOUR
+    assert config.limits_config.max_global_streams_per_user == 10_000
+    assert config.limits_config.query_timeout == MINUTE
+    assert config.limits_config.retention_period == 30 * DAY
+    assert config.compactor.retention_enabled is False
+    assert config.querier.max_concurrent == 20
+    assert list(configuration.notes) == [
+        "keys without an effect here: index_cache_validity, ingester.chunk_retain_period, ingester.lifecycler, "
+        "storage_config.boltdb_shipper",
+        "schema_config: store and schema are accepted, the stored format is this program's own",
+        "a retention period is set, but nothing is deleted unless compactor.retention_enabled is true",
+    ]
+
+
+@pytest.mark.parametrize(("idle", "age", "streams", "concurrent"), [("5m", "2h", 50_000, 50), ("1m", "30m", 1_000, 5)])
+def test_tuning_profiles_of_the_seed_are_accepted(
+    tmp_path: Path, idle: str, age: str, streams: int, concurrent: int
+) -> None:
+    text = f"""\
+        ingester:
+          chunk_idle_period: {idle}          # comment
+          max_chunk_age: {age}
+          max_streams_per_user: {streams}
+        querier:
+          max_concurrent: {concurrent}
+        """
+    config = configured(tmp_path, text).config
+    assert config.limits_config.max_global_streams_per_user == streams
+    assert config.querier.max_concurrent == concurrent
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour: red", "1:1: unknown key colour"),
+        ("sever: {}", "1:1: unknown key sever; did you mean server?"),
+        (
+            "ingester:\n  chunk_idle_periods: 3m",
+            "2:3: unknown key ingester.chunk_idle_periods; did you mean ingester.chunk_idle_period?",
+        ),
+        (
+            "ingester:\n  max_streams_per_users: 1",
+            "2:3: unknown key ingester.max_streams_per_users; did you mean ingester.max_streams_per_user?",
+        ),
+        (
+            "server:\n  ingestion_rate_mb: 1",
+            "2:3: unknown key server.ingestion_rate_mb; did you mean limits_config.ingestion_rate_mb?",
+        ),
+        (
+            "schema_config:\n  configs:\n    - from: 2024-01-01\n      obect_store: s3",
+            "4:7: unknown key schema_config.configs.obect_store; did you mean schema_config.configs.object_store?",
+        ),
+        ("a: 1\na: 2", "2:1: a stands here twice, first at {file}:1:1"),
+        ("a: [1", "1:6: expected ',' or ']', but got '<stream end>'"),
+        ("- a", "1:1: not a YAML mapping"),
+        (
+            "querier:\n  max_concurrent: many",
+            "2:19: querier.max_concurrent: input should be a valid integer, unable to parse string as an integer "
+            "(got 'many')",
+        ),
+        ("querier: {max_concurrent: 0}", "1:27: querier.max_concurrent: input should be greater than 0 (got '0')"),
+        (
+            "ingester:\n  max_chunk_age: 30",
+            "2:18: ingester.max_chunk_age: not a duration; write a number with a unit, such as 30s, 1h30m or 7d "
+            "(got '30')",
+        ),
+        (
+            "limits_config: {max_line_size: big}",
+            "1:32: limits_config.max_line_size: not a size; write bytes or a number with a unit, such as 256KB, "
+            "4MB or 1.5GB (got 'big')",
+        ),
+        (
+            "server:\n  log_level: loud",
+            "2:14: server.log_level: input should be 'debug', 'info', 'warn' or 'error' (got 'loud')",
+        ),
+        ("limits_config: {enforced_labels: a}", "1:34: limits_config.enforced_labels: must be a list (got 'a')"),
+        ("no_auth_tenant: [a]", "1:1: no_auth_tenant: must be plain text"),
+        (
+            "target: reads",
+            "1:9: target: unrecognised target 'reads': use one of all, write, read, backend, distributor, ingester, "
+            "querier, query-frontend, query-scheduler, index-gateway, pattern-ingester, compactor, ruler, "
+            "table-manager (got 'reads')",
+        ),
+        ("server: 1", "1:9: server: must be a mapping (got '1')"),
+        (
+            "storage_config:\n  filesystem: {}",
+            "2:3: storage_config.filesystem.directory: field required",
+        ),
+        (
+            "storage_config:\n  aws:\n    endpoint: x",
+            "2:3: storage_config.aws: at least one bucket name must be specified",
+        ),
+        (
+            "limits_config:\n  retention_stream:\n  - selector: '{a=\"b\"}'\n    period: 1h",
+            "4:13: limits_config.retention_stream[0].period: the shortest retention period is 24h (got '1h')",
+        ),
+        (
+            "common: {storage: {gcs: {bucket_name: b}}}",
+            "1:20: common.storage.gcs is not supported: only s3 (also for gcs, through its S3 interoperability) and "
+            "filesystem are supported",
+        ),
+        (
+            "server:\n  http_tls_config: {cert_file: a}",
+            "2:3: server.http_tls_config is not supported: let a proxy terminate TLS",
+        ),
+    ],
+)
+def test_problem_says_where_it_is(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configured(tmp_path, text)
+    file = tmp_path / "loki.yml"
+    assert str(raised.value) == f"{file}:{message.format(file=file)}" if "{file}" in message else f"{file}:{message}"
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configured(tmp_path, "colour: red\nserver: {shape: round}")
+    assert [line.partition(": ")[2] for line in str(raised.value).splitlines()] == [
+        "unknown key colour",
+        "unknown key server.shape",
+    ]
+
+
+def test_unknown_key_is_a_warning_if_not_strict(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, "colour: red\nauth_enabled: true", "-config.strict=false")
+    assert configuration.notes == [f"{tmp_path / 'loki.yml'}:1:1: unknown key colour"]
+    assert configuration.config.auth_enabled is True
+
+
+def test_refused_key_that_is_off_is_accepted(tmp_path: Path) -> None:
+    assert configured(tmp_path, "lbac: {enabled: false}").notes == []
+
+
+def test_problems_never_show_a_secret(tmp_path: Path) -> None:
+    text = "storage_config: {aws: {bucketnames: b, secret_access_key: [hunter2]}}"
+    with pytest.raises(ConfigError) as raised:
+        configured(tmp_path, text)
+    assert "secret_access_key" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_shown_configuration_masks_secrets_and_reads_back(tmp_path: Path) -> None:
+    text = """\
+        storage_config:
+          aws: {s3: "s3://key:hunter2@host:9000/bucket", access_key_id: k, secret_access_key: hunter2}
+        redis: {url: "redis://:hunter2@host"}
+        ingester: {chunk_idle_period: 90s}
+        """
+    shown = config_yaml(configured(tmp_path, text).config)
+    assert "hunter2" not in shown
+    again = configured(tmp_path, shown).config
+    assert again.ingester.chunk_idle_period == 90 * 1_000_000_000
+    assert config_yaml(again) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("server: {log_level: '${LEVEL}'}", "warn"),
+        ("server: {log_level: '${NONE:-error}'}", "error"),
+        ("server: {log_level: '${EMPTY:-error}'}", "error"),
+        ("server: {log_level: '${NONE:=debug}'}", "debug"),
+    ],
+)
+def test_variables_are_expanded(tmp_path: Path, text: str, value: str) -> None:
+    environment = {"LEVEL": "warn", "EMPTY": ""}
+    assert configured(tmp_path, text, environment=environment).config.server.log_level == value
+
+
+def test_variables_stay_if_expansion_is_off(tmp_path: Path) -> None:
+    text = "no_auth_tenant: '${LEVEL}'"
+    config = configured(tmp_path, text, "-config.expand-env=false", environment={"LEVEL": "x"}).config
+    assert config.no_auth_tenant == "${LEVEL}"
+
+
+def test_first_existing_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "second.yml").write_text("no_auth_tenant: second")
+    flags = f"-config.file={tmp_path / 'none.yml'},{tmp_path / 'second.yml'},{tmp_path / 'loki.yml'}"
+    configuration = configured(tmp_path, "no_auth_tenant: third", flags)
+    assert configuration.config.no_auth_tenant == "second"
+    assert configuration.file == tmp_path / "second.yml"
+
+
+def test_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^-config.file: none of these files exists: /no/a.yml, /no/b.yml$"):
+        configured(tmp_path, "", "-config.file=/no/a.yml,/no/b.yml")
+
+
+def test_tables_of_keys_agree_with_the_sections() -> None:
+    ours = {".".join(path) for path in leaf_fields(Config)}
+    assert not ours & IGNORED
+    assert not ours & set(REFUSED)
+    assert not ours & set(RENAMED)
+    blocks = {".".join(path[:depth]) for path in leaf_fields(Config) for depth in range(1, len(path))}
+    assert set(RENAMED.values()) <= ours | blocks

@@ -1,0 +1,106 @@
+"""Limits of single tenants, changed while the server runs."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from log_aggregator.config.errors import ConfigError
+from log_aggregator.config.runtime import TenantLimits
+from log_aggregator.config.sections import RuntimeSettings
+from log_aggregator.model.limits import Limits
+
+DEFAULTS = Limits(max_line_size=100, retention_period=5)
+
+
+class SteppedClock:
+    """Sleeps until the test lets it pass."""
+
+    def __init__(self) -> None:
+        self._steps = asyncio.Semaphore(0)
+        self.sleeping = asyncio.Event()
+
+    def now_ns(self) -> int:
+        return 0
+
+    def monotonic_seconds(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeping.set()
+        await self._steps.acquire()
+
+    async def pass_period(self) -> None:
+        """Returns when whoever sleeps has woken, worked, and sleeps again."""
+        await self.sleeping.wait()
+        self.sleeping.clear()
+        self._steps.release()
+        await self.sleeping.wait()
+
+
+def limits_of(file: Path | str, clock: SteppedClock | None = None) -> TenantLimits:
+    return TenantLimits(DEFAULTS, RuntimeSettings(file=str(file)), clock or SteppedClock())
+
+
+async def test_override_changes_only_what_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "runtime.yml"
+    file.write_text("overrides:\n  a: {ingestion_rate_mb: 10, max_line_size: 1KB}\n  b:\n")
+    limits = limits_of(file)
+    assert (limits("a").ingestion_rate_mb, limits("a").max_line_size, limits("a").retention_period) == (10, 1024, 5)
+    assert limits("b") == DEFAULTS
+    assert limits("other") == DEFAULTS
+
+
+async def test_later_file_wins_key_by_key(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.yml", tmp_path / "2.yml"
+    first.write_text("overrides: {a: {max_line_size: 1, max_query_series: 1}}")
+    second.write_text("overrides: {a: {max_line_size: 2}}")
+    limits = limits_of(f"{first},{second}")
+    assert (limits("a").max_line_size, limits("a").max_query_series) == (2, 1)
+
+
+async def test_change_is_taken_up_after_a_period(tmp_path: Path) -> None:
+    file, clock = tmp_path / "runtime.yml", SteppedClock()
+    file.write_text("overrides: {a: {max_line_size: 1}}")
+    limits = limits_of(file, clock)
+    running = asyncio.create_task(limits.run())
+    file.write_text("overrides: {a: {max_line_size: 2}}")
+    await clock.pass_period()
+    assert limits("a").max_line_size == 2
+    file.write_text("overrides: {a: {max_line_size: [}}")
+    await clock.pass_period()
+    assert limits("a").max_line_size == 2
+    file.unlink()
+    await clock.pass_period()
+    assert limits("a").max_line_size == 2
+    running.cancel()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("override: {}", "1:1: unknown key; overrides is what can be set here"),
+        (
+            "overrides:\n  a:\n    max_lines: 1",
+            "3:5: unknown key limits_config.max_lines; did you mean limits_config.max_line_size?",
+        ),
+        ("overrides: {a: 1}", "1:13: the limits of a must be a mapping"),
+        ("overrides: 1", "1:1: overrides must be a mapping from tenants to limits"),
+        (
+            "overrides: {a: {max_line_size: x}}",
+            "1:32: a.max_line_size: not a size; write bytes or a number with a unit, such as 256KB, 4MB or 1.5GB "
+            "(got 'x')",
+        ),
+    ],
+)
+def test_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "runtime.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        limits_of(file)
+    assert str(raised.value) == f"{file}:{message}"
+
+
+def test_missing_file_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        limits_of(tmp_path / "none.yml")
