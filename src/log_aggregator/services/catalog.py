@@ -79,9 +79,11 @@ class IndexCatalog:
             return list(range(first, last + 1, self._period_ns))
         names = await self._list.periods(tenant)
         if names is None:
+            filling = self._list.filling_periods(tenant)
+            await _unless_full(filling.begin())
             prefixes = await self._store.list_prefixes(index_prefix(tenant))
             names = [prefix.rstrip("/").rsplit("/", 1)[1] for prefix in prefixes]
-            await self._remember(self._list.fill_periods(tenant, names))
+            await _unless_full(filling.end(names))
         return sorted(start for start in map(parse_period, names) if first <= start <= last)
 
     async def _list_all(self, tenant: str, periods: Sequence[int]) -> list[list[str]]:
@@ -90,18 +92,15 @@ class IndexCatalog:
         return [task.result() for task in tasks]
 
     async def _list_one(self, tenant: str, period_start_ns: int) -> list[str]:
+        filling = self._list.filling_keys(tenant, period_name(period_start_ns))
         async with self._gets:
+            await _unless_full(filling.begin())
             keys = await self._stored(tenant, period_start_ns)
-        await self._remember(self._list.fill_keys(tenant, period_name(period_start_ns), keys))
+        await _unless_full(filling.end(keys))
         return keys
 
     async def _stored(self, tenant: str, period_start_ns: int) -> list[str]:
         return [meta.key async for meta in self._store.list(period_prefix(tenant, period_start_ns))]
-
-    async def _remember(self, filling: Coroutine[None, None, None]) -> None:
-        # A Redis that is full of write-ahead log cannot take the list. The next reader lists the store again.
-        with suppress(WalFull):
-            await filling
 
     async def _get(self, key: str) -> Index:
         index = self._cache.get(key)
@@ -113,8 +112,14 @@ class IndexCatalog:
         return index
 
 
+async def _unless_full(filling: Coroutine[None, None, None]) -> None:
+    # A Redis that is full of write-ahead log cannot take the list. The next reader lists the store again.
+    with suppress(WalFull):
+        await filling
+
+
 def settled(keys: Sequence[str]) -> list[IndexKey]:
-    """The keys of one tenant and period, parsed, without those that came too late."""
+    """The keys of one tenant and period, parsed, without those that others make needless."""
     parsed = [parse_index_key(key) for key in keys]
     valid = settle(key.coverage for key in parsed)
     return [key for key in parsed if key.coverage in valid]

@@ -2,7 +2,8 @@
 
 Chunk objects first, then index objects, then one step in Redis that lists the index objects and removes the records.
 Every name follows from the position in the log, and what an earlier attempt has already indexed is left out, so that
-anyone who holds the lease may do it again after a crash at any point.
+anyone who holds the lease may do it again after a crash at any point. An index object holds all rows (of its tenant and
+period) of the records that its name covers, so that one which lies within another is needless, whoever wrote it.
 """
 
 import asyncio
@@ -56,8 +57,17 @@ class FlushResult:
     text_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _FlushedTenant:
+    """The index objects that hold the tenant's rows, and what of it this flush has written."""
+
+    name: str
+    indexes: tuple[IndexKey, ...]
+    written: tuple[WrittenChunk, ...]
+
+
 class Flusher:
-    """Raises the store's errors, WalUnavailable, Fenced."""
+    """Raises the store's errors, WalUnavailable, Fenced, RecordsLost."""
 
     def __init__(self, store: ObjectStore, catalog: IndexCatalog, logs: WriteAheadLogs, period_ns: int) -> None:
         self._store = store
@@ -71,37 +81,43 @@ class Flusher:
 
         They are consecutive, the first one is the oldest in the log, and there is at least one.
         """
-        last = records[-1].position
+        first, last = records[0].position, records[-1].position
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._flush_tenant(lease, tenant, of_tenant, last))
                 for tenant, of_tenant in _by_tenant(records)
             ]
-        written = [chunk for task in tasks for chunk in task.result()]
-        await self._logs.commit(lease, last, [(chunk.tenant, chunk.index) for chunk in written])
+        flushed = [task.result() for task in tasks]
+        indexes = [(tenant.name, index) for tenant in flushed for index in tenant.indexes]
+        await self._logs.commit(lease, first, last, indexes)
+        written = tuple(chunk for tenant in flushed for chunk in tenant.written)
         return FlushResult(
-            tuple(written), sum(record.segment.rows for record in records), sum(record.text_bytes for record in records)
+            written, sum(record.segment.rows for record in records), sum(record.text_bytes for record in records)
         )
 
     async def _flush_tenant(
         self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position
-    ) -> list[WrittenChunk]:
+    ) -> _FlushedTenant:
         async with self._slots:
             streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
-            written = []
+            indexes: list[IndexKey] = []
+            written: list[WrittenChunk] = []
             for period in sorted(frame[_PERIOD].unique()):
-                rows = await self._uncovered(lease, tenant, period, frame.filter(pl.col(_PERIOD) == period))
+                stored = await self._stored(lease, tenant, period, records[0].position)
+                # Those of an attempt that did not come to its commit: they have to join the lists.
+                indexes += stored
+                rows = _uncovered(frame.filter(pl.col(_PERIOD) == period), [key.coverage for key in stored])
                 if rows.height:
                     coverage = _coverage(lease, rows, last)
-                    written.append(await self._write(tenant, period, streams, rows.drop(_PERIOD), coverage))
-            return written
+                    distinct = without_duplicates(rows.drop(_PERIOD))
+                    written.append(await self._write(tenant, period, streams, distinct, coverage))
+                    indexes.append(written[-1].index)
+            return _FlushedTenant(tenant, tuple(indexes), tuple(written))
 
-    async def _uncovered(self, lease: Lease, tenant: str, period: int, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that no index object in the store covers yet."""
+    async def _stored(self, lease: Lease, tenant: str, period: int, first: Position) -> list[IndexKey]:
+        """The index objects in the store that hold something of our log from the position on."""
         stored = await self._catalog.stored_keys(tenant, period)
-        for coverage in (key.coverage for key in stored if key.coverage.wal == lease.wal):
-            rows = rows.filter(~pl.col(ARRIVAL).is_between(coverage.first.arrival, coverage.last.arrival))
-        return rows
+        return [key for key in stored if key.coverage.wal == lease.wal and key.coverage.last >= first]
 
     async def _write(
         self, tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
@@ -117,6 +133,15 @@ class Flusher:
         return WrittenChunk(tenant, parse_index_key(key), rows.height, len(chunk.data))
 
 
+def _uncovered(rows: pl.DataFrame, coverages: Sequence[Coverage]) -> pl.DataFrame:
+    """From the first record on that none of the coverages holds, all rows."""
+    open_rows = rows
+    for coverage in coverages:
+        held = pl.col(ARRIVAL).is_between(coverage.first.arrival, coverage.last.arrival)
+        open_rows = open_rows.filter(~held)
+    return rows.filter(pl.col(ARRIVAL) >= open_rows[ARRIVAL].min())
+
+
 def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogRecord]]]:
     tenants: dict[str, list[LogRecord]] = {}
     for record in records:
@@ -125,16 +150,14 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
 
 
 def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
-    """The records as one frame sorted by stream, time and arrival, without exact duplicates, periods marked."""
+    """The records as one frame sorted by stream, time and arrival, periods marked."""
     streams, renumbered = merge_streams([record.segment.streams for record in records])
     frames = [
         renumber(record.segment.frame, new_index).with_columns(pl.lit(record.position.arrival, pl.Int64).alias(ARRIVAL))
         for record, new_index in zip(records, renumbered, strict=True)
     ]
     frame = pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    return streams, without_duplicates(frame).with_columns(
-        (pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD)
-    )
+    return streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
 
 
 def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from log_aggregator.model.segment import Segment, merge_streams, renumber
 from log_aggregator.services.flush import Flusher, LogRecord
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.write_metrics import WriteMetrics
-from log_aggregator.wal.errors import Fenced, WalFull, WalUnavailable
+from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,11 @@ _GROUP_TEXT_BYTES = 8 << 20
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
-_RESYNC_RECORDS = 16
+_RECORDS_PER_READ = 16
+# What a row takes in memory beside its text (stream, timestamp, two string views), and a stream of a segment's table.
+# Without them, empty lines would be free.
+_ROW_BYTES = 48
+_STREAM_BYTES = 400
 # A chunk is a row group here, and one object with few row groups is not worth a request.
 _CHUNKS_PER_FLUSH = 16
 
@@ -59,14 +63,14 @@ class FlushPolicy:
     chunk_idle_period_ns: int
     max_chunk_age_ns: int
     chunk_target_bytes: int  # compressed
-    max_buffer_bytes: int  # of lines and metadata
+    max_buffer_bytes: int  # in memory
 
     def reason(self, buffer: "_Buffer", now_ns: int) -> FlushReason | None:
         if not buffer.records:
             return None
         if buffer.encoded_bytes >= _CHUNKS_PER_FLUSH * self.chunk_target_bytes:
             return FlushReason.FULL
-        if buffer.text_bytes >= self.max_buffer_bytes // 2:
+        if buffer.memory_bytes >= self.max_buffer_bytes // 2:
             return FlushReason.FULL
         if now_ns - buffer.oldest_ns >= self.max_chunk_age_ns:
             return FlushReason.MAX_AGE
@@ -80,6 +84,7 @@ class _Push:
     tenant: str
     segment: Segment
     text_bytes: int
+    memory_bytes: int
     done: "asyncio.Future[None]"
 
 
@@ -98,6 +103,7 @@ class _Buffer:
     def __init__(self) -> None:
         self.records: list[LogRecord] = []
         self.text_bytes = 0
+        self.memory_bytes = 0
         self.encoded_bytes = 0
         self.oldest_ns = 0
         self.newest_ns = 0
@@ -108,7 +114,18 @@ class _Buffer:
         self.newest_ns = now_ns
         self.records.append(record)
         self.text_bytes += record.text_bytes
+        self.memory_bytes += _memory_bytes(record.segment, record.text_bytes)
         self.encoded_bytes += encoded_bytes
+
+    def without(self, count: int, flushed_ns: int) -> "_Buffer":
+        """What remains of it after a flush of the oldest records that began at `flushed_ns`."""
+        kept = _Buffer()
+        kept.records = self.records[count:]
+        kept.text_bytes = sum(record.text_bytes for record in kept.records)
+        kept.memory_bytes = sum(_memory_bytes(record.segment, record.text_bytes) for record in kept.records)
+        kept.encoded_bytes = self.encoded_bytes * kept.text_bytes // max(self.text_bytes, 1)
+        kept.oldest_ns, kept.newest_ns = flushed_ns, self.newest_ns
+        return kept
 
 
 class Ingester:
@@ -134,8 +151,7 @@ class Ingester:
         self._lease: Lease | None = None
         self._identity = ""
         self._buffer = _Buffer()
-        self._last: Position | None = None  # the newest record of our log that we know
-        self._uncertain = False  # whether our log may hold a record that we do not know
+        self._head: Position | None = None  # the newest record of our log that we know
         self._waiting: list[_Push] = []
         self._waiting_bytes = 0
         self._pushed = asyncio.Event()
@@ -160,15 +176,16 @@ class Ingester:
         """Returns when the entries are in the write-ahead log. The segment is not empty."""
         if self._lease is None:
             raise WalUnavailable("the write-ahead log is not open yet")
-        if self._waiting_bytes + self._buffer.text_bytes + text_bytes > self._policy.max_buffer_bytes:
+        held_bytes, memory_bytes = self._waiting_bytes + self._buffer.memory_bytes, _memory_bytes(segment, text_bytes)
+        if held_bytes + memory_bytes > self._policy.max_buffer_bytes:
             self._check.set()
             raise BufferFull(
-                f"too many bytes wait to be flushed: {self._waiting_bytes + self._buffer.text_bytes} with "
-                f"{text_bytes} more would exceed ingester.max_buffer_bytes ({self._policy.max_buffer_bytes})"
+                f"too many bytes wait to be flushed: {held_bytes} with {memory_bytes} more would exceed "
+                f"ingester.max_buffer_bytes ({self._policy.max_buffer_bytes})"
             )
-        push = _Push(tenant, segment, text_bytes, asyncio.get_running_loop().create_future())
+        push = _Push(tenant, segment, text_bytes, memory_bytes, asyncio.get_running_loop().create_future())
         self._waiting.append(push)
-        self._waiting_bytes += text_bytes
+        self._waiting_bytes += memory_bytes
         self._pushed.set()
         await push.done
 
@@ -189,27 +206,29 @@ class Ingester:
         except* LogAggregatorError as group:
             log_failure("flush at stop failed, the log is handed over", group)
         if self._lease is not None:
-            try:
-                await self._logs.release(self._lease)
-            except WalUnavailable as error:
-                logger.warning("cannot release the log, its lease will run out", extra={"error": str(error)})
+            await self._give_up(self._lease)
             self._lease = None
 
     async def flush(self, reason: FlushReason) -> None:
-        """Writes all that is buffered now. Raises the store's errors, WalUnavailable, Fenced, as groups."""
+        """Writes all that is buffered now. Raises groups of the store's errors, WalUnavailable, Fenced, RecordsLost."""
         async with self._flushing:
             lease, records = self._lease, list(self._buffer.records)
             if lease is None or not records:
                 return
-            begun = self._clock.monotonic_seconds()
-            result = await self._flusher.flush(lease, records)
+            begun, begun_ns = self._clock.monotonic_seconds(), self._clock.now_ns()
+            try:
+                result = await self._flusher.flush(lease, records)
+            except RecordsLost:
+                async with self._appending:
+                    await self._reopen(lease)
+                raise
             self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
             for chunk in result.chunks:
                 self._metrics.chunks_created.inc()
                 self._metrics.chunks_flushed.labels(reason).inc()
                 self._metrics.chunk_size_bytes.observe(chunk.stored_bytes)
                 self._metrics.chunk_entries.observe(chunk.entries)
-            self._drop(lease, len(records))
+            self._drop(lease, len(records), begun_ns)
 
     # -- group commit -------------------------------------------------------
 
@@ -243,32 +262,30 @@ class Ingester:
             raise
         finally:
             self._groups.release()
-            self._waiting_bytes -= sum(push.text_bytes for push in group)
+            self._waiting_bytes -= sum(push.memory_bytes for push in group)
             for push in group:
                 _settle(push.done, error)
 
     async def _append(self, formed: Sequence[_Formed]) -> None:
+        assert self._lease is not None
         try:
             await self._append_once(formed)
+        except HeadMoved:
+            await self._catch_up()
+            await self._append_once(formed)
         except Fenced:
-            self._metrics.fenced.inc()
-            await self._reopen()
+            await self._reopen(self._lease)
             await self._append_once(formed)
         if self._policy.reason(self._buffer, self._clock.now_ns()) is not None:
             self._check.set()
 
     async def _append_once(self, formed: Sequence[_Formed]) -> None:
         assert self._lease is not None
-        if self._uncertain:
-            await self._resync()
         begun = self._clock.monotonic_seconds()
         try:
-            positions = await self._logs.append(self._lease, [one.encoded for one in formed])
+            positions = await self._logs.append(self._lease, self._head, [one.encoded for one in formed])
         except WalFull:
             self._metrics.wal_full.inc()
-            raise
-        except WalUnavailable:
-            self._uncertain = True
             raise
         self._metrics.wal_append_seconds.observe(self._clock.monotonic_seconds() - begun)
         for position, one in zip(positions, formed, strict=True):
@@ -278,23 +295,18 @@ class Ingester:
         assert self._lease is not None
         record = LogRecord(position, header.tenant, segment, header.text_bytes)
         self._buffer.add(record, encoded_bytes, self._clock.now_ns())
-        self._last = position
+        self._head = position
         self._tail.add_own([TailRecord.of_segment(self._lease.wal, position, header, segment)])
         self._metrics.wal_records.inc()
         self._metrics.wal_bytes.inc(encoded_bytes)
         self._show_buffer()
 
-    def _drop(self, lease: Lease, count: int) -> None:
+    def _drop(self, lease: Lease, count: int, flushed_ns: int) -> None:
         """The oldest records are flushed."""
         if self._lease != lease:
             return
         self._tail.forget_own(lease.wal, self._buffer.records[count - 1].position)
-        kept = _Buffer()
-        kept.records = self._buffer.records[count:]
-        kept.text_bytes = sum(record.text_bytes for record in kept.records)
-        kept.encoded_bytes = self._buffer.encoded_bytes * kept.text_bytes // max(self._buffer.text_bytes, 1)
-        kept.oldest_ns = kept.newest_ns = self._buffer.newest_ns
-        self._buffer = kept
+        self._buffer = self._buffer.without(count, flushed_ns)
         self._show_buffer()
 
     def _show_buffer(self) -> None:
@@ -306,50 +318,72 @@ class Ingester:
     async def _keep_lease(self) -> None:
         while True:
             await self._clock.sleep(self._logs.lease_seconds / 3)
-            assert self._lease is not None
             try:
-                await self._logs.renew(self._lease)
-            except Fenced:
-                self._metrics.fenced.inc()
-                try:
-                    async with self._appending:
-                        await self._reopen()
-                except LogAggregatorError as error:
-                    logger.warning("cannot open a new log", extra={"error": str(error)})
-            except WalUnavailable as error:
-                logger.warning("cannot renew the lease", extra={"error": str(error)})
+                await self._renew()
+            except LogAggregatorError as error:
+                logger.warning("cannot keep the log", extra={"error": str(error)})
 
-    async def _resync(self) -> None:
-        """Takes in records of ours whose append seemed to fail. Nobody was told that they are durable, but they are."""
+    async def _renew(self) -> None:
+        lease = self._lease
+        assert lease is not None
+        try:
+            head = await self._logs.renew(lease)
+        except Fenced:
+            async with self._appending:
+                await self._reopen(lease)
+            return
+        if head != self._head:
+            async with self._appending:
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Takes in records of ours whose append seemed to fail. Nobody was told that they are durable, but they are.
+
+        If instead Redis has lost records that it had confirmed, a new log is opened for them.
+        """
         assert self._lease is not None
-        while True:
-            (found,) = await self._logs.read([(self._lease.wal, self._last)], _RESYNC_RECORDS)
+        head = await self._logs.head(self._lease.wal)
+        if self._head is not None and (head is None or head < self._head):
+            await self._reopen(self._lease)
+            return
+        while head is not None and (self._head is None or self._head < head):
+            (found,) = await self._logs.read([(self._lease.wal, self._head)], _RECORDS_PER_READ)
+            if not found:
+                return  # the next holder has flushed them: our next step is fenced
             for position, data in found:
                 record = await asyncio.to_thread(decode_record, data)
                 self._add(position, record.header, await asyncio.to_thread(record.segment), len(data))
-            if len(found) < _RESYNC_RECORDS:
-                self._uncertain = False
-                return
 
-    async def _reopen(self) -> None:
-        """A new log, after the lease of the old one was lost.
+    async def _reopen(self, old: Lease) -> None:
+        """A new log, after the lease of the old one was lost or Redis came back with an older state of it.
 
-        Somebody will flush the old log: its records are not ours any more. Only if Redis itself has lost them does
-        our memory hold the last copy, which then goes into the new log.
+        Somebody will flush the old log: its records are not ours any more. Those that Redis has lost are in our memory
+        only, and go into the new log.
         """
+        if self._lease != old:
+            return
+        self._metrics.fenced.inc()
+        buffer, head = self._buffer, self._head
         identity = await self._logs.identity()
-        lease = await self._logs.open(self._holder)
-        orphans = self._buffer.records if identity != self._identity else []
-        old, self._buffer, self._last, self._uncertain = self._buffer, _Buffer(), None, False
-        previous, self._lease = self._lease, lease
-        logger.warning("lost the lease, opened a new log", extra={"wal": lease.wal, "records_kept": len(orphans)})
+        lost = _lost(buffer.records, await self._logs.head(old.wal), redis_is_new=identity != self._identity)
+        self._lease, self._buffer, self._head = await self._logs.open(self._holder), _Buffer(), None
+        logger.warning("opened a new log", extra={"old": old.wal, "wal": self._lease.wal, "records_kept": len(lost)})
         try:
-            for record in orphans:
+            for record in lost:
                 await self._append_once([await asyncio.to_thread(_reform, record)])
         except LogAggregatorError:
-            self._buffer, self._lease = old, previous  # so that the next attempt begins anew, with all of them
+            # So that the next attempt begins anew, with all of them.
+            self._lease, self._buffer, self._head = old, buffer, head
             raise
         self._identity = identity
+        self._show_buffer()
+        await self._give_up(old)
+
+    async def _give_up(self, lease: Lease) -> None:
+        try:
+            await self._logs.release(lease)
+        except WalUnavailable as error:
+            logger.warning("cannot release the log, its lease will run out", extra={"error": str(error)})
 
     # -- flushing -----------------------------------------------------------
 
@@ -409,6 +443,17 @@ def _join(segments: Sequence[Segment]) -> Segment:
 def _encode(tenant: str, segment: Segment) -> _Formed:
     header = header_of(tenant, segment)
     return _Formed(header, segment, encode_record(header, segment))
+
+
+def _lost(records: Sequence[LogRecord], head: Position | None, *, redis_is_new: bool) -> list[LogRecord]:
+    """Those that Redis had confirmed and has lost. `head` is the newest that it remembers."""
+    if head is not None:
+        return [record for record in records if record.position > head]
+    return list(records) if redis_is_new else []
+
+
+def _memory_bytes(segment: Segment, text_bytes: int) -> int:
+    return text_bytes + segment.rows * _ROW_BYTES + len(segment.streams) * _STREAM_BYTES
 
 
 def _reform(record: LogRecord) -> _Formed:

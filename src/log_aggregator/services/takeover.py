@@ -36,19 +36,26 @@ class Takeover:
         while True:
             try:
                 await self.sweep()
-            except* LogAggregatorError as group:
-                log_failure("takeover failed, will try again", group)
+            except LogAggregatorError as error:
+                logger.warning("takeover failed, will try again", extra={"error": str(error)})
             await self._clock.sleep(self._logs.lease_seconds * random.uniform(0.2, 0.5))
 
     async def sweep(self) -> int:
-        """Claims and flushes every log that nobody holds; how many. Raises the store's errors, WalUnavailable."""
+        """Claims and flushes every log that nobody holds; how many. A log that fails leaves the others alone.
+
+        Raises WalUnavailable.
+        """
         taken = 0
         for state in await self._logs.states():
             lease = await self._logs.claim(state.wal, self._holder)
-            if lease is not None:
-                logger.info("took over a log", extra={"wal": lease.wal, "epoch": lease.epoch})
+            if lease is None:
+                continue
+            logger.info("took over a log", extra={"wal": lease.wal, "epoch": lease.epoch})
+            try:
                 await self._drain(lease)
                 taken += 1
+            except* LogAggregatorError as group:
+                log_failure("takeover failed, will try again", group)
         return taken
 
     async def _drain(self, lease: Lease) -> None:

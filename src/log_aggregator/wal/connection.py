@@ -8,7 +8,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from log_aggregator.wal.errors import Fenced, WalFull, WalUnavailable
+from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
 
 # Every wait on Redis ends: the longest legitimate one is an fsync of a few megabytes on a busy disk.
 _TIMEOUT_SECONDS = 10.0
@@ -32,13 +32,17 @@ def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Redis:
 
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
-    """Redis' exceptions as WalUnavailable, WalFull or Fenced; `operation` names what was tried."""
+    """Redis' exceptions as ours; `operation` names what was tried."""
     try:
         yield
     except exceptions.ResponseError as error:
         text = str(error)
         if "FENCED" in text:
             raise Fenced(f"{operation}: the lease is no longer ours") from error
+        if "RECORDS_LOST" in text:
+            raise RecordsLost(f"{operation}: Redis has lost what it had confirmed") from error
+        if "UNKNOWN_HEAD" in text:
+            raise HeadMoved(f"{operation}: the log holds other records than its holder knows") from error
         if isinstance(error, exceptions.OutOfMemoryError) or "OOM" in text:
             raise WalFull(f"{operation}: Redis is out of memory") from error
         raise WalUnavailable(f"{operation}: Redis answered: {text}") from error

@@ -21,3 +21,15 @@ class Fenced(LogAggregatorError):
     """The lease is no longer ours. Nothing was written; another replica has or will have the log's records."""
 
     code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
+class RecordsLost(LogAggregatorError):
+    """Redis came back with an older state of the log than it had confirmed. Nothing was written."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
+class HeadMoved(LogAggregatorError):
+    """The newest record of the log is not the one that its holder knows. Nothing was written."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE

@@ -1,19 +1,24 @@
 """Redis' copy of the list of index objects. It is either complete or known not to be; losing it costs a listing."""
 
+import secrets
 from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 
+from log_aggregator.wal import scripts
 from log_aggregator.wal.connection import translated
 from log_aggregator.wal.names import Names
 
-_COMPLETE = b"*"  # a member beside the keys; commits add keys to complete and incomplete lists alike
+# Members beside the keys; commits add keys to complete and incomplete lists alike.
+_COMPLETE = "*"
+_FILLING = "*filling-"
+_MARK = b"*"
 # Lists of periods that nobody asks for vanish. The next reader lists the store again.
-_EXPIRE_SECONDS = 24 * 3600
+_EXPIRE_MS = 24 * 3600 * 1000
 
 
 class IndexList:
-    """Keys of index objects by tenant and period, and periods by tenant. Raises WalUnavailable, WalFull."""
+    """Keys of index objects by tenant and period, and periods by tenant. Raises WalUnavailable."""
 
     def __init__(self, redis: Redis, names: Names) -> None:
         self._redis = redis
@@ -26,11 +31,11 @@ class IndexList:
     async def periods(self, tenant: str) -> list[str] | None:
         return (await self._members([self._names.period_list(tenant)]))[0]
 
-    async def fill_keys(self, tenant: str, period: str, keys: Iterable[str]) -> None:
-        await self._fill(self._names.index_list(tenant, period), keys)
+    def filling_keys(self, tenant: str, period: str) -> "Filling":
+        return Filling(self._redis, self._names.index_list(tenant, period))
 
-    async def fill_periods(self, tenant: str, periods: Iterable[str]) -> None:
-        await self._fill(self._names.period_list(tenant), periods)
+    def filling_periods(self, tenant: str) -> "Filling":
+        return Filling(self._redis, self._names.period_list(tenant))
 
     async def _members(self, names: Sequence[str]) -> list[list[str] | None]:
         with translated("read the index list"):
@@ -39,13 +44,30 @@ class IndexList:
                     pipe.smembers(name)
                 answers = await pipe.execute()
         return [
-            [member.decode() for member in members if member != _COMPLETE] if _COMPLETE in members else None
+            [member.decode() for member in members if not member.startswith(_MARK)]
+            if _COMPLETE.encode() in members
+            else None
             for members in answers
         ]
 
-    async def _fill(self, name: str, members: Iterable[str]) -> None:
+
+class Filling:
+    """Makes one list complete: `begin`, then list the store, then `end`. Both raise WalUnavailable, WalFull.
+
+    A list that Redis lost in between stays incomplete, since a key that a commit added meanwhile is lost with it.
+    Whoever removes keys from the store removes the whole list first, for the same effect.
+    """
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self._redis = redis
+        self._name = name
+        self._mark = _FILLING + secrets.token_hex(8)
+        self._fill = redis.register_script(scripts.FILL)
+
+    async def begin(self) -> None:
+        with translated("begin to fill the index list"):
+            await self._redis.sadd(self._name, self._mark)
+
+    async def end(self, members: Iterable[str]) -> None:
         with translated("fill the index list"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.sadd(name, *members, _COMPLETE)
-                pipe.expire(name, _EXPIRE_SECONDS)
-                await pipe.execute()
+            await self._fill(keys=[self._name], args=[self._mark, _COMPLETE, _EXPIRE_MS, *members])

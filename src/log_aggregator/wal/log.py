@@ -20,6 +20,8 @@ from log_aggregator.wal.names import Names
 
 DEFAULT_LEASE_SECONDS = 15.0
 _FIELD = b"r"
+# A process that is paused for longer than this forgets what it had buffered.
+_HEAD_KEPT_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,15 @@ class WriteAheadLogs:
         self._append = redis.register_script(scripts.APPEND)
         self._commit = redis.register_script(scripts.COMMIT)
         self._release = redis.register_script(scripts.RELEASE)
+        self._request_flush = redis.register_script(scripts.REQUEST_FLUSH)
 
     async def identity(self) -> str:
         """A random name that this Redis keeps. Another one means that Redis has lost its data."""
         with translated("identity"):
-            await self._redis.set(self._names.identity, secrets.token_hex(8), nx=True)
             name = await self._redis.get(self._names.identity)
+            if name is None:
+                await self._redis.set(self._names.identity, secrets.token_hex(8), nx=True)
+                name = await self._redis.get(self._names.identity)
         return text(name or b"")
 
     async def open(self, holder: str) -> Lease:
@@ -79,20 +84,30 @@ class WriteAheadLogs:
         epoch = await self._run("claim", self._claim, keys, [wal, holder, self._lease_ms])
         return Lease(wal, epoch, holder) if epoch else None
 
-    async def renew(self, lease: Lease) -> None:
-        await self._run("renew", self._renew, [self._names.lease(lease.wal)], [lease.value, self._lease_ms])
+    async def renew(self, lease: Lease) -> Position | None:
+        """Prolongs the lease; tells the log's head as `head` does."""
+        keys = [self._names.lease(lease.wal), self._names.head(lease.wal)]
+        return _position(await self._run("renew", self._renew, keys, [lease.value, self._lease_ms]))
 
-    async def append(self, lease: Lease, records: Sequence[bytes]) -> list[Position]:
-        """All of the records or none. After WalUnavailable they may have been appended nevertheless."""
-        keys = [self._names.lease(lease.wal), self._names.log(lease.wal)]
-        positions = await self._run("append", self._append, keys, [lease.value, *records])
+    async def append(self, lease: Lease, head: Position | None, records: Sequence[bytes]) -> list[Position]:
+        """All of the records or none. After WalUnavailable they may have been appended, or still be, nevertheless.
+
+        `head` is the newest record that the holder knows: HeadMoved is raised unless it is the log's newest.
+        """
+        keys = [self._names.lease(lease.wal), self._names.log(lease.wal), self._names.head(lease.wal)]
+        positions = await self._run("append", self._append, keys, [lease.value, str(head or ""), *records])
         return [Position.parse(position.decode()) for position in positions]
 
-    async def commit(self, lease: Lease, last: Position, indexes: Sequence[tuple[str, IndexKey]]) -> None:
-        """In one step: index objects (tenant, key) join the lists, and records up to `last` leave the log."""
+    async def commit(
+        self, lease: Lease, first: Position, last: Position, indexes: Sequence[tuple[str, IndexKey]]
+    ) -> None:
+        """In one step: index objects (tenant, key) join the lists, and records up to `last` leave the log.
+
+        `first` is the oldest record that the holder knows of: RecordsLost is raised if the log has an older one.
+        """
         names = self._names
         keys = [names.lease(lease.wal), names.log(lease.wal), names.trimmed]
-        values: list[str] = [lease.value, lease.wal, str(last), str(last.next())]
+        values: list[str] = [lease.value, lease.wal, str(first), str(last), str(last.next())]
         for tenant, index in indexes:
             period = period_name(index.period_start_ns)
             keys += [names.index_list(tenant, period), names.period_list(tenant)]
@@ -102,8 +117,13 @@ class WriteAheadLogs:
     async def release(self, lease: Lease) -> None:
         """Gives the log up: an empty one vanishes, another is free to be claimed at once."""
         names = self._names
-        keys = [names.epochs, names.lease(lease.wal), names.log(lease.wal), names.trimmed]
-        await self._run("release", self._release, keys, [lease.wal, lease.value])
+        keys = [names.epochs, names.lease(lease.wal), names.log(lease.wal), names.trimmed, names.head(lease.wal)]
+        await self._run("release", self._release, keys, [lease.wal, lease.value, _HEAD_KEPT_MS])
+
+    async def head(self, wal: str) -> Position | None:
+        """The newest record ever appended, also when it was trimmed since, and for a day after the log has vanished."""
+        with translated("read the head of a log"):
+            return _position(await self._redis.get(self._names.head(wal)))
 
     async def states(self) -> list[LogState]:
         with translated("list logs"):
@@ -138,16 +158,9 @@ class WriteAheadLogs:
             [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers
         ]
 
-    async def last_position(self, wal: str) -> Position | None:
-        """The newest record's position, None for an empty log."""
-        with translated("read log"):
-            newest = await self._redis.xrevrange(self._names.log(wal), count=1)
-        return Position.parse(text(newest[0][0] or b"")) if newest else None
-
     async def request_flush(self) -> None:
         """Asks every ingester to flush soon."""
-        with translated("request a flush"):
-            await self._redis.incr(self._names.flush_requests)
+        await self._run("request a flush", self._request_flush, [self._names.flush_requests], [])
 
     async def flush_requests(self) -> int:
         """How often a flush has been requested."""
@@ -157,3 +170,7 @@ class WriteAheadLogs:
     async def _run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
         with translated(operation):
             return await script(keys=keys, args=args)
+
+
+def _position(value: bytes | str | None) -> Position | None:
+    return Position.parse(text(value)) if value else None

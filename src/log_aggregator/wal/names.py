@@ -18,6 +18,9 @@ class Names:
     def log(self, wal: str) -> str:
         return f"{self._tag}:wal:{wal}"
 
+    def head(self, wal: str) -> str:
+        return f"{self._tag}:head:{wal}"
+
     def index_list(self, tenant: str, period: str) -> str:
         return f"{self._tag}:index:{tenant}:{period}"
 
