@@ -1,0 +1,237 @@
+"""Labels, series, statistics and volumes over HTTP: the same answers from the write-ahead log and from the store."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from servers import LogAggregator
+
+SECOND_NS = 1_000_000_000
+# Yesterday, so that all of it lies in one index period, on a multiple of every step used here.
+START = int(time.time()) // 86_400 * 86_400 - 86_400 + 36_000
+END = START + 600
+RANGE = {"start": str(START), "end": str(END)}
+STREAMS = [
+    {"app": "api", "env": "prod", "pod": "api-1"},
+    {"app": "api", "env": "prod", "pod": "api-2"},
+    {"app": "web", "env": "dev"},
+    {"job": "batch"},
+]
+PLAIN = """
+limits_config:
+  discover_service_name: []
+  discover_log_levels: false
+"""
+TENANTS = """
+auth_enabled: true
+runtime_config:
+  file: {overrides}
+"""
+OVERRIDES = """
+overrides:
+  one-series: {volume_max_series: 1}
+  no-volume: {volume_enabled: false}
+"""
+
+
+def entry(second: float, line: str) -> list[str]:
+    return [str(int((START + second) * SECOND_NS)), line]
+
+
+@pytest.fixture(scope="module", params=["unflushed", "flushed", "half flushed"])
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Three streams have a line of ten bytes a minute, for ten minutes; the batch job has one line of five bytes."""
+    config = tmp_path_factory.mktemp("config") / "config.yaml"
+    config.write_text(PLAIN)
+    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+        for stream in STREAMS[:2]:
+            push(client, stream, [entry(minute * 60, "ten bytes.") for minute in range(10)])
+        if request.param == "half flushed":
+            assert client.post("/flush").status_code == 204
+        push(client, STREAMS[2], [entry(minute * 60, "ten bytes.") for minute in range(10)])
+        push(client, STREAMS[3], [entry(90, "5byte")])
+        if request.param == "flushed":
+            assert client.post("/flush").status_code == 204
+        yield client
+
+
+@pytest.fixture(scope="module")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    directory: Path = tmp_path_factory.mktemp("config")
+    config, overrides = directory / "config.yaml", directory / "overrides.yaml"
+    overrides.write_text(OVERRIDES)
+    config.write_text(TENANTS.format(overrides=overrides))
+    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+def push(client: httpx.Client, labels: dict[str, str], values: list[list[str]], **headers: str) -> None:
+    body = {"streams": [{"stream": labels, "values": values}]}
+    assert client.post("/loki/api/v1/push", json=body, headers=headers).status_code == 204
+
+
+def ask(client: httpx.Client, path: str, **params: Any) -> Any:
+    answer = client.get(path, params=RANGE | params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def by_text(series: list[dict[str, str]]) -> list[str]:
+    return sorted(str(sorted(labels.items())) for labels in series)
+
+
+def test_labels(client: httpx.Client) -> None:
+    for path in ("/loki/api/v1/labels", "/loki/api/v1/label", "/api/prom/label"):
+        assert ask(client, path) == {"status": "success", "data": ["app", "env", "job", "pod"]}
+    assert ask(client, "/loki/api/v1/labels", query='{env="dev"}') == {
+        "status": "success",
+        "data": ["app", "env"],
+    }
+
+
+def test_label_values(client: httpx.Client) -> None:
+    for path in ("/loki/api/v1/label/app/values", "/loki/api/v1/labels/app/values", "/api/prom/label/app/values"):
+        assert ask(client, path) == {"status": "success", "data": ["api", "web"]}
+    narrowed = ask(client, "/loki/api/v1/label/pod/values", query='{pod!~".*2", app=~".+"}')
+    assert narrowed == {"status": "success", "data": ["api-1"]}
+
+
+def test_nothing_found_leaves_data_out(client: httpx.Client) -> None:
+    assert ask(client, "/loki/api/v1/label/nosuch/values") == {"status": "success"}
+    assert ask(client, "/loki/api/v1/labels", query='{app="nosuch"}') == {"status": "success"}
+    other_day = {"start": str(START - 2 * 86_400), "end": str(END - 2 * 86_400)}
+    assert ask(client, "/loki/api/v1/labels", **other_day) == {"status": "success"}
+    assert ask(client, "/loki/api/v1/series", **other_day) == {"status": "success", "data": []}
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, STREAMS),
+        ({"match[]": "{}"}, STREAMS),
+        ({"match[]": ['{app="web"}', '{pod=~".+1"}']}, [STREAMS[0], STREAMS[2]]),
+        ({"match[]": '{app="api"}', "match": '{pod="api-1"}'}, STREAMS[:2]),
+        ({"match[]": '{job=~".+", pod=""}'}, [STREAMS[3]]),
+    ],
+)
+def test_series(client: httpx.Client, params: dict[str, Any], expected: list[dict[str, str]]) -> None:
+    for path in ("/loki/api/v1/series", "/api/prom/series"):
+        assert by_text((ask(client, path, **params))["data"]) == by_text(expected)
+
+
+def test_series_takes_a_posted_form(client: httpx.Client) -> None:
+    form = RANGE | {"match[]": ['{app="web"}', '{job="batch"}']}
+    answer = client.post("/loki/api/v1/series", data=form)
+    assert by_text(answer.json()["data"]) == by_text(STREAMS[2:])
+
+
+def test_statistics(client: httpx.Client) -> None:
+    found = ask(client, "/loki/api/v1/index/stats", query='{app="api"}')
+    assert found == {"streams": 2, "chunks": 2, "bytes": 200, "entries": 20}
+    assert ask(client, "/loki/api/v1/index/stats", query='{app="nosuch"}') == {
+        "streams": 0,
+        "chunks": 0,
+        "bytes": 0,
+        "entries": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"query": '{app=~".+"}'}, [({"app": "api"}, "200"), ({"app": "web"}, "100")]),
+        ({"query": '{app=~".+"}', "limit": "1"}, [({"app": "api"}, "200")]),
+        ({"query": '{app=~".+"}', "targetLabels": "pod"}, [({"pod": "api-1"}, "100"), ({"pod": "api-2"}, "100")]),
+        ({"query": '{job=~".+", app=""}'}, [({"job": "batch"}, "5")]),
+        (
+            {"query": "{}", "targetLabels": "env,app"},
+            [({"app": "api", "env": "prod"}, "200"), ({"app": "web", "env": "dev"}, "100")],
+        ),
+        (
+            {"query": "{}", "aggregateBy": "labels"},
+            [({"app": ""}, "300"), ({"env": ""}, "300"), ({"pod": ""}, "200"), ({"job": ""}, "5")],
+        ),
+        ({"query": '{env="dev"}', "aggregateBy": "labels", "targetLabels": "app"}, [({"app": ""}, "100")]),
+        ({"query": '{app="nosuch"}'}, []),
+    ],
+)
+def test_volume(client: httpx.Client, params: dict[str, str], expected: list[tuple[dict[str, str], str]]) -> None:
+    found = ask(client, "/loki/api/v1/index/volume", **params)
+    result = [{"metric": metric, "value": [END, size]} for metric, size in expected]
+    assert found == {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def test_volume_without_target_labels_is_by_stream_for_the_empty_selector(client: httpx.Client) -> None:
+    found = ask(client, "/loki/api/v1/index/volume", query="{}")
+    assert [series["metric"] for series in found["data"]["result"]] == STREAMS
+
+
+def test_volume_of_steps_adds_up(client: httpx.Client) -> None:
+    found = ask(client, "/loki/api/v1/index/volume_range", query='{app="api"}', step="120")
+    (series,) = found["data"]["result"]
+    assert found["data"]["resultType"] == "matrix"
+    assert series["metric"] == {"app": "api"}
+    # The last lines come at minute nine, so the last step holds half as much.
+    assert [moment for moment, _ in series["values"]] == [START + 120 * n - 0.001 for n in range(1, 5)] + [END]
+    sizes = [int(size) for _, size in series["values"]]
+    assert sum(sizes) == pytest.approx(200, abs=3)
+    assert sizes[:4] == pytest.approx([44] * 4, abs=1)
+
+
+def test_volume_of_steps_without_any_is_a_vector(client: httpx.Client) -> None:
+    found = ask(client, "/loki/api/v1/index/volume_range", query='{app="nosuch"}')
+    assert found["data"] == {"resultType": "vector", "result": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "message"),
+    [
+        ("labels", {"query": '{app="a"} |= "x"'}, "only label matchers are supported"),
+        (
+            "labels",
+            {"start": "x"},
+            "could not parse 'start' parameter: strconv.ParseInt: parsing \"x\": invalid syntax",
+        ),
+        ("labels", {"start": str(END + 1)}, "end timestamp must not be before or equal to start time"),
+        (
+            "labels",
+            {"start": str(END - 60 * 86_400)},
+            "the query time range exceeds the limit (query length: 1440h0m0s, limit: 30d1h)",
+        ),
+        ("series", {"match[]": ""}, "parse error : syntax error: unexpected $end"),
+        ("index/stats", {}, "parse error : syntax error: unexpected $end"),
+        ("index/volume", {"query": "{}", "limit": "-1"}, "limit must be a positive value"),
+        ("index/volume", {"query": "{}", "aggregateBy": "x"}, "invalid aggregation option"),
+        ("index/volume_range", {"query": "{}", "step": "x"}, 'cannot parse "x" to a valid duration'),
+    ],
+)
+def test_refusals(client: httpx.Client, path: str, params: dict[str, str], message: str) -> None:
+    answer = client.get(f"/loki/api/v1/{path}", params=RANGE | params)
+    assert (answer.status_code, answer.text) == (400, message + "\n")
+
+
+def test_more_volumes_than_the_limit_are_refused(tenants: httpx.Client) -> None:
+    tenant = {"X-Scope-OrgID": "one-series"}
+    for app in ("a", "b"):
+        push(tenants, {"app": app}, [entry(0, "line")], **tenant)
+    answer = tenants.get("/loki/api/v1/index/volume", params=RANGE | {"query": '{app=~".+"}'}, headers=tenant)
+    message = "the query hit the max number of series limit (limit: 1 series)\n"
+    assert (answer.status_code, answer.text) == (400, message)
+
+
+def test_volume_can_be_turned_off(tenants: httpx.Client) -> None:
+    tenant = {"X-Scope-OrgID": "no-volume"}
+    answer = tenants.get("/loki/api/v1/index/volume", params=RANGE | {"query": '{app=~".+"}'}, headers=tenant)
+    assert (answer.status_code, answer.text) == (404, "not found\n")
+
+
+def test_tenants_do_not_see_each_other(tenants: httpx.Client) -> None:
+    push(tenants, {"app": "a"}, [entry(0, "line")], **{"X-Scope-OrgID": "one"})
+    path = "/loki/api/v1/label/app/values"
+    assert tenants.get(path, params=RANGE, headers={"X-Scope-OrgID": "one"}).json()["data"] == ["a"]
+    assert tenants.get(path, params=RANGE, headers={"X-Scope-OrgID": "two"}).json() == {"status": "success"}
+    assert tenants.get(path, params=RANGE).status_code == 401

@@ -1,0 +1,98 @@
+"""Routes about the server itself, and those that Grafana asks to learn what there is not."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from servers import LogAggregator
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with LogAggregator() as server, httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/loki/api/v1/rules", 404, "no rule groups found\n"),
+        ("/api/prom/rules", 404, "no rule groups found\n"),
+        ("/api/prom/rules/test", 404, "no rule groups found\n"),
+        ("/api/prom/rules/test/test", 404, "group does not exist\n"),
+        ("/loki/api/v1/rules/test/test", 404, "group does not exist\n"),
+        ("/loki/api/v1/cache/generation_numbers", 200, '""'),
+        ("/loki/api/v1/nosuch", 404, "404 page not found\n"),
+        ("/loki/api/v1/labels/", 404, "404 page not found\n"),
+        ("/loki/api/v1/label//values", 404, "404 page not found\n"),
+    ],
+)
+def test_plain_answers(client: httpx.Client, path: str, status: int, text: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize(("path", "kind"), [("rules", "groups"), ("alerts", "alerts")])
+def test_there_are_no_rules(client: httpx.Client, path: str, kind: str) -> None:
+    answer = client.get(f"/prometheus/api/v1/{path}")
+    assert answer.json() == {"status": "success", "data": {kind: []}, "errorType": "", "error": ""}
+
+
+def test_log_level_is_shown_and_changed(client: httpx.Client) -> None:
+    def ask(method: str, **params: str) -> tuple[int, Any]:
+        answer = client.request(method, "/log_level", params=params)
+        return answer.status_code, answer.json()
+
+    assert ask("GET") == (200, {"message": "Current log level is info"})
+    assert ask("POST", log_level="debug") == (200, {"status": "success", "message": "Log level set to debug"})
+    assert ask("GET") == (200, {"message": "Current log level is debug"})
+    assert ask("POST", log_level="zzz") == (400, {"status": "failed", "message": 'unrecognized log level "zzz"'})
+    assert client.post("/log_level", data={"log_level": "info"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/ring", "/distributor/ring", "/compactor/ring", "/partition-ring", "/memberlist"])
+def test_ring_pages_name_the_replicas(client: httpx.Client, path: str) -> None:
+    first, empty, replica = client.get(path).text.splitlines()
+    assert (first, empty) == ("stateless: no ring", "")
+    assert " holds write-ahead log " in replica
+
+
+def test_limits_are_published(client: httpx.Client) -> None:
+    drilldown = client.get("/loki/api/v1/drilldown-limits").json()
+    assert drilldown.keys() == {"limits", "pattern_ingester_enabled", "version"}
+    assert drilldown["limits"]["max_entries_limit_per_query"] == 5000
+    assert drilldown["limits"]["max_query_length"] == "30d1h"
+    assert drilldown["limits"]["volume_enabled"] is True
+    assert yaml.safe_load(client.get("/config/tenant/v1/limits").text) == drilldown["limits"]
+
+
+def test_running_services_are_listed(client: httpx.Client) -> None:
+    assert "ingester => Running\n" in client.get("/services").text
+
+
+def test_prepared_shutdown_is_remembered(client: httpx.Client) -> None:
+    path = "/ingester/prepare_shutdown"
+    assert client.get(path).text == "unset\n"
+    assert client.post(path).status_code == 204
+    assert client.get(path).text == "set\n"
+    assert client.delete(path).status_code == 204
+    assert client.get(path).text == "unset\n"
+
+
+def test_shutdown_answers_and_ends_the_process() -> None:
+    with LogAggregator() as server:
+        assert httpx.post(f"{server.url}/ingester/shutdown", params={"terminate": "false"}).status_code == 204
+        assert httpx.get(f"{server.url}/ready").status_code == 200
+        assert httpx.post(f"{server.url}/ingester/shutdown").status_code == 204
+        until_gone(server.url)
+
+
+def until_gone(url: str) -> None:
+    deadline = time.monotonic() + 30
+    with pytest.raises(httpx.TransportError):  # noqa: PT012
+        while time.monotonic() < deadline:
+            httpx.get(f"{url}/ready")
