@@ -14,7 +14,7 @@ from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
 from log_aggregator.formats.push import PushStream
-from log_aggregator.formats.push_errors import EmptyPush, InvalidPush
+from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
 from log_aggregator.model.otlp import Action, AttributeRule, OtlpSettings, action_for
 
@@ -22,6 +22,10 @@ _JSON: Final = "application/json"
 _PROTOBUF: Final = ("application/x-protobuf", "application/protobuf")
 _INT64_MAX: Final = 2**63 - 1
 _SEVERITY_TEXT: Final = "severity_text"
+
+_MAX_INHERITED_LENGTH: Final = 256 << 20
+"""In characters, of all records of a request: each carries what its resource and scope say once, so that a body of a
+megabyte could become gigabytes. Batches of collectors stay below a hundredth of it."""
 
 
 def decode_otlp(
@@ -101,6 +105,7 @@ class _Mapping:
         self._severity_text_as_label = settings.severity_text_as_label
         self._now_ns = now_ns
         self._streams: dict[Labels, _Stream] = {}
+        self._inherited_length = 0
 
     def streams_of(self, request: otlp_pb2.ExportLogsServiceRequest) -> list[PushStream]:
         for logs in request.resource_logs:
@@ -122,7 +127,13 @@ class _Mapping:
             metadata["scope_dropped_attributes_count"] = str(scope.dropped_attributes_count)
         return metadata
 
-    def _add(self, records: Iterable[otlp_pb2.LogRecord], labels: dict[str, str], inherited: dict[str, str]) -> None:
+    def _add(self, records: Sequence[otlp_pb2.LogRecord], labels: dict[str, str], inherited: dict[str, str]) -> None:
+        self._inherited_length += len(records) * sum(len(name) + len(value) for name, value in inherited.items())
+        if self._inherited_length > _MAX_INHERITED_LENGTH:
+            raise PushTooLarge(
+                "attributes of resources and scopes, counted once for each of their records, "
+                f"are more than {_MAX_INHERITED_LENGTH} characters"
+            )
         common: _Stream | None = None  # of the records that add no label of their own
         for record in records:
             own: dict[str, str] = {}

@@ -20,7 +20,11 @@ NOW_NS = NS + 5_000_000_000
 
 
 def decode(
-    body: object, content_type: str | None = JSON, encoding: str | None = None, **settings: Any
+    body: object,
+    content_type: str | None = JSON,
+    encoding: str | None = None,
+    max_decompressed_bytes: int = 1 << 20,
+    **settings: Any,
 ) -> list[PushStream]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return decode_otlp(
@@ -29,7 +33,7 @@ def decode(
         encoding,
         settings=OtlpSettings.model_validate(settings),
         now_ns=NOW_NS,
-        max_decompressed_bytes=1 << 20,
+        max_decompressed_bytes=max_decompressed_bytes,
     )
 
 
@@ -151,6 +155,17 @@ def test_records_of_equal_labels_share_a_stream_in_order_of_arrival() -> None:
         PushStream((("service_name", "a"),), [NS, NS], ["x", "y"], [{"host_name": "1"}, {}]),
         PushStream((("service_name", "b"),), [NS], ["x"], None),
     ]
+
+
+def test_a_resource_that_says_much_cannot_have_many_records() -> None:
+    """A megabyte here would become six gigabytes of metadata."""
+    body = request(*[RECORD] * 10_000, resource={"host.name": "h" * 600_000})
+    with pytest.raises(PushTooLarge) as caught:
+        decode(body, max_decompressed_bytes=0)
+    assert str(caught.value) == (
+        "request body too large: attributes of resources and scopes, counted once for each of their records, "
+        "are more than 268435456 characters"
+    )
 
 
 # Settings
