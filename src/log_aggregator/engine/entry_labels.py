@@ -18,27 +18,31 @@ ERROR_DETAILS: Final = "__error_details__"
 PRESERVE_ERROR: Final = "__preserve_error__"
 EXTRACTED: Final = "_extracted"
 
+LONGEST_NAME: Final = 1024
+"""Of a label, as Loki limits those of streams. Deeper fields are not looked for, longer keys not remembered: a hostile
+line could make names that take many times its own size."""
+
 _NAME_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "_")
 
 Check = Callable[["EntryLabels"], bool]
 
 
-@lru_cache(maxsize=65_536)
 def sanitise(key: str) -> str:
     """A label name out of any key; empty if there is nothing but white space."""
-    name = _replaced(key)
-    return "_" + name if name[:1].isdigit() else name
+    return join_names("", key)
 
 
-@lru_cache(maxsize=65_536)
 def join_names(prefix: str, key: str) -> str:
     """The name of a field of an object that has a name."""
-    name = _replaced(key)
-    return f"{prefix}_{name}" if prefix and name else prefix or sanitise(key)
+    return _joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else _joined.__wrapped__(prefix, key)
 
 
-def _replaced(key: str) -> str:
-    return "".join(char if char in _NAME_CHARACTERS else "_" for char in key.strip(SPACE))
+@lru_cache(maxsize=8192)
+def _joined(prefix: str, key: str) -> str:
+    name = "".join(char if char in _NAME_CHARACTERS else "_" for char in key.strip(SPACE))
+    if prefix:
+        return f"{prefix}_{name}" if name else prefix
+    return "_" + name if name[:1].isdigit() else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +141,13 @@ class EntryLabels:
 
     def extract(self, name: str, value: str) -> bool:
         """What parsers do with a field. False: the line cannot pass."""
-        name = self.free_name(name)
-        if not self.is_open(name):
+        if name in self.stream or name in self.metadata:  # free_name, is_open and holds, in one call: this is hot
+            name += EXTRACTED
+        demand = self.demand
+        if name in self._extracted or (demand.names and name not in demand.names):
             return True
         self.set(name, value)
-        return self.holds(name)
+        return not demand.checks or self.holds(name)
 
     def fail(self, error: str, details: str = "") -> None:
         """Empty details leave those of an earlier error."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from log_aggregator.engine.entry_labels import Demand, EntryLabels, join_names, sanitise
+from log_aggregator.engine.entry_labels import LONGEST_NAME, Demand, EntryLabels, join_names, sanitise
 from log_aggregator.engine.json_scan import Document, InvalidJson, label_text, unescape
 from log_aggregator.engine.stage import REPLACEMENT
 
@@ -62,7 +62,7 @@ def _lenient_members(document: Document, at: int, end: int) -> Members:
 
 
 def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
-    """Scalars by the names of labels, from the first to the last, at any depth. Raises InvalidJson."""
+    """Scalars by the names of labels, from the first to the last, at any reasonable depth. Raises InvalidJson."""
     pending = [("", members)]
     while pending:
         prefix, members = pending[-1]
@@ -78,7 +78,7 @@ def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
                 case None | list():
                     pass
                 case _:
-                    if demand.wants_prefix(name):
+                    if len(name) < LONGEST_NAME and demand.wants_prefix(name):
                         pending.append((name, value))
                         break
         else:

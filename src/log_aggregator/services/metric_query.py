@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.metric import evaluate, leaves_of
+from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.range_vector import SeriesSamples, range_span, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.selector import compile_selector
@@ -36,6 +37,7 @@ class MetricQueries:
 
     async def run(self, tenant: str, expr: MetricExpr, steps: Steps) -> MetricAnswer:
         statistics = ScanStatistics()
+        expr = push_down_sums(expr)
         leaves = {leaf: await self._leaf(tenant, leaf, steps, statistics) for leaf in dict.fromkeys(leaves_of(expr))}
         vectors = await asyncio.to_thread(evaluate, expr, leaves, steps)
         return MetricAnswer(vectors, statistics)

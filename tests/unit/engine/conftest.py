@@ -1,0 +1,1 @@
+"""Its place makes the module beside it (`one_entry`) importable from the tests here."""
