@@ -70,6 +70,11 @@ def test_limits_are_published(client: httpx.Client) -> None:
     assert yaml.safe_load(client.get("/config/tenant/v1/limits").text) == drilldown["limits"]
 
 
+def test_long_urls_are_read(client: httpx.Client) -> None:
+    answer = client.get("/loki/api/v1/labels", params={"query": '{app="' + "x" * 60_000 + '"}'})
+    assert (answer.status_code, answer.json()) == (200, {"status": "success"})
+
+
 def test_running_services_are_listed(client: httpx.Client) -> None:
     assert "ingester => Running\n" in client.get("/services").text
 

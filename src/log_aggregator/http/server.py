@@ -14,6 +14,7 @@ from typing import Any
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
+from sanic.http.http1 import Http
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _POLL_SECONDS = 0.02
+_MAX_HEADER_BYTES = 1 << 20  # a query of the greatest length, as a URL, and Go's default
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
 
 
@@ -86,8 +88,12 @@ class HttpServer:
         self._app: Sanic[Any, Any] = Sanic(
             f"log-aggregator-{next(_app_numbers)}", configure_logging=False, strict_slashes=True
         )
+        # Sanic allows no more than 16 KB, whatever its configuration says.
+        Http.HEADER_CEILING = _MAX_HEADER_BYTES
         self._app.config.update(
             ACCESS_LOG=False,
+            REQUEST_MAX_HEADER_SIZE=_MAX_HEADER_BYTES,
+            REQUEST_BUFFER_SIZE=_MAX_HEADER_BYTES + 4096,  # of which Sanic leaves 4096 unused
             REQUEST_MAX_SIZE=settings.max_body_bytes,
             REQUEST_TIMEOUT=settings.read_timeout_seconds,
             RESPONSE_TIMEOUT=settings.write_timeout_seconds,
