@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _POLL_SECONDS = 0.02
-_MAX_HEADER_BYTES = 1 << 20  # a query of the greatest length, as a URL, and Go's default
+_MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
 
 
@@ -202,6 +202,8 @@ def _refused(request: Request, error: SanicException) -> HTTPResponse:
         return error_response("404 page not found", 404)
     if isinstance(error, MethodNotAllowed):
         return error_response("404 page not found", 404) if request.path.endswith("/push") else error_response("", 405)
+    if isinstance(error, PayloadTooLarge) and "header" in str(error):
+        return error_response(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 413)
     if isinstance(error, PayloadTooLarge):
         return error_response(
             f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413
