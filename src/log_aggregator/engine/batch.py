@@ -19,6 +19,8 @@ class Batch:
     streams: tuple[Labels, ...]
     frame: pl.DataFrame = field(repr=False)
     shapes: tuple[Shape, ...] | None = field(default=None, repr=False)
+    is_sorted: bool = False
+    """By stream, and within a stream by time."""
 
     @property
     def rows(self) -> int:

@@ -123,6 +123,12 @@ class Scanner:
         statistics.chunk_refs += sum(unit.refs.height for unit in chunks)
         return [*tail, *chunks]
 
+    async def streams_of(self, unit: Unit) -> Sequence[Labels]:
+        """The streams that the unit's rows may belong to."""
+        if isinstance(unit, TailUnit):
+            return (await self._tail.segment(unit.record)).streams
+        return [unit.index.streams[number] for number in unit.refs[STREAM].unique()]
+
     async def load(self, unit: Unit, scan: Scan, columns: Collection[str], statistics: ScanStatistics) -> Batch:
         """These columns, which the unit has, of the rows of accepted streams in the range.
 
@@ -236,7 +242,7 @@ def _of_row_group(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Coll
         kept = kept.with_columns(numbers.cast(pl.UInt32)) if kept.width else numbers.cast(pl.UInt32).to_frame()
     if unit.refs.height > _MAX_SLICES and not inside:
         kept = kept.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
-    return Batch(unit.index.streams, kept.select(columns), unit.shapes)
+    return Batch(unit.index.streams, kept.select(columns), unit.shapes, is_sorted=True)
 
 
 def _cut(refs: pl.DataFrame, times: pl.Series, scan: Scan) -> pl.DataFrame:

@@ -1,0 +1,154 @@
+"""Whether a range aggregation can be computed on columns, and what of its entries it then needs.
+
+The labels that an entry ends up with are a function of its stream, its metadata and the few fields that the pipeline
+reads. So the pipeline need not run on every entry: it runs once, as the row-wise stages define it, on an *outline* for
+each distinct combination of those, and all entries of the combination share the answer.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import msgspec
+import polars as pl
+
+from log_aggregator.engine.columnar import line_filter_expression
+from log_aggregator.engine.entry_labels import EXTRACTED
+from log_aggregator.engine.label_filter import names_read
+from log_aggregator.engine.pipeline import line_filters_first
+from log_aggregator.engine.samples import Sampler, compile_sampler
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import RangeAggregation, Stage
+from log_aggregator.logql.template import compile_template
+from log_aggregator.model.labels import Labels
+
+ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
+# What the unwrapped label of an outline says, so that it converts.
+_UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"}
+
+
+@dataclass(frozen=True, slots=True)
+class LeafPlan:
+    """`names` are the labels that the result depends on; None means all of the stream's and the metadata's."""
+
+    aggregation: RangeAggregation
+    mask: pl.Expr | None = field(repr=False)  # of the lines that pass the line filters
+    parser: ParserStage | None
+    names: frozenset[str] | None
+    sampler: Sampler = field(repr=False)
+    """For entries whose fields are not known as columns."""
+    _outline: Sampler = field(repr=False)
+
+    @property
+    def unwrap(self) -> str | None:
+        """The label whose values are aggregated."""
+        unwrap = self.aggregation.range.unwrap
+        return unwrap.label if unwrap else None
+
+    @property
+    def counts_bytes(self) -> bool:
+        return self.aggregation.operation.startswith("bytes_")
+
+    def series(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> Labels | None:
+        """The series of entries with these labels; None where they do not count. Raises PipelineFailed."""
+        unwrap = self.aggregation.range.unwrap
+        if unwrap is not None:
+            fields = {**fields, unwrap.label: _UNWRAPPED[unwrap.conversion]}
+        sample = self._outline.process(0, msgspec.json.encode(fields).decode(), stream, metadata)
+        return sample[0] if sample else None
+
+
+def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
+    """None where only the row-wise stages will do."""
+    masks, stages = split_line_filters(aggregation.range.log.stages)
+    if masks is None:
+        return None
+    parsers = [stage for stage in stages if isinstance(stage, ParserStage)]
+    if len(parsers) > 1 or not all(map(_depends_on_labels, stages)) or not _plain_parser(parsers):
+        return None
+    parser = parsers[0] if parsers else None
+    if stages and parser is not None and stages[0] is not parser:
+        return None
+    names = _names(aggregation, stages)
+    if names is None and parser is not None:
+        return None
+    unwrap = aggregation.range.unwrap
+    if unwrap is not None and (parser is None or names is None or unwrap.label in names):
+        return None
+    outline_stages = tuple(ast.JsonStage() if stage is parser else stage for stage in stages)
+    log = replace(aggregation.range.log, stages=outline_stages)
+    outline = replace(aggregation, range=replace(aggregation.range, log=log))
+    mask = reduce(lambda left, right: left & right, masks) if masks else None
+    return LeafPlan(aggregation, mask, parser, names, compile_sampler(aggregation), compile_sampler(outline))
+
+
+def split_line_filters(stages: Sequence[Stage]) -> tuple[list[pl.Expr] | None, list[Stage]]:
+    """The leading line filters as masks, in Loki's order, and the other stages. None if one has no columnar form."""
+    ordered = line_filters_first(stages)
+    masks: list[pl.Expr] = []
+    for number, stage in enumerate(ordered):
+        if not isinstance(stage, ast.LineFilterStage):
+            return masks, ordered[number:]
+        mask = line_filter_expression(stage)
+        if mask is None:
+            return None, ordered
+        masks.append(mask)
+    return masks, []
+
+
+def _plain_parser(parsers: Sequence[ParserStage]) -> bool:
+    return not any(isinstance(stage, ast.JsonStage | ast.LogfmtStage) and stage.extractions for stage in parsers)
+
+
+def _depends_on_labels(stage: Stage) -> bool:
+    """Whether what the stage does follows from labels alone."""
+    match stage:
+        case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage():
+            return True
+        case ast.LabelFilterStage() | ast.DropStage() | ast.KeepStage():
+            return True
+        case ast.LabelFormatStage(assignments):
+            return all(one.is_rename or _reads_labels(one.value) for one in assignments)
+        case _:
+            return False
+
+
+def _reads_labels(text: str) -> bool:
+    template = compile_template(text)
+    return template.needs is not None and not template.uses_line and not template.uses_timestamp
+
+
+def _names(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
+    grouping = aggregation.grouping
+    if aggregation.operation == "absent_over_time":
+        grouping = ast.Grouping(())
+    if grouping is None or grouping.without:
+        return None
+    unwrap = aggregation.range.unwrap
+    filters = unwrap.filters if unwrap else ()
+    names = {*grouping.labels, *_names_of(stages), *(name for one in filters for name in names_read(one))}
+    names |= {name.removesuffix(EXTRACTED) for name in names}
+    return frozenset(name for name in names if not name.startswith("__"))
+
+
+def _names_of(stages: Sequence[Stage]) -> Iterator[str]:
+    """Every label that a stage reads or may remove."""
+    for stage in stages:
+        match stage:
+            case ast.LabelFilterStage(node):
+                yield from names_read(node)
+            case ast.LabelFormatStage(assignments):
+                for one in assignments:
+                    yield one.name
+                    yield from [one.value] if one.is_rename else compile_template(one.value).needs or ()
+            case ast.DropStage(labels) | ast.KeepStage(labels):
+                yield from (one if isinstance(one, str) else one.name for one in labels)
+            case _:
+                pass
+
+
+def fields_read(plan: LeafPlan, common: Collection[str]) -> list[str]:
+    """The fields that matter where all streams have the labels `common`, which hide fields of their names."""
+    if plan.parser is None or plan.names is None:
+        return []
+    return sorted(plan.names - set(common))

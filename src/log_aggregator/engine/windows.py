@@ -1,0 +1,178 @@
+"""Range aggregations over columns of samples, all windows in one pass: equal to `range_vector`, which is the meaning.
+
+A sample at time t is in the windows of the steps from `enter` (the first whose window ends at or after t) up to, not
+including, `leave` (the first whose window begins at or after t).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import polars as pl
+
+from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import Sample, Vector
+from log_aggregator.logql.ast import RangeAggregation
+from log_aggregator.model.labels import Labels
+
+SERIES, TIME, VALUE = "series", "time_ns", "value"
+ENTER, LEAVE, STEP, COUNT = "enter", "leave", "step", "count"
+TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, ENTER: pl.Int64, LEAVE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
+COUNTED_SCHEMA = pl.Schema({SERIES: pl.UInt32, STEP: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
+SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
+
+# Those that follow from how many samples a window holds and the sum of whole numbers, which subtraction keeps exact.
+TOTALLED = frozenset(("count_over_time", "rate", "bytes_over_time", "bytes_rate", "absent_over_time"))
+# Those for which Polars has the same function; the others are computed window by window.
+_AGGREGATES: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "sum_over_time": lambda value: value.sum(),
+    "max_over_time": lambda value: value.max(),
+    "min_over_time": lambda value: value.min(),
+    "first_over_time": lambda value: value.first(),
+    "last_over_time": lambda value: value.last(),
+    "avg_over_time": lambda value: value.mean(),
+    "stdvar_over_time": lambda value: value.var(ddof=0),
+    "stddev_over_time": lambda value: value.std(ddof=0),
+}
+# Beyond this, sums of squares may overflow where a running mean does not.
+_MAX_MAGNITUDE = 1e100
+# Each sample is copied into every window that holds it; where windows overlap more, they are computed one by one.
+_MAX_COPIES = 64
+
+
+class Windows:
+    """The windows of one aggregation at all steps."""
+
+    def __init__(self, aggregation: RangeAggregation, steps: Steps) -> None:
+        self._aggregation = aggregation
+        self._steps = steps
+        self._range_ns = aggregation.range.range_ns
+        self._offset_ns = aggregation.range.offset_ns
+
+    @property
+    def is_totalled(self) -> bool:
+        return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
+
+    def totals(self, samples: pl.DataFrame) -> pl.DataFrame:
+        """SERIES, TIME and a whole VALUE added up by when samples enter and leave: TOTALS_SCHEMA."""
+        placed = samples.with_columns(
+            self._index(pl.col(TIME) + self._offset_ns).alias(ENTER),
+            self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).alias(LEAVE),
+        )
+        keys = [SERIES, ENTER] if self._range_ns % self._steps.step_ns == 0 else [SERIES, ENTER, LEAVE]
+        first = () if LEAVE in keys else (pl.col(LEAVE).first(),)
+        value = pl.col(VALUE).sum().cast(pl.Int64) if VALUE in samples.columns else pl.len().cast(pl.Int64).alias(VALUE)
+        return (
+            placed.group_by(keys).agg(*first, pl.len().cast(pl.Int64).alias(COUNT), value).select(TOTALS_SCHEMA.names())
+        )
+
+    def edges(self) -> pl.Series:
+        """Times such that `search_sorted(edge, "right")` of ascending times counts the samples before each edge.
+
+        First the ends of all windows, then their beginnings.
+        """
+        ends = [step - self._offset_ns for step in self._steps.times_ns]
+        return pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
+
+    def of_totals(
+        self, series: Sequence[Labels], totals: Iterable[pl.DataFrame], counted: Iterable[pl.DataFrame]
+    ) -> list[Vector]:
+        """The vector of every step; `series` are what SERIES numbers.
+
+        What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window.
+        """
+        summed = pl.concat([self._counted(totals), *counted]).group_by(SERIES, STEP).sum()
+        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
+        for number, step, count, value in summed.sort(SERIES).select(COUNTED_SCHEMA.names()).iter_rows():
+            if count:
+                vectors[step].append(Sample(series[number], self._of_total(count, value)))
+        if self._aggregation.operation == "absent_over_time":
+            absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
+            return [[] if vector else absent for vector in vectors]
+        return vectors
+
+    def _counted(self, totals: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """How much each window holds: what has entered less what has left."""
+        summed = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals])
+        changes = pl.concat(
+            [
+                summed.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE),
+                summed.select(SERIES, pl.col(LEAVE).alias(STEP), -pl.col(COUNT), -pl.col(VALUE)),
+            ]
+        )
+        running = (
+            changes.with_columns(pl.col(STEP).clip(0))
+            .group_by(SERIES, STEP)
+            .sum()
+            .filter(pl.col(STEP) < len(self._steps))
+            .sort(SERIES, STEP)
+            .with_columns(pl.col(COUNT).cum_sum().over(SERIES), pl.col(VALUE).cum_sum().over(SERIES))
+        )
+        # A total holds until the next change.
+        until = pl.col(STEP).shift(-1).over(SERIES).fill_null(len(self._steps))
+        return (
+            running.filter(pl.col(COUNT) > 0)
+            if running.is_empty()
+            else running.with_columns(pl.int_ranges(STEP, until).alias(STEP)).filter(pl.col(COUNT) > 0).explode(STEP)
+        ).select(COUNTED_SCHEMA.names())
+
+    def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
+        """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival."""
+        frame = pl.concat([pl.DataFrame(schema=SAMPLES_SCHEMA), *samples]).sort(SERIES, TIME, maintain_order=True)
+        aggregate = self._aggregate()
+        copies = -(-self._range_ns // self._steps.step_ns)
+        # What is not finite fails the comparison too.
+        plain = frame.select((pl.col(VALUE).abs() < _MAX_MAGNITUDE).all() & ~pl.col(VALUE).is_nan().any()).item()
+        if aggregate is None or copies > _MAX_COPIES or not plain:
+            return self._one_by_one(series, frame)
+        windows = (
+            frame.with_columns(
+                pl.int_ranges(
+                    self._index(pl.col(TIME) + self._offset_ns).clip(0),
+                    self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).clip(0, len(self._steps)),
+                ).alias(STEP)
+            )
+            .explode(STEP)
+            .drop_nulls(STEP)
+            .group_by(SERIES, STEP, maintain_order=True)
+            .agg(aggregate(pl.col(VALUE)))
+        )
+        seconds = self._range_ns / 1e9 if self._aggregation.operation == "rate" else 1.0
+        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
+        for number, step, value in windows.select(SERIES, STEP, VALUE).iter_rows():
+            vectors[step].append(Sample(series[number], value / seconds))
+        return vectors
+
+    def _aggregate(self) -> Callable[[pl.Expr], pl.Expr] | None:
+        """The same function in Polars, if it has it."""
+        match self._aggregation.operation:
+            case "rate":
+                return _AGGREGATES["sum_over_time"]
+            case "quantile_over_time":
+                q = self._aggregation.parameter
+                assert q is not None
+                return (lambda value: value.quantile(q, "linear")) if 0 <= q <= 1 else None
+            case operation:
+                return _AGGREGATES.get(operation)
+
+    def _one_by_one(self, series: Sequence[Labels], frame: pl.DataFrame) -> list[Vector]:
+        samples = {
+            series[number]: SeriesSamples(times, values)
+            for number, times, values in frame.group_by(SERIES, maintain_order=True)
+            .agg(pl.col(TIME), pl.col(VALUE))
+            .iter_rows()
+        }
+        return range_vectors(self._aggregation, samples, self._steps)
+
+    def _index(self, time: pl.Expr) -> pl.Expr:
+        """The first step at or after the time; less than zero before them all."""
+        # Floor division, so negated twice it rounds up.
+        return -((self._steps.first_ns - time) // self._steps.step_ns)
+
+    def _of_total(self, count: int, value: int) -> float:
+        match self._aggregation.operation:
+            case "rate" | "bytes_rate":
+                return value / (self._range_ns / 1e9)
+            case "count_over_time" | "bytes_over_time":
+                return float(value)
+            case _:
+                return float(count)
