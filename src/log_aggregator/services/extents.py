@@ -6,6 +6,7 @@ they are kept, with the streams numbered in one table for each tenant.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -52,17 +53,6 @@ class Extents:
         return self.frame.filter(self.table.accepted(selector).gather(self.frame[STREAM]))
 
 
-class _Tenant:
-    def __init__(self) -> None:
-        self.table = LabelTable()
-        self.frames: SizedLru[_Source, pl.DataFrame] = SizedLru(_FRAME_BYTES)
-        self.asking = asyncio.Lock()
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.table) * _STREAM_BYTES + self.frames.used_bytes
-
-
 class StreamExtents:
     """Raises the store's errors, WalUnavailable, CorruptData."""
 
@@ -75,55 +65,87 @@ class StreamExtents:
     async def ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
         """The answer of a function, which runs in a thread, to the extents that touch `[start_ns, end_ns)`."""
         view = await self._scanner.view(tenant, start_ns, end_ns)
-        state = self._tenants.get(tenant) or _Tenant()
+        known = self._tenants.get(tenant) or _Tenant(self._period_ns)
 
         def answer(stored: Sequence[pl.DataFrame]) -> Answer:
-            frames = [*stored, *self._of_records(state, view.records)]
-            frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
-            touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
-            return question(Extents(state.table, touching))
+            with known.guard:
+                frames = [*stored, *known.of_records(view.records)]
+                frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
+                touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
+                return question(Extents(known.table, touching))
 
-        async with state.asking:
+        async with known.asking:
             try:
-                stored = await self._of_indexes(state, view.indexes)
-                return await asyncio.to_thread(answer, stored)
+                return await asyncio.to_thread(answer, await self._of_indexes(known, view.indexes))
             finally:
                 # A tenant too large to be kept is begun anew by every question.
-                self._tenants.put(tenant, state, state.size_bytes)
+                self._tenants.put(tenant, known, known.size_bytes)
 
-    async def _of_indexes(self, state: _Tenant, keys: Sequence[IndexKey]) -> list[pl.DataFrame]:
-        frames = {key.key: state.frames.get(key.key) for key in keys}
-        new = [key for key in keys if frames[key.key] is None]
+    async def _of_indexes(self, known: "_Tenant", keys: Sequence[IndexKey]) -> list[pl.DataFrame]:
+        frames = await asyncio.to_thread(known.of_known_indexes, keys)
+        new = [key for key in keys if key.key not in frames]
         for begin in range(0, len(new), _INDEXES_AT_ONCE):
             batch = new[begin : begin + _INDEXES_AT_ONCE]
             for key, index in zip(batch, await self._catalog.load(batch), strict=True):
-                frame = await asyncio.to_thread(_of_index, state.table, index)
-                _keep(state, key.key, frame)
-                frames[key.key] = frame
-        return [frame for frame in frames.values() if frame is not None]
+                frames[key.key] = await asyncio.to_thread(known.of_index, key, index)
+        return list(frames.values())
 
-    def _of_records(self, state: _Tenant, records: Sequence[tuple[TailRecord, tuple[int, ...]]]) -> list[pl.DataFrame]:
+
+class _Tenant:
+    """One tenant's streams and extents, as far as questions have needed them.
+
+    `asking` lets one question at a time load what is missing. `guard` is held by whatever touches the rest: a request
+    that is cancelled leaves its thread behind, which then runs beside that of the next.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self.asking = asyncio.Lock()
+        self.guard = threading.Lock()
+        self.table = LabelTable()
+        self._period_ns = period_ns
+        self._frames: SizedLru[_Source, pl.DataFrame] = SizedLru(_FRAME_BYTES)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.table) * _STREAM_BYTES + self._frames.used_bytes
+
+    def of_known_indexes(self, keys: Sequence[IndexKey]) -> dict[str, pl.DataFrame]:
+        with self.guard:
+            frames = {key.key: self._frames.get(key.key) for key in keys}
+        return {key: frame for key, frame in frames.items() if frame is not None}
+
+    def of_index(self, key: IndexKey, index: Index) -> pl.DataFrame:
+        with self.guard:
+            numbers = self.table.numbers(index.streams)
+            frame = index.refs.select(EXTENT_SCHEMA.names()).with_columns(numbers.gather(index.refs[STREAM]))
+            self._keep(key.key, frame)
+        return frame
+
+    def of_records(self, records: Sequence[tuple[TailRecord, tuple[int, ...]]]) -> list[pl.DataFrame]:
         """The extents of the periods that no index object covers."""
         frames: dict[_Source, pl.DataFrame] = {}
         new: list[TailRecord] = []
         for record, _ in records:
-            frame = state.frames.get(_source(record))
+            frame = self._frames.get(_source(record))
             if frame is None:
                 new.append(record)
             else:
                 frames[_source(record)] = frame
         for begin in range(0, len(new), _RECORDS_AT_ONCE):
             batch = new[begin : begin + _RECORDS_AT_ONCE]
-            summed = _summed([record.decode() for record in batch], state.table, self._period_ns)
+            summed = _summed([record.decode() for record in batch], self.table, self._period_ns)
             for record, frame in zip(batch, summed, strict=True):
                 frames[_source(record)] = frame
-                _keep(state, _source(record), frame)
+                self._keep(_source(record), frame)
         return [self._uncovered(frames[_source(record)], covered) for record, covered in records]
 
     def _uncovered(self, frame: pl.DataFrame, covered: Sequence[int]) -> pl.DataFrame:
         for period in covered:
             frame = frame.filter(~pl.col(MIN).is_between(period, period + self._period_ns, closed="left"))
         return frame
+
+    def _keep(self, source: _Source, frame: pl.DataFrame) -> None:
+        self._frames.put(source, frame, int(frame.estimated_size()) + _FRAME_OVERHEAD_BYTES)
 
 
 def share_between(start_ns: int, end_ns: int) -> pl.Expr:
@@ -132,17 +154,8 @@ def share_between(start_ns: int, end_ns: int) -> pl.Expr:
     return (end - begin) / (pl.col(MAX) + 1 - pl.col(MIN))
 
 
-def _of_index(table: LabelTable, index: Index) -> pl.DataFrame:
-    numbers = table.numbers(index.streams)
-    return index.refs.select(EXTENT_SCHEMA.names()).with_columns(numbers.gather(index.refs[STREAM]))
-
-
 def _source(record: TailRecord) -> _Source:
     return record.wal, record.position
-
-
-def _keep(state: _Tenant, source: _Source, frame: pl.DataFrame) -> None:
-    state.frames.put(source, frame, int(frame.estimated_size()) + _FRAME_OVERHEAD_BYTES)
 
 
 def _summed(segments: Sequence[Segment], table: LabelTable, period_ns: int) -> list[pl.DataFrame]:
