@@ -28,7 +28,9 @@ def parsed(stages: str, line: str, metadata: Mapping[str, str] | None = None) ->
 
 def sample(query: str, line: str, metadata: Mapping[str, str] | None = None) -> tuple[dict[str, str], float] | None:
     """The series and value that a line counts for in a range aggregation, or in one under a vector aggregation."""
-    expr = push_down_sums(parse_expr(query))  # type: ignore[arg-type]
+    parsed_query = parse_expr(query)
+    assert not isinstance(parsed_query, LogExpr)
+    expr = push_down_sums(parsed_query)
     leaf = expr.expr if isinstance(expr, VectorAggregation) else expr
     assert isinstance(leaf, RangeAggregation)
     found = compile_sampler(leaf).process(TIMESTAMP_NS, line, STREAM, metadata or {})
