@@ -66,6 +66,19 @@ def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
             assert_never(expr)
 
 
+def is_sorted(expr: MetricExpr) -> bool:
+    """Whether the samples of an instant answer stand in the order of their values; else that of their labels."""
+    match expr:
+        case ast.VectorAggregation():
+            return expr.operation in ("sort", "sort_desc") or is_sorted(expr.expr)
+        case ast.LabelReplace():
+            return is_sorted(expr.expr)
+        case ast.BinaryOperation():
+            return is_sorted(expr.left) or is_sorted(expr.right)
+        case _:
+            return False
+
+
 def _each(function: Callable[[Vector], Vector], vectors: Sequence[Vector]) -> list[Vector]:
     return [function(vector) for vector in vectors]
 
@@ -82,7 +95,8 @@ def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
     match expr.operation:
         case "topk" | "bottomk":
             largest = expr.operation == "topk"
-            return lambda vector: select_extremes(vector, groups, expr.parameter, largest=largest)
+            # Of equal values the first by labels win.
+            return lambda vector: select_extremes(sorted(vector), groups, expr.parameter, largest=largest)
         case "sort" | "sort_desc":
             largest = expr.operation == "sort_desc"
             return lambda vector: select_extremes(vector, groups, None, largest=largest)

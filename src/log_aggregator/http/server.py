@@ -203,7 +203,7 @@ def _refused(request: Request, error: SanicException) -> HTTPResponse:
     if isinstance(error, MethodNotAllowed):
         return error_response("404 page not found", 404) if request.path.endswith("/push") else error_response("", 405)
     if isinstance(error, PayloadTooLarge) and "header" in str(error):
-        return error_response(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 413)
+        return error_response(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 400)
     if isinstance(error, PayloadTooLarge):
         return error_response(
             f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413

@@ -1,10 +1,10 @@
 """Queries from their text to their answer: parsed, held against the tenant's limits, run before a deadline."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from log_aggregator.clock import Clock
+from log_aggregator.engine.metric import is_sorted
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.engine.steps import Steps
@@ -15,7 +15,7 @@ from log_aggregator.model.limits import Limits
 from log_aggregator.services import query_limits
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
-from log_aggregator.services.query_limits import QueryRefused, QueryTimeout
+from log_aggregator.services.query_limits import QueryRefused, deadline
 from log_aggregator.services.statistics import ScanStatistics
 
 _SECOND_NS = 1_000_000_000
@@ -100,7 +100,7 @@ class Queries:
         expr = parse_expr(query.text)
         query_limits.check_expr(expr, limits)
         query_limits.check_length(expr, query.start_ns, query.end_ns, limits)
-        async with _Deadline(limits):
+        async with deadline(limits):
             if isinstance(expr, LogExpr):
                 return await self._range_logs(tenant, expr, query, limits)
             query_limits.check_resolution(query.start_ns, query.end_ns, query.step_ns)
@@ -111,13 +111,14 @@ class Queries:
         limits = self._limits_of(tenant)
         expr: Expr = parse_expr(query.text)
         query_limits.check_expr(expr, limits)
-        async with _Deadline(limits):
+        async with deadline(limits):
             if isinstance(expr, LogExpr):
                 return await self._instant_logs(tenant, expr, query, limits)
             if isinstance(expr, NumberLiteral):
                 return Scalar(expr.value, query.time_ns)
             answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits)
-            return InstantVector(answer.vectors[0], query.time_ns, answer.statistics)
+            vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])
+            return InstantVector(vector, query.time_ns, answer.statistics)
 
     async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
         query_limits.check_entries(query.limit, limits)
@@ -145,19 +146,3 @@ class Queries:
         answer = await self._metrics.run(tenant, expr, steps)
         query_limits.check_series(answer.vectors, limits)
         return Matrix(answer.vectors, steps, answer.statistics)
-
-
-class _Deadline:
-    """`asyncio.timeout` with an error of ours."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._timeout = asyncio.timeout(limits.query_timeout / _SECOND_NS if limits.query_timeout else None)
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]
-        except TimeoutError as expired:
-            raise QueryTimeout from expired
