@@ -1,5 +1,8 @@
 """What a tenant may ask for. Messages are Loki's."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import ClassVar
 
 from log_aggregator.engine.metric import leaves_of
@@ -10,6 +13,7 @@ from log_aggregator.logql.units import format_go_duration, format_prometheus_dur
 from log_aggregator.model.limits import Limits
 
 MAX_STEPS = 11_000
+_SECOND_NS = 1_000_000_000
 
 
 class QueryRefused(LogAggregatorError):
@@ -26,6 +30,16 @@ class QueryTimeout(LogAggregatorError):
             "request timed out, decrease the duration of the request or add more label matchers (prefer exact match "
             "over regex match) to reduce the amount of data processed"
         )
+
+
+@asynccontextmanager
+async def deadline(limits: Limits) -> AsyncIterator[None]:
+    """Raises QueryTimeout when the block takes longer than `query_timeout`."""
+    try:
+        async with asyncio.timeout(limits.query_timeout / _SECOND_NS if limits.query_timeout else None):
+            yield
+    except TimeoutError as expired:
+        raise QueryTimeout from expired
 
 
 def check_entries(limit: int, limits: Limits) -> None:
