@@ -90,7 +90,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
     """,
     "storage_config.aws": "chunk_delimiter congestion_control disable_dualstack dynamodb native_aws_auth_enabled",
     "common.storage.s3": "chunk_delimiter congestion_control disable_dualstack native_aws_auth_enabled",
-    "storage_config.object_store": "azure bos cos gcs named_stores swift",
+    "storage_config.object_store": "alibaba azure bos cos gcs named_stores swift",
     "storage_config.object_store.s3": """
         dualstack_enabled http list_objects_version native_aws_auth_enabled part_size
         send_content_md5 sts_endpoint trace
