@@ -107,7 +107,7 @@ class Server:
             config.ingester.max_returned_stream_errors,
         )
         self.scanner = Scanner(RowGroups(store, catalog), catalog, tail, period_ns)
-        extents = StreamExtents(self.scanner, catalog, period_ns)
+        extents = StreamExtents(self.scanner, catalog, period_ns, limits)
         queries = Queries(
             LogQueries(self.scanner),
             MetricQueries(self.scanner),

@@ -18,10 +18,12 @@ from log_aggregator.formats.chunk import MAX, MIN, ROWS, TEXT_BYTES
 from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey
 from log_aggregator.logql.ast import Matcher
+from log_aggregator.model.limits import Limits
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.query_limits import deadline
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.tail import TailRecord
 
@@ -54,16 +56,23 @@ class Extents:
 
 
 class StreamExtents:
-    """Raises the store's errors, WalUnavailable, CorruptData."""
+    """Raises QueryTimeout, the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, scanner: Scanner, catalog: IndexCatalog, period_ns: int) -> None:
+    def __init__(
+        self, scanner: Scanner, catalog: IndexCatalog, period_ns: int, limits_of: Callable[[str], Limits]
+    ) -> None:
         self._scanner = scanner
         self._catalog = catalog
         self._period_ns = period_ns
+        self._limits_of = limits_of
         self._tenants: SizedLru[str, _Tenant] = SizedLru(_CACHE_BYTES)
 
     async def ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
         """The answer of a function, which runs in a thread, to the extents that touch `[start_ns, end_ns)`."""
+        async with deadline(self._limits_of(tenant)):
+            return await self._ask(tenant, start_ns, end_ns, question)
+
+    async def _ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
         view = await self._scanner.view(tenant, start_ns, end_ns)
         known = self._tenants.get(tenant) or _Tenant(self._period_ns)
 
