@@ -139,7 +139,10 @@ def _uncovered(rows: pl.DataFrame, coverages: Sequence[Coverage]) -> pl.DataFram
     for coverage in coverages:
         held = pl.col(ARRIVAL).is_between(coverage.first.arrival, coverage.last.arrival)
         open_rows = open_rows.filter(~held)
-    return rows.filter(pl.col(ARRIVAL) >= open_rows[ARRIVAL].min())
+    if open_rows.is_empty():
+        return open_rows
+    first, _ = _bounds(open_rows, ARRIVAL)
+    return rows.filter(pl.col(ARRIVAL) >= first)
 
 
 def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogRecord]]]:

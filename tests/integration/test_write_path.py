@@ -1,0 +1,423 @@
+"""Acknowledged entries are found exactly once, whatever becomes of the replica that took them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.services.ingester import BufferFull, FlushPolicy
+from log_aggregator.storage.memory import MemoryStore
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.errors import WalUnavailable
+from log_aggregator.wal.names import Names
+from replica import HOUR_NS, Entry, Fate, Replica
+from servers import RedisServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+class Installation:
+    """Replicas on one Redis and one store."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.names = Names(uuid.uuid4().hex)
+        self.store = MemoryStore()
+        self._replicas: list[Replica] = []
+
+    async def replica(self, policy: FlushPolicy | None = None) -> Replica:
+        """One that takes pushes."""
+        replica = self.reader() if policy is None else self.reader(policy)
+        await replica.start()
+        return replica
+
+    def reader(self, *policy: FlushPolicy) -> Replica:
+        replica = Replica(self.redis, self.names, self.store, f"replica-{len(self._replicas)}", *policy)
+        self._replicas.append(replica)
+        return replica
+
+    async def expire_leases(self) -> None:
+        """What time does to the leases of those who are dead or paused."""
+        async for key in self.redis.scan_iter(f"{self.names.lease('*')}"):
+            await self.redis.delete(key)
+
+    async def keys(self) -> list[bytes]:
+        tag = self.names.identity.partition("}")[0]
+        return [key async for key in self.redis.scan_iter(f"{tag}}}*")]
+
+    async def wipe(self) -> None:
+        await self.redis.delete(*await self.keys())
+
+    async def state(self) -> dict[bytes, bytes]:
+        return {key: await self.redis.dump(key) for key in await self.keys()}
+
+    async def restore(self, state: dict[bytes, bytes]) -> None:
+        """A failover to a server that lagged behind."""
+        await self.wipe()
+        for key, value in state.items():
+            await self.redis.restore(key, 0, value)
+
+    async def end(self) -> None:
+        for replica in self._replicas:
+            await replica.end()
+
+
+@pytest.fixture
+async def installation(server: RedisServer) -> AsyncIterator[Installation]:
+    client = connect(server.url)
+    started = Installation(client)
+    yield started
+    await started.end()
+    await client.aclose()
+
+
+def entries_of(name: str, tenant: str = "tenant", periods: int = 2) -> list[Entry]:
+    """Of two streams, in several index periods."""
+    return [
+        Entry(tenant, f"stream-{number % 2}", number * HOUR_NS // 2, f"{name} {number}")
+        for number in range(periods * 2)
+    ]
+
+
+async def assert_found(reader: Replica, *acknowledged: list[Entry], tenant: str = "tenant") -> None:
+    expected = sorted(entry for entries in acknowledged for entry in entries if entry.tenant == tenant)
+    assert sorted(await reader.entries(tenant)) == expected
+
+
+async def ends(attempt: "asyncio.Task[Any]") -> Any:
+    """Its result or its error."""
+    return (await asyncio.gather(attempt, return_exceptions=True))[0]
+
+
+async def test_acknowledged_is_visible_on_every_replica_before_and_after_a_flush(installation: Installation) -> None:
+    writer, reader = await installation.replica(), await installation.replica()
+    await writer.push(entries_of("one"))
+    for replica in (writer, reader, installation.reader()):
+        await assert_found(replica, entries_of("one"))
+    await writer.flush()
+    for replica in (writer, reader, installation.reader()):
+        await assert_found(replica, entries_of("one"))
+
+
+async def test_pushes_of_many_tenants_at_once_go_their_own_ways(installation: Installation) -> None:
+    writer = await installation.replica()
+    tenants = [f"tenant-{number}" for number in range(5)]
+    await asyncio.gather(*(writer.push(entries_of("x", tenant)) for tenant in tenants for _ in range(3)))
+    await writer.flush()
+    for tenant in tenants:
+        await assert_found(installation.reader(), entries_of("x", tenant), tenant=tenant)
+
+
+async def steps_of_a_flush(installation: Installation) -> int:
+    writer = await installation.replica()
+    await writer.push(entries_of("counted", "counted"))
+    before = writer.gate.passed
+    await writer.flush()
+    return writer.gate.passed - before
+
+
+@pytest.mark.parametrize("fate", [Fate.KILLED, Fate.FAILED, Fate.LOST])
+async def test_a_flush_that_ends_at_any_step(installation: Installation, fate: Fate) -> None:
+    """Killed: a successor takes over. Failed or lost: the same replica tries again."""
+    for step in range(await steps_of_a_flush(installation)):
+        tenant = f"tenant-{step}"
+        watcher = installation.reader()
+        writer = await installation.replica()
+        one, two = entries_of("one", tenant), entries_of("two", tenant)
+        await writer.push(one)
+        await assert_found(watcher, one, tenant=tenant)  # makes the lists complete
+        writer.gate.plan(step, fate)
+        assert await ends(asyncio.create_task(writer.flush())) is not None
+        for reader in (watcher, installation.reader()):
+            await assert_found(reader, one, tenant=tenant)
+        if fate is Fate.KILLED:
+            await installation.expire_leases()
+            await installation.reader().takeover.sweep()
+            writer = await installation.replica()
+        await writer.push(two)
+        await writer.flush()
+        for reader in (watcher, writer, installation.reader()):
+            await assert_found(reader, one, two, tenant=tenant)
+        states = await writer.logs.states()
+        assert await writer.logs.read([(state.wal, None) for state in states], 1) == [[]] * len(states)
+
+
+async def test_successors_that_die_at_every_step_of_the_takeover(installation: Installation) -> None:
+    writer = await installation.replica()
+    await writer.push(entries_of("one"))
+    await writer.end()
+    watcher = installation.reader()
+    await assert_found(watcher, entries_of("one"))
+    step = 0
+    while await watcher.logs.states():
+        assert step < 20
+        await installation.expire_leases()
+        successor = installation.reader()
+        successor.gate.plan(step, Fate.KILLED)
+        await ends(asyncio.create_task(successor.takeover.sweep()))
+        for reader in (watcher, installation.reader()):
+            await assert_found(reader, entries_of("one"))
+        step += 1
+    assert step > 5
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_holder_that_wakes_up_after_its_lease(installation: Installation, more: bool) -> None:
+    """It was paused at any step of its flush; its successor has flushed what it knew, and perhaps more."""
+    for step in range(await steps_of_a_flush(installation)):
+        tenant = f"tenant-{step}-{more}"
+        one, two = entries_of("one", tenant), entries_of("two", tenant)
+        watcher, writer = installation.reader(), await installation.replica()
+        await writer.push(one)
+        await assert_found(watcher, one, tenant=tenant)
+        writer.gate.plan(step, Fate.HELD)
+        flush = asyncio.create_task(writer.flush())
+        await writer.gate.held.wait()
+        acknowledged = [one]
+        if more:
+            await writer.push(two)
+            acknowledged.append(two)
+        await installation.expire_leases()
+        await installation.reader().takeover.sweep()
+        for reader in (watcher, installation.reader()):
+            await assert_found(reader, *acknowledged, tenant=tenant)
+        writer.gate.resumed.set()
+        await ends(flush)
+        for reader in (watcher, installation.reader()):
+            await assert_found(reader, *acknowledged, tenant=tenant)
+        three = entries_of("three", tenant)
+        await writer.push(three)  # under a new lease
+        await writer.flush()
+        for reader in (watcher, writer, installation.reader()):
+            await assert_found(reader, *acknowledged, three, tenant=tenant)
+
+
+async def test_two_late_index_objects_hide_nothing(installation: Installation) -> None:
+    """The third holder relies on the first one's late object, and then the second one's smaller object comes."""
+    one, two = entries_of("one", periods=1), entries_of("two", periods=1)
+    first = await installation.replica()
+    await first.push(one)
+    await first.push(two)
+    first.gate.plan(2, Fate.HELD)  # listed, the chunk is written: before the put of the index object
+    flush = asyncio.create_task(first.flush())
+    await first.gate.held.wait()
+
+    await installation.expire_leases()
+    second = installation.reader()
+    (state,) = await second.logs.states()
+    lease = await second.logs.claim(state.wal, "second")
+    assert lease is not None
+    first.gate.resumed.set()
+    await ends(flush)
+
+    records = await second.takeover._read_slice(state.wal)
+    await installation.expire_leases()
+    third = installation.reader()
+    await third.takeover.sweep()
+    with pytest.raises(LogAggregatorError):
+        await second.flusher.flush(lease, records[:1])
+    for reader in (third, installation.reader()):
+        await assert_found(reader, one, two)
+
+
+async def test_two_sweeps_at_once_flush_once(installation: Installation) -> None:
+    writer = await installation.replica()
+    await writer.push(entries_of("one"))
+    await writer.end()
+    await installation.expire_leases()
+    sweeps = await asyncio.gather(*(installation.reader().takeover.sweep() for _ in range(8)))
+    assert sum(sweeps) == 1
+    await assert_found(installation.reader(), entries_of("one"))
+
+
+async def test_an_append_whose_answer_is_lost_counts_once_after_the_retry(installation: Installation) -> None:
+    writer, watcher = await installation.replica(), installation.reader()
+    await writer.push(entries_of("zero"))
+    writer.gate.plan(0, Fate.LOST)
+    with pytest.raises(WalUnavailable):
+        await writer.push(entries_of("one"))
+    await writer.push(entries_of("one"))
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, entries_of("zero"), entries_of("one"))
+    await writer.flush()
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, entries_of("zero"), entries_of("one"))
+
+
+async def test_an_append_that_redis_does_much_later_is_taken_in(installation: Installation) -> None:
+    writer, watcher = await installation.replica(), installation.reader()
+    await writer.push(entries_of("zero"))
+    (state,) = await writer.logs.states()
+    held = await writer.logs.head(state.wal)
+    writer.gate.plan(0, Fate.LOST)
+    with pytest.raises(WalUnavailable):
+        await writer.push(entries_of("late"))
+    assert await writer.logs.head(state.wal) != held
+    await writer.push(entries_of("one"))
+    await writer.flush()
+    await assert_found(watcher, entries_of("zero"), entries_of("late"), entries_of("one"))
+
+
+async def test_a_wiped_redis_gets_back_what_is_in_memory(installation: Installation) -> None:
+    writer, watcher = await installation.replica(), installation.reader()
+    await writer.push(entries_of("flushed"))
+    await writer.flush()
+    await writer.push(entries_of("one"))
+    await assert_found(watcher, entries_of("flushed"), entries_of("one"))
+    await installation.wipe()
+    await writer.push(entries_of("two"))
+    acknowledged = [entries_of("flushed"), entries_of("one"), entries_of("two")]
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, *acknowledged)
+    await writer.flush()
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, *acknowledged)
+
+
+async def test_recovery_of_a_wiped_redis_may_itself_fail_at_any_step(installation: Installation) -> None:
+    for step in range(4):
+        tenant = f"tenant-{step}"
+        writer = await installation.replica()
+        await writer.push(entries_of("one", tenant))
+        await writer.push(entries_of("two", tenant))
+        await installation.wipe()
+        writer.gate.plan(step, Fate.LOST)
+        await ends(asyncio.create_task(writer.push(entries_of("three", tenant))))
+        await writer.push(entries_of("three", tenant))
+        acknowledged = [entries_of(name, tenant) for name in ("one", "two", "three")]
+        await assert_found(installation.reader(), *acknowledged, tenant=tenant)
+        await writer.flush()
+        await assert_found(installation.reader(), *acknowledged, tenant=tenant)
+
+
+async def test_appends_that_redis_forgot_are_appended_anew(installation: Installation) -> None:
+    writer, watcher = await installation.replica(), installation.reader()
+    await writer.push(entries_of("kept"))
+    older = await installation.state()
+    await writer.push(entries_of("forgotten"))
+    await assert_found(watcher, entries_of("kept"), entries_of("forgotten"))
+    await installation.restore(older)
+    await writer.push(entries_of("new"))
+    acknowledged = [entries_of(name) for name in ("kept", "forgotten", "new")]
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, *acknowledged)
+    await installation.reader().takeover.sweep()
+    await writer.flush()
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, *acknowledged)
+
+
+async def test_forgotten_appends_of_a_holder_that_lost_its_lease_too(installation: Installation) -> None:
+    writer = await installation.replica()
+    await writer.push(entries_of("kept"))
+    older = await installation.state()
+    await writer.push(entries_of("forgotten"))
+    await installation.restore(older)
+    await installation.expire_leases()
+    await installation.reader().takeover.sweep()
+    await writer.push(entries_of("new"))
+    for reader in (writer, installation.reader()):
+        await assert_found(reader, *(entries_of(name) for name in ("kept", "forgotten", "new")))
+
+
+async def test_a_commit_that_redis_forgot(installation: Installation) -> None:
+    writer, watcher = await installation.replica(), installation.reader()
+    await writer.push(entries_of("one"))
+    await assert_found(watcher, entries_of("one"))
+    older = await installation.state()
+    await writer.flush()
+    await installation.restore(older)
+    for reader in (watcher, installation.reader()):
+        await assert_found(reader, entries_of("one"))
+    await writer.push(entries_of("two"))
+    await ends(asyncio.create_task(writer.flush()))
+    await installation.reader().takeover.sweep()
+    await writer.flush()
+    for reader in (writer, watcher, installation.reader()):
+        await assert_found(reader, entries_of("one"), entries_of("two"))
+
+
+async def test_stop_with_the_store_down_hands_the_log_over(installation: Installation) -> None:
+    writer = await installation.replica()
+    await writer.push(entries_of("one"))
+    writer.gate.plan(0, Fate.FAILED)
+    await writer.ingester.stop(10)
+    await assert_found(installation.reader(), entries_of("one"))
+    assert await installation.reader().takeover.sweep() == 1
+    await assert_found(installation.reader(), entries_of("one"))
+
+
+async def test_stop_flushes_and_removes_the_log(installation: Installation) -> None:
+    writer = await installation.replica()
+    await writer.push(entries_of("one"))
+    await writer.ingester.stop(10)
+    assert await writer.logs.states() == []
+    await assert_found(installation.reader(), entries_of("one"))
+
+
+async def test_a_log_that_cannot_be_flushed_does_not_block_the_others(installation: Installation) -> None:
+    for name in ("one", "two", "three"):
+        writer = await installation.replica()
+        await writer.push(entries_of(name))
+        await writer.end()
+    await installation.expire_leases()
+    successor = installation.reader()
+    successor.gate.plan(1, Fate.FAILED)
+    assert await successor.takeover.sweep() == 2
+    await assert_found(installation.reader(), *(entries_of(name) for name in ("one", "two", "three")))
+
+
+async def test_retries_at_another_replica_count_once(installation: Installation) -> None:
+    one, two = await installation.replica(), await installation.replica()
+    await one.push(entries_of("same"))
+    await two.push(entries_of("same"))
+    await assert_found(installation.reader(), entries_of("same"))
+    await one.flush()
+    await assert_found(installation.reader(), entries_of("same"))
+    await two.flush()
+    await assert_found(installation.reader(), entries_of("same"))
+
+
+def small(max_buffer_bytes: int) -> FlushPolicy:
+    return FlushPolicy(HOUR_NS, HOUR_NS, 1 << 20, max_buffer_bytes)
+
+
+async def test_buffer_bound_counts_rows_and_is_given_back(installation: Installation) -> None:
+    writer = await installation.replica(small(12_000))
+    empty_lines = [Entry("tenant", "stream", number, "") for number in range(300)]
+    with pytest.raises(BufferFull, match=r"too many bytes wait to be flushed: 0 with \d+ more would exceed"):
+        await writer.push(empty_lines)
+    await writer.push(empty_lines[:200])
+    with pytest.raises(BufferFull):
+        await writer.push(empty_lines[200:])
+    await writer.flush()
+    await writer.push(empty_lines[200:])
+    await assert_found(installation.reader(), empty_lines)
+
+
+async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(installation: Installation) -> None:
+    writer = await installation.replica(small(12_000))
+    lines = [Entry("tenant", "stream", number, "") for number in range(200)]
+    for _ in range(5):
+        writer.gate.plan(0, Fate.FAILED)
+        with pytest.raises(WalUnavailable):
+            await writer.push(lines)
+    writer.gate.plan(0, Fate.HELD)
+    given_up = asyncio.create_task(writer.push(lines))
+    await writer.gate.held.wait()
+    given_up.cancel()
+    assert isinstance(await ends(given_up), asyncio.CancelledError)
+    writer.gate.resumed.set()
+    with pytest.raises(BufferFull):  # it is in the log all the same, and unflushed
+        await writer.push(lines)
+    await writer.flush()
+    await writer.push(lines)
+    await assert_found(installation.reader(), lines)
