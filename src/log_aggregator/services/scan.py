@@ -180,7 +180,7 @@ class Scanner:
             assert isinstance(chunk, int)
             assert isinstance(row_group, int)
             low, high = own.select(low=pl.col(MIN).min(), high=pl.col(MAX).max()).row(0)
-            columns = self._row_groups.column_names(index, chunk)
+            columns = self._row_groups.column_names(index, chunk) | {STREAM}
             yield ChunkUnit(index, chunk, row_group, own, columns, _shapes(index, chunk), low, high)
 
     async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics) -> Batch:
