@@ -20,6 +20,7 @@ from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.format_query import FormatQueryRoutes
 from log_aggregator.http.index import IndexRoutes
 from log_aggregator.http.labels import LabelRoutes
+from log_aggregator.http.legacy import LegacyQueryRoutes
 from log_aggregator.http.limits_pages import LimitsRoutes
 from log_aggregator.http.log_level import LogLevelRoutes
 from log_aggregator.http.metrics import HttpMetrics
@@ -142,6 +143,7 @@ class Server:
                 (Role.ALL, RulesRoutes()),
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
                 (Role.READ, QueryRoutes(queries, clock)),
+                (Role.READ, LegacyQueryRoutes(queries, clock)),
                 (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),

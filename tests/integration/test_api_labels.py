@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,17 @@ def test_volume_of_steps_adds_up(client: httpx.Client) -> None:
 def test_volume_of_steps_without_any_is_a_vector(client: httpx.Client) -> None:
     found = ask(client, "/loki/api/v1/index/volume_range", query='{app="nosuch"}')
     assert found["data"] == {"resultType": "vector", "result": []}
+
+
+def test_legacy_query(client: httpx.Client) -> None:
+    found = ask(client, "/api/prom/query", query='{app=~".+"}', regexp="^ten", limit="1", direction="forward")
+    moment = datetime.fromtimestamp(START, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    entries = [{"ts": moment, "line": "ten bytes."}]
+    assert found["streams"] == [{"labels": '{app="api", env="prod", pod="api-1"}', "entries": entries}]
+    nothing = ask(client, "/api/prom/query", query='{app=~".+"}', regexp="^eleven")
+    assert nothing["streams"] == []
+    refused = client.get("/api/prom/query", params=RANGE | {"query": 'rate({app="api"}[1m])'})
+    assert (refused.status_code, refused.text) == (400, "legacy endpoints only support streams result type\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""The query route of Loki before its first release, which some old clients still ask."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sanic.response import HTTPResponse
+
+from log_aggregator.clock import Clock
+from log_aggregator.engine.pipeline import Row
+from log_aggregator.http import params
+from log_aggregator.http.encode import statistics_data
+from log_aggregator.http.params import InvalidParameter
+from log_aggregator.http.respond import json_response
+from log_aggregator.http.server import Call, Route
+from log_aggregator.logql.ast import LogExpr
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.labels import Labels, format_labels, quote
+from log_aggregator.services.queries import Queries, RangeQuery, Streams
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyQueryRoutes:
+    queries: Queries
+    clock: Clock
+
+    def routes(self) -> tuple[Route, ...]:
+        return (Route("api_prom_query", ("/api/prom/query",), ("GET", "POST"), self._query, is_query=True),)
+
+    async def _query(self, call: Call) -> HTTPResponse:
+        begun = time.perf_counter()
+        given = call.params
+        text = given.get("query")
+        if not isinstance(parse_expr(text), LogExpr):
+            raise InvalidParameter("legacy endpoints only support streams result type")
+        if regexp := given.get("regexp"):
+            text += f" |~ {quote(regexp)}"
+        bounds = params.ordered_bounds(given, self.clock.now_ns())
+        query = RangeQuery(
+            text,
+            bounds.start_ns,
+            bounds.end_ns,
+            params.step(given, bounds),
+            params.limit(given),
+            params.direction(given),
+            interval_ns=0,
+        )
+        answer = await self.queries.range(call.tenant, query)
+        assert isinstance(answer, Streams)
+        stats = statistics_data(answer.statistics, time.perf_counter() - begun, len(answer.rows))
+        return json_response(call.request, {"streams": _streams(answer.rows), "stats": stats})
+
+
+def _streams(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    streams: dict[Labels, list[dict[str, str]]] = {}
+    for row in rows:
+        streams.setdefault(row.labels(), []).append({"ts": format_rfc3339(row.timestamp_ns), "line": row.line})
+    return [{"labels": format_labels(labels), "entries": entries} for labels, entries in streams.items()]
+
+
+def format_rfc3339(timestamp_ns: int) -> str:
+    """In UTC, with as many digits of the second as needed."""
+    seconds, fraction = divmod(timestamp_ns, params.SECOND_NS)
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
