@@ -9,9 +9,9 @@ So that queries have Loki's answers, this reads as much of an expression as it t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from log_aggregator.engine.selector import Predicate
 
@@ -69,23 +69,19 @@ _IGNORE_CASE = "(?i)"
 def loose_predicate(pattern: str) -> Predicate | None:
     """What Loki does instead of matching the expression; None where it does match it."""
     ignore_case = pattern.startswith(_IGNORE_CASE)
+    start = len(_IGNORE_CASE) if ignore_case else 0
     try:
-        node, end = _alternatives(pattern, len(_IGNORE_CASE) if ignore_case else 0)
+        node, end = _alternatives(pattern, start, str.lower if ignore_case else str)
         if end != len(pattern):
             return None
         predicate = _simplified(node)
     except (_NotSimple, RecursionError):
         return None
-    return _ignoring_case(pattern[len(_IGNORE_CASE) :]) if ignore_case else predicate
+    return (lambda value: predicate(value.lower())) if ignore_case else predicate
 
 
-def _ignoring_case(pattern: str) -> Predicate:
-    node, _ = _alternatives(pattern.lower(), 0)
-    predicate = _simplified(node)
-    return lambda value: predicate(value.lower())
-
-
-def _alternatives(pattern: str, at: int) -> tuple[Node, int]:
+def _alternatives(pattern: str, at: int, fold: Callable[[str], str]) -> tuple[Node, int]:
+    """What stands from here to the end or to a closing parenthesis, and where that is."""
     legs: list[Node] = []
     parts: list[Node] = []
     while (token := _TOKEN.match(pattern, at)) is not None and token.lastgroup != "close":
@@ -99,9 +95,9 @@ def _alternatives(pattern: str, at: int) -> tuple[Node, int]:
                 legs.append(_concatenated(parts))
                 parts = []
             case "literal":
-                parts.append(Literal(token[0][-1]))
+                parts.append(Literal(fold(token[0][-1])))
             case group:
-                inner, at = _alternatives(pattern, at)
+                inner, at = _alternatives(pattern, at, fold)
                 if pattern[at : at + 1] != ")" or pattern[at + 1 : at + 2] in ("*", "+", "?", "{"):
                     raise _NotSimple
                 at += 1
@@ -109,20 +105,38 @@ def _alternatives(pattern: str, at: int) -> tuple[Node, int]:
     if at < len(pattern) and token is None:
         raise _NotSimple
     legs.append(_concatenated(parts))
-    return _factored(legs), at
+    return _factored(_merged(legs)), at
+
+
+def _merged(legs: Sequence[Node]) -> list[Node]:
+    """Neighbours that are single characters become a class of characters, unless they are the same."""
+    merged: list[Node] = []
+    for leg in legs:
+        if merged and _is_character(leg) and _is_character(merged[-1]) and leg != merged[-1]:
+            raise _NotSimple
+        if not merged or leg != merged[-1] or not (leg == Nothing() or _is_character(leg)):
+            merged.append(leg)
+    return merged
 
 
 def _concatenated(parts: Sequence[Node]) -> Node:
+    """Characters in a row are one literal; not those of a group of several parts, which only lie beside others."""
     flat: list[Node] = []
+    previous: Node | None = None
     for part in parts:
-        for one in part.parts if isinstance(part, Concatenation) else (part,):
-            if isinstance(one, Literal) and flat and isinstance(flat[-1], Literal):
-                flat[-1] = Literal(flat[-1].text + one.text)
-            else:
-                flat.append(one)
-    if not flat:
+        if isinstance(part, Literal) and isinstance(previous, Literal):
+            part = Literal(previous.text + part.text)
+            flat[-1] = part
+        else:
+            flat += part.parts if isinstance(part, Concatenation) else (part,)
+        previous = part
+    return _in_a_row(flat)
+
+
+def _in_a_row(parts: Sequence[Node]) -> Node:
+    if not parts:
         return Nothing()
-    return flat[0] if len(flat) == 1 else Concatenation(tuple(flat))
+    return parts[0] if len(parts) == 1 else Concatenation(tuple(parts))
 
 
 def _factored(legs: Sequence[Node]) -> Node:
@@ -136,15 +150,11 @@ def _factored(legs: Sequence[Node]) -> Node:
         if first and len(members) > 1:
             length = _common_length([_beginning(member) for member in members])
             rest = _factored([_without(member, length) for member in members])
-            factored.append(_concatenated((Literal(_beginning(members[0])[:length]), rest)))
+            factored.append(Concatenation((Literal(_beginning(members[0])[:length]), rest)))
         else:
             factored += members
-    for leg, following in pairwise(factored):
-        if _is_character(leg) and _is_character(following):
-            raise _NotSimple  # they become a class of characters
-    deduplicated = [kind for kind, _ in groupby(factored)]
-    kept = deduplicated if Nothing() in factored else factored
-    return kept[0] if len(kept) == 1 else Alternation(tuple(kept))
+    merged = _merged(factored)
+    return merged[0] if len(merged) == 1 else Alternation(tuple(merged))
 
 
 def _common_length(texts: Sequence[str]) -> int:
@@ -167,7 +177,7 @@ def _without(leg: Node, length: int) -> Node:
         case Literal(text):
             return Literal(text[length:]) if len(text) > length else Nothing()
         case Concatenation((Literal(text), *rest)):
-            return _concatenated((Literal(text[length:]), *rest) if len(text) > length else rest)
+            return _in_a_row((Literal(text[length:]), *rest) if len(text) > length else rest)
         case _:
             return leg
 
