@@ -96,7 +96,7 @@ KEYWORDS = frozenset(
         "keep",
     ]
 )
-_OPERATORS = ("|=", "|~", "|>", "!=", "!~", "!>", "=~", "==", ">=", "<=", *",.{}=|()>< +-*/%^".replace(" ", ""), "]")
+_OPERATOR = re.compile(r"\|[=~>]|![=~>]|=[~=]|[<>]=|[,.{}=|()<>+\-*/%^\]]")
 _FLAGS = ("--strict", "--keep-empty")
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -195,12 +195,12 @@ class Lexer:
         return self._operator()
 
     def _operator(self) -> Token:
-        for operator in _OPERATORS:
-            if self._text.startswith(operator, self._at):
-                # Loki's scanner forgets its line when it looks at a second character.
-                return self._made(operator, self._at + len(operator), line=0 if len(operator) == 2 else None)
-        # Any other character is an identifier to Loki's lexer.
-        return self._made(IDENTIFIER, self._at + 1)
+        operator = _OPERATOR.match(self._text, self._at)
+        if operator is None:
+            # Any other character is an identifier to Loki's lexer.
+            return self._made(IDENTIFIER, self._at + 1)
+        # Loki's scanner forgets its line when it looks at a second character.
+        return self._made(operator[0], operator.end(), line=0 if len(operator[0]) == 2 else None)
 
     def _word(self, end: int) -> Token:
         lowered = self._text[self._at : end].lower()

@@ -1,4 +1,8 @@
-"""LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does."""
+"""LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does.
+
+Where Loki's layout of a long query means something else than the query, ours does not: it keeps the operands of `or`
+between line filters, empty groupings, empty lists of labels to match on, and parentheses around operations.
+"""
 
 from itertools import groupby
 from typing import assert_never
@@ -32,7 +36,7 @@ def expr_text(expr: Expr) -> str:
         case ast.BinaryOperation():
             return f"({expr_text(expr.left)} {_operator_text(expr)} {expr_text(expr.right)})"
         case ast.NumberLiteral():
-            return format_float(expr.value, "g", -1)
+            return format_float(expr.value + 0.0, "g", -1)  # never -0, which is read as a duration
         case ast.VectorLiteral():
             return f"vector({expr.value:f})"
         case ast.LabelReplace():
@@ -149,20 +153,21 @@ def _grouping_text(grouping: ast.Grouping | None, separator: str = ",") -> str:
     return f" {'without' if grouping.without else 'by'} ({separator.join(grouping.labels)})"
 
 
-def _vector_grouping_text(grouping: ast.Grouping | None) -> str:
+def _vector_grouping_text(grouping: ast.Grouping | None, separator: str = ",") -> str:
     """Nothing for `by ()`: it is what an aggregation does anyway."""
-    return _grouping_text(grouping) if grouping and (grouping.without or grouping.labels) else ""
+    return _grouping_text(grouping, separator) if grouping and (grouping.without or grouping.labels) else ""
 
 
-def _operator_text(expr: ast.BinaryOperation) -> str:
+def _operator_text(expr: ast.BinaryOperation, separator: str = ",") -> str:
     text = f"{expr.operator} bool" if expr.return_bool else expr.operator
     matching = expr.matching
-    if not (matching.on or matching.labels):
+    if not (matching.on or matching.labels or matching.cardinality != "one-to-one"):
         return text
     side = {"one-to-one": "", "many-to-one": "group_left", "one-to-many": "group_right"}[matching.cardinality]
-    if matching.include:
-        side = f"{side} ({','.join(matching.include)})"
-    return f"{text} {'on' if matching.on else 'ignoring'} ({','.join(matching.labels)}) {side}"
+    # An operand in parentheses would be read as the list of labels.
+    if matching.include or (side and isinstance(expr.right, ast.BinaryOperation)):
+        side = f"{side} ({separator.join(matching.include)})"
+    return f"{text} {'on' if matching.on else 'ignoring'} ({separator.join(matching.labels)}) {side}"
 
 
 # Layout
@@ -182,16 +187,16 @@ def _pretty(expr: Expr, level: int) -> str:
         case ast.RangeAggregation():
             parameter = [] if expr.parameter is None else [format_float(expr.parameter, "g", -1)]
             inner = [_INDENT * (level + 1) + one for one in parameter] + [_pretty_range(expr.range, level + 1)]
-            grouping = _pretty_grouping(expr.grouping)
+            grouping = _grouping_text(expr.grouping, ", ")
             return _call(f"{_INDENT * level}{expr.operation}", inner, level) + grouping
         case ast.VectorAggregation():
             parameter = [f"{_INDENT * (level + 1)}{expr.parameter}"] if expr.parameter else []
             inner = [*parameter, _pretty(expr.expr, level + 1)]
-            head = f"{_INDENT * level}{expr.operation}{_pretty_grouping(expr.grouping)}"
+            head = f"{_INDENT * level}{expr.operation}{_vector_grouping_text(expr.grouping, ', ')}"
             return _call(head, inner, level)
         case ast.BinaryOperation():
-            operator = _pretty_operator(expr)
-            return f"{_pretty(expr.left, level + 1)}\n{_INDENT * level}{operator}\n{_pretty(expr.right, level + 1)}"
+            operator = _INDENT * level + _operator_text(expr, ", ")
+            return f"{_pretty_operand(expr.left, level + 1)}\n{operator}\n{_pretty_operand(expr.right, level + 1)}"
         case ast.LabelReplace():
             texts = (expr.destination, expr.replacement, expr.source, expr.pattern)
             inner = [_pretty(expr.expr, level + 1), *(_INDENT * (level + 1) + quote(one) for one in texts)]
@@ -202,6 +207,12 @@ def _pretty(expr: Expr, level: int) -> str:
 
 def _call(head: str, arguments: list[str], level: int) -> str:
     return head + "(\n" + ",\n".join(arguments) + f"\n{_INDENT * level})"
+
+
+def _pretty_operand(expr: Expr, level: int) -> str:
+    if isinstance(expr, ast.BinaryOperation) and not _fits(expr_text(expr)):
+        return f"{_INDENT * level}(\n{_pretty(expr, level + 1)}\n{_INDENT * level})"
+    return _pretty(expr, level)
 
 
 def _pretty_log(expr: LogExpr, level: int) -> str:
@@ -237,22 +248,7 @@ def _pretty_range(range_: LogRange, level: int) -> str:
         )
         text += f"\n{indent}| unwrap {label}"
         text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
-    offset = f" offset {format_prometheus_duration(range_.offset_ns)}" if range_.offset_ns else ""
+    # Prometheus' form has no sign.
+    format_offset = format_prometheus_duration if range_.offset_ns > 0 else format_go_duration
+    offset = f" offset {format_offset(range_.offset_ns)}" if range_.offset_ns else ""
     return f"{text} [{format_prometheus_duration(range_.range_ns)}]{offset}"
-
-
-def _pretty_grouping(grouping: ast.Grouping | None) -> str:
-    if grouping is None or not grouping.labels:
-        return " without" if grouping and grouping.without else ""
-    return _grouping_text(grouping, ", ")
-
-
-def _pretty_operator(expr: ast.BinaryOperation) -> str:
-    text = f"{expr.operator} bool" if expr.return_bool else expr.operator
-    matching = expr.matching
-    if not matching.labels:
-        return text
-    side = {"one-to-one": "", "many-to-one": "group_left", "one-to-many": "group_right"}[matching.cardinality]
-    if matching.include:
-        side = f"{side} ({', '.join(matching.include)})"
-    return f"{text} {'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)}) {side}"

@@ -24,6 +24,9 @@ _WORDS = {
 }
 _QUOTING_ALL = frozenset({"missing closing )", "unexpected )", "invalid UTF-8"})
 _MAX_MEMORY_BYTES = 64 << 20
+# RE2's time to compile `a?a?a?...` grows with the square of its length: a second for 32 KiB of it.
+_MAX_REPETITIONS = 5000
+_REPETITION = re.compile(r"[*+?{]")
 
 _LONE_BYTE = re.compile("[\udc80-\udcff]")
 # What is skipped when looking for groups: quoted text, escapes, classes with their first bracket.
@@ -63,6 +66,8 @@ def _compiled(pattern: str) -> Any:
 
 
 def _compile(pattern: str | bytes, text: str) -> Any:
+    if len(_REPETITION.findall(text)) > _MAX_REPETITIONS:
+        raise InvalidRegex("expression too large", text)
     refused = _refused_by_go(text)
     if refused is None:
         return _compile_by_re2(pattern, text)

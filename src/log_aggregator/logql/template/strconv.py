@@ -196,11 +196,12 @@ def format_float(value: float, verb: str, precision: int) -> str:
     if verb in "gG":
         formatted = _general(value, precision)
         return formatted.upper() if verb == "G" else formatted
-    if precision < 0 and verb in "fF":
+    if precision >= 0:
+        return f"{value:.{precision}{verb}}"
+    if verb in "fF":
         return _shortest_fixed(value)
-    if precision < 0:
-        precision = max(len(_shortest_digits(abs(value))[0]) - 1, 0)
-    return f"{value:.{precision}{verb}}"
+    formatted = _shortest_exponential(value)
+    return formatted.upper() if verb == "E" else formatted
 
 
 def _shortest_fixed(value: float) -> str:
@@ -212,16 +213,21 @@ def _shortest_fixed(value: float) -> str:
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
+def _shortest_exponential(value: float) -> str:
+    digits, point = _shortest_digits(abs(value))
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    fraction = f".{digits[1:]}" if digits[1:] else ""
+    return f"{sign}{digits[:1] or '0'}{fraction}e{point - 1 if digits else 0:+03d}"
+
+
 def _general(value: float, precision: int) -> str:
     magnitude = abs(value)
     if precision < 0:
-        digits, point = _shortest_digits(magnitude)
-        threshold = 6
-        precision = len(digits)
-    else:
-        precision = max(precision, 1)
-        digits, point = _rounded_digits(magnitude, precision)
-        threshold = len(digits) if precision > len(digits) >= point else precision
+        _, point = _shortest_digits(magnitude)
+        return _shortest_fixed(value) if -4 <= point - 1 < 6 or not magnitude else _shortest_exponential(value)
+    precision = max(precision, 1)
+    digits, point = _rounded_digits(magnitude, precision)
+    threshold = len(digits) if precision > len(digits) >= point else precision
     if not -4 <= point - 1 < max(threshold, 1) and magnitude:
         return f"{value:.{max(min(precision, len(digits)) - 1, 0)}e}"
     return f"{value:.{max(len(digits) - point, 0)}f}"
