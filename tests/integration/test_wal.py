@@ -193,13 +193,6 @@ async def test_release_frees_a_log_and_removes_an_empty_one(logs: WriteAheadLogs
     assert await logs.head(lease.wal) == one  # for the former holder
 
 
-async def test_identity_stays_until_the_data_is_lost(logs: WriteAheadLogs, redis: Redis, names: Names) -> None:
-    first = await logs.identity()
-    assert await logs.identity() == first != ""
-    await redis.delete(names.identity)
-    assert await logs.identity() not in (first, "")
-
-
 async def test_flush_requests_are_counted(logs: WriteAheadLogs) -> None:
     assert await logs.flush_requests() == 0
     await logs.request_flush()
@@ -218,6 +211,18 @@ async def test_a_list_is_complete_only_after_filling(lists: IndexList) -> None:
     await periods.begin()
     await periods.end([])
     assert await lists.periods("tenant") == []
+
+
+async def test_forgotten_lists_are_incomplete(logs: WriteAheadLogs, lists: IndexList) -> None:
+    await logs.forget_lists()
+    for filling in (lists.filling_keys("tenant", "p"), lists.filling_periods("tenant")):
+        await filling.begin()
+        await filling.end(["a"])
+    lease = await logs.open("a")
+    await logs.forget_lists()
+    assert await lists.keys("tenant", ["p"]) == [None]
+    assert await lists.periods("tenant") is None
+    assert await logs.holders() == {lease.wal: "a"}
 
 
 async def test_a_list_that_was_lost_while_it_was_filled_stays_incomplete(
@@ -248,7 +253,6 @@ async def test_full_redis_refuses_appends_and_lets_logs_drain(kind: type[RedisSe
         async with client_of(server) as client:
             names = Names("full")
             logs, lists = WriteAheadLogs(client, names), IndexList(client, names)
-            identity = await logs.identity()
             lease = await logs.open("a")
             (position,) = await append(logs, lease, bytes(3 * MEBIBYTE))
             await client.config_set("maxmemory", 4 * MEBIBYTE)  # some 1 MB is its own
@@ -259,7 +263,6 @@ async def test_full_redis_refuses_appends_and_lets_logs_drain(kind: type[RedisSe
             ):
                 with pytest.raises(WalFull):
                     await refused
-            assert await logs.identity() == identity
             assert await logs.renew(lease) == position
             await logs.request_flush()
             await logs.release(lease)
@@ -281,12 +284,11 @@ async def test_append_only_file_brings_everything_back_after_a_kill(kind: type[R
     with kind(appendfsync="always") as server:
         async with client_of(server) as client:
             logs = WriteAheadLogs(client, Names("restart"), lease_seconds=3600)
-            identity, lease = await logs.identity(), await logs.open("a")
+            lease = await logs.open("a")
             await append(logs, lease, b"1", b"2")
         server.restart()
         async with client_of(server) as client:
             logs = WriteAheadLogs(client, Names("restart"), lease_seconds=3600)
-            assert await logs.identity() == identity
             assert await records(logs, lease.wal) == [b"1", b"2"]
             await append(logs, lease, b"3")
 

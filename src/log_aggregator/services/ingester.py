@@ -149,7 +149,6 @@ class Ingester:
         self._metrics = metrics
         self._holder = holder
         self._lease: Lease | None = None
-        self._identity = ""
         self._buffer = _Buffer()
         self._head: Position | None = None  # the newest record of our log that we know
         self._waiting: list[_Push] = []
@@ -168,7 +167,6 @@ class Ingester:
 
     async def start(self) -> None:
         """Opens a log. Raises WalUnavailable, WalFull."""
-        self._identity = await self._logs.identity()
         self._flush_requests = await self._logs.flush_requests()
         self._lease = await self._logs.open(self._holder)
 
@@ -364,8 +362,10 @@ class Ingester:
             return
         self._metrics.fenced.inc()
         buffer, head = self._buffer, self._head
-        identity = await self._logs.identity()
-        lost = _lost(buffer.records, await self._logs.head(old.wal), redis_is_new=identity != self._identity)
+        known = await self._logs.head(old.wal)
+        lost = [record for record in buffer.records if known is None or record.position > known]
+        if head is not None and (known is None or known < head):
+            await self._logs.forget_lists()
         self._lease, self._buffer, self._head = await self._logs.open(self._holder), _Buffer(), None
         logger.warning("opened a new log", extra={"old": old.wal, "wal": self._lease.wal, "records_kept": len(lost)})
         try:
@@ -375,7 +375,6 @@ class Ingester:
             # So that the next attempt begins anew, with all of them.
             self._lease, self._buffer, self._head = old, buffer, head
             raise
-        self._identity = identity
         self._show_buffer()
         await self._give_up(old)
 
@@ -443,13 +442,6 @@ def _join(segments: Sequence[Segment]) -> Segment:
 def _encode(tenant: str, segment: Segment) -> _Formed:
     header = header_of(tenant, segment)
     return _Formed(header, segment, encode_record(header, segment))
-
-
-def _lost(records: Sequence[LogRecord], head: Position | None, *, redis_is_new: bool) -> list[LogRecord]:
-    """Those that Redis had confirmed and has lost. `head` is the newest that it remembers."""
-    if head is not None:
-        return [record for record in records if record.position > head]
-    return list(records) if redis_is_new else []
 
 
 def _memory_bytes(segment: Segment, text_bytes: int) -> int:

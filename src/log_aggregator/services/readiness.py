@@ -34,7 +34,7 @@ class Readiness:
     async def _ask(self) -> str | None:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                await self._logs.identity()
+                await self._logs.states()
                 async for _ in self._store.list(_PROBE_PREFIX):
                     break
         except LogAggregatorError as error:

@@ -13,8 +13,9 @@ from log_aggregator.wal.names import Names
 _COMPLETE = "*"
 _FILLING = "*filling-"
 _MARK = b"*"
-# Lists of periods that nobody asks for vanish. The next reader lists the store again.
-_EXPIRE_MS = 24 * 3600 * 1000
+# The next reader lists the store again. So long may a list at most be wrong after Redis came back with an older state
+# that no living process knows to be old.
+_EXPIRE_MS = 3600 * 1000
 
 
 class IndexList:
@@ -30,6 +31,19 @@ class IndexList:
 
     async def periods(self, tenant: str) -> list[str] | None:
         return (await self._members([self._names.period_list(tenant)]))[0]
+
+    async def add(self, tenant: str, period: str, key: str) -> None:
+        """Raises WalFull too."""
+        with translated("add to the index list"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.sadd(self._names.index_list(tenant, period), key)
+                pipe.sadd(self._names.period_list(tenant), period)
+                await pipe.execute()
+
+    async def forget(self, tenant: str, period: str) -> None:
+        """The next reader lists the store."""
+        with translated("forget the index list"):
+            await self._redis.unlink(self._names.index_list(tenant, period))
 
     def filling_keys(self, tenant: str, period: str) -> "Filling":
         return Filling(self._redis, self._names.index_list(tenant, period))

@@ -5,7 +5,7 @@ paused past its lease changes nothing when it wakes. Anyone may read.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from log_aggregator.wal.names import Names
 
 DEFAULT_LEASE_SECONDS = 15.0
 _FIELD = b"r"
+_SCAN_COUNT = 1000
 # A process that is paused for longer than this forgets what it had buffered.
 _HEAD_KEPT_MS = 24 * 3600 * 1000
 
@@ -61,15 +62,6 @@ class WriteAheadLogs:
         self._commit = redis.register_script(scripts.COMMIT)
         self._release = redis.register_script(scripts.RELEASE)
         self._request_flush = redis.register_script(scripts.REQUEST_FLUSH)
-
-    async def identity(self) -> str:
-        """A random name that this Redis keeps. Another one means that Redis has lost its data."""
-        with translated("identity"):
-            name = await self._redis.get(self._names.identity)
-            if name is None:
-                await self._redis.set(self._names.identity, secrets.token_hex(8), nx=True)
-                name = await self._redis.get(self._names.identity)
-        return text(name or b"")
 
     async def open(self, holder: str) -> Lease:
         """A new, empty log."""
@@ -158,6 +150,13 @@ class WriteAheadLogs:
             [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers
         ]
 
+    async def forget_lists(self) -> None:
+        """Makes readers list the store anew: for when Redis came back with an older state."""
+        names = [name for pattern in self._names.list_patterns async for name in self._scan(pattern)]
+        if names:
+            with translated("forget the lists"):
+                await self._redis.unlink(*names)
+
     async def request_flush(self) -> None:
         """Asks every ingester to flush soon."""
         await self._run("request a flush", self._request_flush, [self._names.flush_requests], [])
@@ -166,6 +165,11 @@ class WriteAheadLogs:
         """How often a flush has been requested."""
         with translated("read flush requests"):
             return int(await self._redis.get(self._names.flush_requests) or 0)
+
+    async def _scan(self, pattern: str) -> AsyncIterator[bytes]:
+        with translated("scan the lists"):
+            async for name in self._redis.scan_iter(pattern, count=_SCAN_COUNT):
+                yield name
 
     async def _run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
         with translated(operation):

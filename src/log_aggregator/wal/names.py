@@ -6,11 +6,15 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         tag = "{" + prefix + "}"
-        self.identity = f"{tag}:identity"
         self.epochs = f"{tag}:epochs"
         self.trimmed = f"{tag}:trimmed"
         self.flush_requests = f"{tag}:flush-requests"
         self._tag = tag
+
+    @property
+    def list_patterns(self) -> tuple[str, str]:
+        """What the names of all index lists and period lists match, and no other names."""
+        return f"{self._tag}:index:*", f"{self._tag}:periods:*"
 
     def lease(self, wal: str) -> str:
         return f"{self._tag}:lease:{wal}"
