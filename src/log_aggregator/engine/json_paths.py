@@ -89,20 +89,13 @@ class _Walk:
                     self._level -= 1
 
     def _string(self, start: int) -> int | None:
-        """Behind it; None where the walk ends."""
-        end = len(self._text)
-        after = self._document.string(start, end)
-        place = None if after is None else self._document.next(after, end)
-        if after is None or place is None:
+        """Where to go on; None where the walk ends."""
+        found = _key_or_string(self._document, start, len(self._text))
+        if found is None:
             return None
-        if self._text[place] != ":":
+        key, place = found
+        if key is None:
             return place
-        key = self._text[start + 1 : after - 1]
-        if "\\" in key:
-            try:
-                key = unescape(key)
-            except InvalidJson:
-                return None
         if self._longest >= self._level:
             if self._level < 1:
                 self._failed("Malformed JSON error")
@@ -163,55 +156,61 @@ class _Walk:
             self._take(number, at, value.end)
 
 
+def _key_or_string(document: Document, start: int, end: int) -> tuple[str | None, int] | None:
+    """The key that begins here and the place of its colon; for a string that is no key, None and the next place.
+
+    None where nothing follows, and where the key has a broken escape.
+    """
+    after = document.string(start, end)
+    place = None if after is None else document.next(after, end)
+    if after is None or place is None:
+        return None
+    if document.text[place] != ":":
+        return None, place
+    try:
+        return unescape(document.text[start + 1 : after - 1]), place
+    except InvalidJson:
+        return None
+
+
 def _search(document: Document, path: Path, start: int, end: int) -> int | None:
     """Where in this stretch the value of the path begins; None if it is not found."""
     if not path:
         return start
-    text = document.text
     level = matched = 0
     last_matched = True
     at = start
-    while (found := _STRUCTURE_OR_COLON.match(text, at, end)) is not None:
+    while (found := _STRUCTURE_OR_COLON.match(document.text, at, end)) is not None:
         at = found.end()
         match found[1]:
             case '"':
-                after = document.string(at - 1, end)
-                place = None if after is None else document.next(after, end)
-                if after is None or place is None:
+                string = _key_or_string(document, at - 1, end)
+                if string is None:
                     return None
-                if text[place] != ":":
-                    at = place
+                key, at = string
+                if key is None:
                     continue
                 if not 1 <= level <= len(path):
-                    return None
-                try:
-                    key = unescape(text[at : after - 1])
-                except InvalidJson:
                     return None
                 last_matched = key == path[level - 1]
                 if last_matched and matched == level - 1:
                     matched += 1
                     if matched == len(path):
-                        return place + 1
-                at = place + 1
+                        return at + 1
+                at += 1
             case "{" if last_matched:
                 level += 1
-            case "{":
-                block_end = document.block(at - 1, end)
-                if block_end is None:
-                    return None
-                at = block_end
             case "}":
                 level -= 1
                 if level == matched:
                     matched -= 1
             case "[" if 0 <= level < len(path) and matched == level and isinstance(path[level], int):
                 return _search_array(document, path[level:], at - 1, end)
-            case "[":
-                block_end = document.block(at - 1, end)
-                if block_end is None:
+            case "{" | "[":
+                after = document.block(at - 1, end)
+                if after is None:
                     return None
-                at = block_end
+                at = after
             case _:
                 return None
     return None

@@ -61,7 +61,7 @@ def addresses_in(line: str) -> Iterator[Address]:
     """What looks like an IP address in a line, from left to right."""
     at = 0
     while found := _ADDRESS.search(line, at):
-        address = _address(found[0])
+        address = _address(found[0]) if len(found[0]) <= _LONGEST_ADDRESS else None
         if address is not None:
             yield address
         at = found.end() + 1
@@ -69,8 +69,6 @@ def addresses_in(line: str) -> Iterator[Address]:
 
 @lru_cache(maxsize=65_536)
 def _address(text: str) -> Address | None:
-    if len(text) > _LONGEST_ADDRESS:
-        return None
     try:
         return ip_address(text)
     except ValueError:
