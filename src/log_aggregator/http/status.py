@@ -19,10 +19,10 @@ Readiness = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class StatusRoutes:
-    """`config_yaml` is what is in force, secrets masked; `services` names the loops that run here."""
+    """`config_yaml` shows what is in force, secrets masked, in one of Loki's modes; `services` names the loops here."""
 
     registry: CollectorRegistry
-    config_yaml: str
+    config_yaml: Callable[[str], str]
     services: Mapping[str, str]
     readiness: Readiness
     flush: Callable[[], Awaitable[None]]
@@ -63,7 +63,8 @@ class StatusRoutes:
         return compressed(call.request, encode(self.registry), content_type)
 
     async def _config(self, call: Call) -> HTTPResponse:
-        return raw(self.config_yaml.encode(), content_type="text/plain; charset=utf-8")
+        shown = self.config_yaml(call.params.get("mode"))
+        return raw(shown.encode(), content_type="text/plain; charset=utf-8")
 
     async def _services(self, call: Call) -> HTTPResponse:
         return text("".join(f"{name} => {state}\n" for name, state in self.services.items()))

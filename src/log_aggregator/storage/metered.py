@@ -82,6 +82,7 @@ class StoreMetrics:
             "Seconds since the epoch",
             ["bucket"],
             registry=registry,
+            multiprocess_mode="max",
         )
 
 

@@ -1,0 +1,364 @@
+"""The program as processes: how it starts, is stopped, is killed, and starts again."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from log_aggregator.embedded import program_path, socket_path
+from servers import RedisServer, free_port
+
+PROGRAM = Path(sys.executable).parent / "log-aggregator"
+SEED = Path(__file__).parent.parent / "unit" / "config" / "seed.yml"
+DEADLINE_SECONDS = 20.0
+POLL_SECONDS = 0.01
+
+
+class Program:
+    """`log-aggregator` run in a directory of its own, on a free port, killed at the end."""
+
+    def __init__(self, directory: Path, *flags: str, port: int | None = None, **environment: str) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self._log = directory / f"log-{self.port}.txt"
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("LOKI_")}
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, *flags],
+                cwd=directory,
+                env={**inherited, "LOKI_SERVER_HTTP_LISTEN_PORT": str(self.port), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"waited too long:\n{self.log}"
+            time.sleep(POLL_SECONDS)
+
+    def until_logged(self, text: str, times: int = 1) -> None:
+        self.until(lambda: self.log.count(text) >= times or self.process.poll() is not None)
+        assert self.log.count(text) >= times, self.log
+
+    def until_ready(self) -> None:
+        self.until(lambda: self.answers("/ready") == 200)
+
+    def answers(self, path: str) -> int:
+        try:
+            return httpx.get(self.url + path).status_code
+        except httpx.TransportError:
+            return 0
+
+    def push(self, line: str = "hello") -> int:
+        """On a connection of its own, so that any worker may get it."""
+        streams = [{"stream": {"app": "test"}, "values": [[str(time.time_ns()), line]]}]
+        return httpx.post(f"{self.url}/loki/api/v1/push", json={"streams": streams}).status_code
+
+    def lines(self) -> list[str]:
+        answer = httpx.get(f"{self.url}/loki/api/v1/query_range", params={"query": '{app="test"}'})
+        answer.raise_for_status()
+        return [line for stream in answer.json()["data"]["result"] for _, line in stream["values"]]
+
+    def metric(self, name: str) -> float:
+        text = httpx.get(f"{self.url}/metrics").text
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{name}[{{ ]", line))
+
+    def workers(self) -> list[int]:
+        """Those that were started, the ended ones too."""
+        return [int(pid) for pid in re.findall(r'msg="started a worker" pid=(\d+)', self.log)]
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+Run = Callable[..., Program]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with ExitStack() as stack:
+
+        def start(*flags: str, port: int | None = None, **environment: str) -> Program:
+            program = Program(tmp_path, *flags, port=port, **environment)
+            stack.callback(program.kill)
+            return program
+
+        yield start
+
+
+def redis_socket(directory: Path) -> Path:
+    return socket_path((directory / "data" / "redis").absolute())
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def lives(pid: int) -> bool:
+    """Zombies do not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_bare_program_serves_from_one_directory(run: Run, tmp_path: Path) -> None:
+    program = run()
+    program.until_ready()
+    assert program.push() == 204
+    assert program.lines() == ["hello"]
+    assert f"config=defaults data={tmp_path / 'data'}" in program.log
+    assert program.stop() == 0, program.log
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"lock", "redis", "chunks"}
+    assert not listens(redis_socket(tmp_path))
+
+
+def test_what_was_pushed_is_there_after_a_stop_and_after_a_kill(run: Run, tmp_path: Path) -> None:
+    program = run()
+    program.until_ready()
+    assert program.push("first") == 204
+    assert program.stop() == 0, program.log
+    program = run()
+    program.until_ready()
+    assert program.push("second") == 204
+    program.kill()
+    program = run()
+    program.until_ready()
+    assert sorted(program.lines()) == ["first", "second"]
+
+
+def catches_signals(program: Program) -> bool:
+    status = Path(f"/proc/{program.process.pid}/status").read_text()
+    caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", status)[1], 16)  # type: ignore[index]
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+MOMENTS: dict[str, Callable[[Program], None]] = {
+    "imports": lambda program: program.until(lambda: catches_signals(program)),
+    "configured": lambda program: program.until_logged("msg=starting"),
+    "redis starts": lambda program: program.until(redis_socket(program.directory).exists),
+    "listening": lambda program: program.until_logged("msg=listening"),
+    "ready": lambda program: program.until_ready(),
+}
+MOMENTS_OF_WORKERS = {
+    "one started": lambda program: program.until_logged("started a worker"),
+    "all started": lambda program: program.until_logged("started a worker", 2),
+    "one listens": lambda program: program.until_logged("msg=listening"),
+    "ready": lambda program: program.until_ready(),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_stop_is_clean_at_any_moment(run: Run, tmp_path: Path, moment: str, number: signal.Signals) -> None:
+    program = run()
+    MOMENTS[moment](program)
+    program.process.send_signal(number)
+    assert program.process.wait(DEADLINE_SECONDS) == 0, program.log
+    assert "Traceback" not in program.log
+    assert not listens(redis_socket(tmp_path))
+
+
+@pytest.mark.parametrize("moment", MOMENTS_OF_WORKERS)
+def test_stop_of_several_workers_is_clean_at_any_moment(run: Run, tmp_path: Path, moment: str) -> None:
+    program = run("-workers=2")
+    MOMENTS_OF_WORKERS[moment](program)
+    assert program.stop() == 0, program.log
+    assert "Traceback" not in program.log
+    assert not listens(redis_socket(tmp_path))
+    assert not any(lives(pid) for pid in program.workers())
+
+
+def test_killed_parent_takes_everything_along(run: Run, tmp_path: Path) -> None:
+    program = run("-workers=2")
+    program.until_logged("msg=listening", 2)
+    workers = program.workers()
+    program.kill()
+    program.until(lambda: not any(map(lives, workers)) and not listens(redis_socket(tmp_path)))
+    again = run(port=program.port)
+    again.until_ready()
+    assert again.push() == 204
+
+
+def test_killed_worker_is_replaced_and_its_counts_stay(run: Run) -> None:
+    program = run("-workers=2")
+    program.until_logged("msg=listening", 2)
+    program.until_ready()
+    assert [program.push() for _ in range(10)] == [204] * 10
+    os.kill(program.workers()[0], signal.SIGKILL)
+    program.until_logged("msg=listening", 3)
+    assert [program.push() for _ in range(10)] == [204] * 10
+    assert program.metric("loki_distributor_received_lines_total") == 20
+    assert len(program.lines()) == 20
+
+
+def test_gauges_of_workers_are_added_up(run: Run) -> None:
+    program = run("-workers=2")
+    program.until_logged("msg=listening", 2)
+    program.until_ready()
+    assert [program.push() for _ in range(10)] == [204] * 10
+    assert program.metric("loki_ingester_memory_chunks") == 10
+    assert "pid=" not in httpx.get(f"{program.url}/metrics").text
+
+
+def test_killed_redis_is_started_again(run: Run, tmp_path: Path) -> None:
+    program = run()
+    program.until_ready()
+    assert program.push("before") == 204
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(redis_socket(tmp_path)))
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    os.kill(int.from_bytes(credentials[:4], sys.byteorder), signal.SIGKILL)
+    program.until_logged("the embedded redis ended, starting it again")
+    program.until(lambda: listens(redis_socket(tmp_path)))
+    program.until(lambda: program.push("after") == 204)
+    assert set(program.lines()) == {"before", "after"}
+
+
+def test_orphan_of_an_earlier_run_is_ended(run: Run, tmp_path: Path) -> None:
+    path = redis_socket(tmp_path)
+    path.parent.mkdir(parents=True)
+    command = [str(program_path()), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(path.parent)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as orphan:
+        program = run()
+        program.until_ready()
+        assert program.push() == 204
+        assert orphan.wait(DEADLINE_SECONDS) == 0
+
+
+def test_second_server_on_a_data_directory_is_refused(run: Run, tmp_path: Path) -> None:
+    first = run()
+    first.until_ready()
+    second = run()
+    assert second.process.wait(DEADLINE_SECONDS) == 1
+    assert (
+        f"the data directory {tmp_path / 'data'} is in use by another log-aggregator; end that one, or give this one a "
+        "directory of its own with common.path_prefix or LOG_AGGREGATOR_DATA"
+    ) in second.log
+    assert first.push() == 204
+
+
+def test_port_in_use_is_refused(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        program = run("-server.http-listen-address=127.0.0.1", port=port)
+        assert program.process.wait(DEADLINE_SECONDS) == 1
+        assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in program.log
+
+
+def test_data_directory_with_a_long_path_works(run: Run, tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 25)
+    program = run(LOG_AGGREGATOR_DATA=str(directory))
+    program.until_ready()
+    assert program.push() == 204
+    assert program.stop() == 0, program.log
+
+
+def test_server_waits_for_a_redis_that_is_away(run: Run, tmp_path: Path) -> None:
+    port = free_port()
+    program = run("-workers=1", REDIS_URL=f"redis://127.0.0.1:{port}")
+    program.until_logged("cannot open a write-ahead log, will try again")
+    assert program.answers("/loki/api/v1/status/buildinfo") == 200
+    assert program.answers("/ready") == 503
+    assert program.push() == 503
+    directory = tmp_path / "redis"
+    directory.mkdir()
+    with RedisServer(port=port, directory=directory):
+        program.until_ready()
+        assert program.push() == 204
+        assert program.stop() == 0, program.log
+
+
+def test_stop_is_clean_while_redis_is_away(run: Run) -> None:
+    program = run("-workers=1", REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    program.until_logged("cannot open a write-ahead log, will try again")
+    assert program.stop() == 0, program.log
+    assert "Traceback" not in program.log
+
+
+def test_file_of_the_seed_starts_the_server(run: Run, tmp_path: Path) -> None:
+    program = run(f"-config.file={SEED}", LOKI_STORAGE_CONFIG_FILESYSTEM_DIRECTORY=str(tmp_path / "loki" / "chunks"))
+    program.until_ready()
+    assert f"config={SEED} data={tmp_path / 'loki'}" in program.log
+    assert "keys without an effect here: index_cache_validity, " in program.log
+    assert program.push() == 204
+
+
+def test_shown_configuration_may_be_the_differences(run: Run) -> None:
+    program = run("-querier.max-concurrent=7")
+    program.until_ready()
+    shown = httpx.get(f"{program.url}/config", params={"mode": "diffs"}).text
+    assert yaml.safe_load(shown) == {
+        "server": {"http_listen_port": program.port},
+        "redis": {"url": "**********"},
+        "querier": {"max_concurrent": 7},
+    }
+    assert "max_concurrent: 4" in httpx.get(f"{program.url}/config", params={"mode": "defaults"}).text
+
+
+def test_target_selects_routes(run: Run) -> None:
+    program = run("-target=read")
+    program.until_ready()
+    assert program.answers("/loki/api/v1/labels") == 200
+    assert program.push() == 404
+
+
+def called(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_health_is_the_exit_status(run: Run) -> None:
+    program = run()
+    program.until_ready()
+    assert called("health", LOKI_SERVER_HTTP_LISTEN_PORT=str(program.port)) == (0, "ready\n", "")
+    assert called("health", "-url", f"{program.url}/ready") == (0, "ready\n", "")
+    assert called("health", f"-url={program.url}/none")[0] == 1
+    assert called("health", f"-server.http-listen-port={free_port()}")[0] == 1
+
+
+def test_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
+    file = tmp_path / "loki.yml"
+    file.write_text("auth_enabled: true")
+    assert called("-verify-config", f"-config.file={file}") == (0, "the configuration is valid\n", "")
+    file.write_text("server:\n  colour: red")
+    assert called("-verify-config", f"-config.file={file}") == (1, "", f"{file}:2:3: unknown key server.colour\n")
+
+
+def test_version_and_usage() -> None:
+    assert called("version") == called("-version")
+    assert called("version")[1].startswith("log-aggregator ")
+    assert called("-help")[1].startswith("log-aggregator: ")
+    assert called("explode")[::2] == (1, "unknown command explode\n\n" + called("-help")[1])
