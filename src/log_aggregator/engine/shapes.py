@@ -16,7 +16,7 @@ Parser = Literal["json", "logfmt"]
 MAX_SHAPES = 16
 _MAX_NAMES = 64
 _MAX_LINE_CHARACTERS = 8192
-_MAX_FAILURES = 8
+_MAX_FAILURES = 32
 
 # U+FFFD stands where a line was not UTF-8; the stages treat it in ways of their own.
 _STRING = '"([^"\\\\\\x00-\\x1f\ufffd]*)"'
@@ -31,6 +31,7 @@ _JSON_SPACE = re.compile(r"[ \t]*")
 _JSON_KEY = re.compile('"([^"\\\\\x00-\x1f\ufffd]+)"[ \\t]*:[ \\t]*')
 _JSON_VALUES = tuple((re.compile(text), text) for text in (_STRING, _NUMBER, _BOOLEAN))
 _JSON_ARRAY = re.compile(_ARRAY)
+_BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*=")}
 _LOGFMT_PAIR = re.compile(rf"([A-Za-z_][A-Za-z0-9_.\-]*)=(?:{_QUOTED}|{_BARE})( +|\Z)")
 
 
@@ -65,7 +66,7 @@ def discover(lines: Sequence[str], parser: Parser) -> list[tuple[int, Shape]]:
     """The shapes of a sample of lines, with how many have each; the most frequent first."""
     make: Callable[[str], Shape | None] = json_shape if parser == "json" else logfmt_shape
     found: list[tuple[int, Shape]] = []
-    rest = [line for line in lines if line.startswith("{") == (parser == "json")]
+    rest = [line for line in lines if _BEGINNING[parser].match(line)]
     failures = 0
     while rest and len(found) < MAX_SHAPES and failures < _MAX_FAILURES:
         shape = make(rest[0]) if len(rest[0]) <= _MAX_LINE_CHARACTERS else None
