@@ -25,26 +25,36 @@ _MAX_BODY_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry:
-    """A chunk object: its key, its size, its Parquet footer, the XXH3-64 of each column by row group."""
+    """A chunk object: its key, its size, its Parquet footer, the XXH3-64 of each column by row group.
+
+    `coverage` is what all the chunks of its run cover together.
+    """
 
     key: str
     size: int
     footer: bytes = field(repr=False)
     checksums: dict[str, list[int]] = field(repr=False)
-    shapes: tuple[StoredShape, ...] = ()
+    shapes: tuple[StoredShape, ...]
+    coverage: tuple[Coverage, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The content of one index object. `refs` has INDEX_REF_SCHEMA and numbers `chunks` and `streams`."""
+    """The content of one index object. `refs` has INDEX_REF_SCHEMA and numbers `chunks` and `streams`.
+
+    It holds all rows (of its tenant and period) of the records that `coverage` names, but for deleted ones, and stands
+    for every index object that covers nothing else.
+    """
 
     tenant: str
     period_start_ns: int
     coverage: tuple[Coverage, ...]
-    replaces: tuple[str, ...]  # keys of the index objects that this one stands for
     chunks: tuple[ChunkEntry, ...]
     streams: tuple[Labels, ...]
     refs: pl.DataFrame = field(repr=False)
+
+
+_PackedCoverage = tuple[str, int, str, str]
 
 
 class _Chunk(msgspec.Struct, array_like=True, frozen=True):
@@ -53,13 +63,13 @@ class _Chunk(msgspec.Struct, array_like=True, frozen=True):
     footer: bytes
     checksums: dict[str, list[int]]
     shapes: tuple[StoredShape, ...]
+    coverage: list[_PackedCoverage]
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
     tenant: str
     period_start_ns: int
-    coverage: list[tuple[str, int, str, str]]
-    replaces: list[str]
+    coverage: list[_PackedCoverage]
     chunks: list[_Chunk]
     streams: list[tuple[tuple[str, str], ...]]
     refs: bytes
@@ -75,9 +85,8 @@ def encode_index(index: Index) -> bytes:
     body = _Body(
         index.tenant,
         index.period_start_ns,
-        [(c.wal, c.epoch, str(c.first), str(c.last)) for c in index.coverage],
-        list(index.replaces),
-        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes) for c in index.chunks],
+        _packed(index.coverage),
+        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes, _packed(c.coverage)) for c in index.chunks],
         list(index.streams),
         buffer.getvalue(),
     )
@@ -92,13 +101,25 @@ def decode_index(key: str, data: bytes) -> Index:
         unpacked = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BODY_BYTES)
         body = _decoder.decode(unpacked)
         refs = pl.read_ipc(body.refs)
-        coverage = tuple(Coverage(w, e, Position.parse(a), Position.parse(b)) for w, e, a, b in body.coverage)
+        coverage = _unpacked(body.coverage)
+        chunks = tuple(
+            ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes, _unpacked(c.coverage)) for c in body.chunks
+        )
     except (zstandard.ZstdError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
         raise CorruptData(f"{kind}: {error}") from error
     if refs.schema != INDEX_REF_SCHEMA:
         raise CorruptData(f"{kind}: unexpected columns {refs.schema}")
-    chunks = tuple(ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes) for c in body.chunks)
-    return Index(body.tenant, body.period_start_ns, coverage, tuple(body.replaces), chunks, tuple(body.streams), refs)
+    return Index(body.tenant, body.period_start_ns, coverage, chunks, tuple(body.streams), refs)
+
+
+def _packed(coverages: Sequence[Coverage]) -> list[_PackedCoverage]:
+    return [(c.wal, c.epoch, str(c.first), str(c.last)) for c in coverages]
+
+
+def _unpacked(packed: Sequence[_PackedCoverage]) -> tuple[Coverage, ...]:
+    return tuple(
+        Coverage(wal, epoch, Position.parse(first), Position.parse(last)) for wal, epoch, first, last in packed
+    )
 
 
 def number_refs(refs_by_chunk: Sequence[pl.DataFrame]) -> pl.DataFrame:

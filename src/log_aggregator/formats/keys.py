@@ -1,13 +1,16 @@
 """Names of objects in the store. See docs/format/keys.md.
 
     <tenant>/index/<period>/<span>.<wal>.<epoch>.<first>.<last>.idx
+    <tenant>/index/<period>/compacted.<generation>.idx
     <tenant>/chunks/<period>/<wal>.<epoch>.<first>.<last>.<n>.parquet
+    <tenant>/chunks/<period>/compacted.<generation>.<run>.<n>.parquet
 
-Names follow from the position in a write-ahead log, so a repeated step writes the same object; an index object's name
-alone tells its time span and what it covers, so that listing names is enough to prune and to settle overlaps.
+Names of a flush follow from the position in a write-ahead log, so a repeated step writes the same object; an index
+object's name alone tells its time span and what it covers, so that listing names is enough to prune and to settle
+overlaps. Of the compacted index objects of a period the one of the highest generation counts; what it covers is in it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -16,9 +19,11 @@ from log_aggregator.model.position import Coverage, Position
 
 INDEX_SUFFIX = ".idx"
 CHUNK_SUFFIX = ".parquet"
+COMPACTED = "compacted"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PERIOD_FORM = "%Y-%m-%dT%H%MZ"
 SECOND_NS = 1_000_000_000
+_OPEN_END_NS = (1 << 63) - 1
 
 
 class UnknownKey(LogAggregatorError):
@@ -29,13 +34,22 @@ class UnknownKey(LogAggregatorError):
 
 @dataclass(frozen=True, slots=True)
 class IndexKey:
-    """What an index object's key tells. Times are nanoseconds, both inclusive."""
+    """What an index object's key tells. Times are nanoseconds, both inclusive.
+
+    `generation` is 0 for what a flush wrote, which has one coverage. The name of a compacted one leaves the coverages
+    and the end open; the catalog completes the coverages from the object.
+    """
 
     key: str
     period_start_ns: int
     min_ns: int
     max_ns: int
-    coverage: Coverage
+    coverages: tuple[Coverage, ...] = field(repr=False)
+    generation: int = 0
+
+    @property
+    def tenant(self) -> str:
+        return self.key.partition("/")[0]
 
     def overlaps(self, start_ns: int, end_ns: int) -> bool:
         """Whether it may hold entries in `[start_ns, end_ns)`."""
@@ -75,18 +89,44 @@ def index_key(tenant: str, period_start_ns: int, min_ns: int, max_ns: int, cover
 
 
 def chunk_key(tenant: str, period_start_ns: int, coverage: Coverage, number: int) -> str:
-    return f"{tenant}/chunks/{period_name(period_start_ns)}/{_covered(coverage)}.{number}{CHUNK_SUFFIX}"
+    return f"{chunk_period_prefix(tenant, period_start_ns)}{_covered(coverage)}.{number}{CHUNK_SUFFIX}"
+
+
+def chunks_prefix(tenant: str) -> str:
+    return f"{tenant}/chunks/"
+
+
+def chunk_period_prefix(tenant: str, period_start_ns: int) -> str:
+    return f"{chunks_prefix(tenant)}{period_name(period_start_ns)}/"
+
+
+def compacted_index_key(tenant: str, period_start_ns: int, generation: int) -> str:
+    """Zero-padded, so that the newest generation is listed last."""
+    return f"{period_prefix(tenant, period_start_ns)}{COMPACTED}.{generation:08}{INDEX_SUFFIX}"
+
+
+def compacted_chunk_key(tenant: str, period_start_ns: int, generation: int, run: str, number: int) -> str:
+    name = f"{COMPACTED}.{generation:08}.{run}.{number}{CHUNK_SUFFIX}"
+    return f"{chunk_period_prefix(tenant, period_start_ns)}{name}"
+
+
+def run_of_chunk(key: str) -> str:
+    """What the chunks of one flush or of one compaction have in common: their keys without the number."""
+    return key.removesuffix(CHUNK_SUFFIX).rpartition(".")[0]
 
 
 def parse_index_key(key: str) -> IndexKey:
     """Raises UnknownKey."""
     try:
         period, name = key.removesuffix(INDEX_SUFFIX).rsplit("/", 2)[1:]
-        span, wal, epoch, first, last = name.split(".")
+        start, parts = parse_period(period), name.split(".")
+        if parts[0] == COMPACTED:
+            return IndexKey(key, start, start, _OPEN_END_NS, (), int(parts[1]))
+        span, wal, epoch, first, last = parts
         low, high = span.split("_")
         coverage = Coverage(wal, int(epoch), Position.parse(first), Position.parse(last))
-        return IndexKey(key, parse_period(period), int(low), int(high), coverage)
-    except ValueError as error:
+        return IndexKey(key, start, int(low), int(high), (coverage,))
+    except (ValueError, IndexError) as error:
         raise UnknownKey(f"not the key of an index object: {key!r}") from error
 
 

@@ -59,6 +59,9 @@ class Coverage(NamedTuple):
     def holds(self, position: Position) -> bool:
         return self.first <= position <= self.last
 
+    def contains(self, other: "Coverage") -> bool:
+        return self.wal == other.wal and self.first <= other.first and other.last <= self.last
+
 
 def settle(coverages: Iterable[Coverage]) -> set[Coverage]:
     """Those that are needed, among all the coverages of one tenant and period: none lies within another.

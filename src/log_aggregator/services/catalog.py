@@ -1,9 +1,16 @@
-"""Which index objects a tenant has, and what they say. The store is the truth; Redis' list of keys spares listings."""
+"""Which index objects a tenant has, and what they say. The store is the truth; Redis' list of keys spares listings.
+
+Those of a period that count are the compacted one of the highest generation, and what flushes wrote that it does not
+cover. Replaced objects stay for a while, so a reader may act on any list that was true lately.
+"""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import ClassVar
 
+from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.index import Index, decode_index
 from log_aggregator.formats.keys import (
     IndexKey,
@@ -16,7 +23,8 @@ from log_aggregator.formats.keys import (
 )
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.lru import SizedLru
-from log_aggregator.model.position import settle
+from log_aggregator.model.position import Coverage, settle
+from log_aggregator.storage.errors import ObjectNotFound
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.index_list import IndexList
@@ -28,8 +36,14 @@ _DECODED_FACTOR = 6  # an index object in memory against its compressed bytes
 _CONCURRENT_GETS = 16
 
 
+class IndexGone(LogAggregatorError):
+    """A listed index object does not exist: Redis came back with an old list, which is forgotten now."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
 class IndexCatalog:
-    """Raises the store's and WalUnavailable errors."""
+    """Raises the store's and WalUnavailable errors, CorruptData, IndexGone."""
 
     def __init__(self, store: ObjectStore, index_list: IndexList, period_ns: int) -> None:
         self._store = store
@@ -49,15 +63,17 @@ class IndexCatalog:
         known = await self._list.keys(tenant, names)
         missing = [period for period, keys in zip(periods, known, strict=True) if keys is None]
         listed = dict(zip(missing, await self._list_all(tenant, missing), strict=True))
-        found: list[IndexKey] = []
-        for period, keys in zip(periods, known, strict=True):
-            found += settled(listed[period] if keys is None else keys)
-        return found
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._counting(listed[period] if keys is None else keys))
+                for period, keys in zip(periods, known, strict=True)
+            ]
+        return [key for task in tasks for key in task.result()]
 
     async def load(self, keys: Sequence[IndexKey]) -> list[Index]:
         """The objects, in the order of the keys."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._get(key.key)) for key in keys]
+            tasks = [group.create_task(self._get(key)) for key in keys]
         return [task.result() for task in tasks]
 
     def footer(self, index: Index, chunk: int) -> ParquetFooter:
@@ -71,7 +87,24 @@ class IndexCatalog:
 
     async def stored_keys(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
         """The valid index objects of one period as the store itself lists them."""
-        return settled(await self._stored(tenant, period_start_ns))
+        return await self._counting(await self._stored(tenant, period_start_ns))
+
+    async def publish(self, tenant: str, key: IndexKey) -> None:
+        """Makes a stored index object known to readers."""
+        await self._list.add(tenant, period_name(key.period_start_ns), key.key)
+
+    async def forget(self, tenant: str, period_start_ns: int) -> None:
+        """Makes readers list the store: before objects are removed from it."""
+        await self._list.forget(tenant, period_name(period_start_ns))
+
+    async def _counting(self, names: Iterable[str]) -> list[IndexKey]:
+        """The keys of one period that count, the compacted one completed."""
+        parsed = [parse_index_key(name) for name in names]
+        newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
+        if newest is None:
+            return settled(parsed, ())
+        index = await self._get(newest)
+        return [replace(newest, coverages=index.coverage), *settled(parsed, index.coverage)]
 
     async def _periods(self, tenant: str, start_ns: int, end_ns: int) -> list[int]:
         first, last = period_start(start_ns, self._period_ns), period_start(end_ns - 1, self._period_ns)
@@ -102,13 +135,17 @@ class IndexCatalog:
     async def _stored(self, tenant: str, period_start_ns: int) -> list[str]:
         return [meta.key async for meta in self._store.list(period_prefix(tenant, period_start_ns))]
 
-    async def _get(self, key: str) -> Index:
-        index = self._cache.get(key)
+    async def _get(self, key: IndexKey) -> Index:
+        index = self._cache.get(key.key)
         if index is None:
-            async with self._gets:
-                data = await self._store.get(key)
-            index = await asyncio.to_thread(decode_index, key, data)
-            self._cache.put(key, index, len(data) * _DECODED_FACTOR)
+            try:
+                async with self._gets:
+                    data = await self._store.get(key.key)
+            except ObjectNotFound as error:
+                await self._list.forget(key.tenant, period_name(key.period_start_ns))
+                raise IndexGone(f"index object {key.key} is listed but not there; try again") from error
+            index = await asyncio.to_thread(decode_index, key.key, data)
+            self._cache.put(key.key, index, len(data) * _DECODED_FACTOR)
         return index
 
 
@@ -118,8 +155,16 @@ async def _unless_full(filling: Coroutine[None, None, None]) -> None:
         await filling
 
 
-def settled(keys: Sequence[str]) -> list[IndexKey]:
-    """The keys of one tenant and period, parsed, without those that others make needless."""
-    parsed = [parse_index_key(key) for key in keys]
-    valid = settle(key.coverage for key in parsed)
-    return [key for key in parsed if key.coverage in valid]
+def settled(keys: Iterable[IndexKey], compacted: Iterable[Coverage]) -> list[IndexKey]:
+    """Of one tenant and period, the keys of flushes that are needed: neither others nor a compacted one cover them."""
+    by_wal: dict[str, list[Coverage]] = {}
+    for coverage in compacted:
+        by_wal.setdefault(coverage.wal, []).append(coverage)
+    flushed = [
+        key
+        for key in keys
+        if not key.generation
+        and not any(other.contains(key.coverages[0]) for other in by_wal.get(key.coverages[0].wal, ()))
+    ]
+    needed = settle(key.coverages[0] for key in flushed)
+    return [key for key in flushed if key.coverages[0] in needed]

@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from log_aggregator.engine.field_columns import field_columns
-from log_aggregator.formats.chunk import EncodedChunk, StoredFields, StoredShape, encode_chunk
+from log_aggregator.formats.chunk import ChunkOrigin
 from log_aggregator.formats.index import ChunkEntry, Index, encode_index, number_refs
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
-from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
 _PERIOD = "period_start_ns"
 # Each takes about three times its records' memory while it sorts and compresses.
 _CONCURRENT_TENANTS = 4
+_COMPRESSION_LEVEL = 1  # levels 3 and 6 save 1 % and 8 % for 1.4 and 3.4 times the CPU; compaction recompresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class Flusher:
                 stored = await self._stored(lease, tenant, period, records[0].position)
                 # Those of an attempt that did not come to its commit: they have to join the lists.
                 indexes += stored
-                rows = _uncovered(frame.filter(pl.col(_PERIOD) == period), [key.coverage for key in stored])
+                coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
+                rows = _uncovered(frame.filter(pl.col(_PERIOD) == period), coverages)
                 if rows.height:
                     coverage = _coverage(lease, rows, last)
                     distinct = without_duplicates(rows.drop(_PERIOD))
@@ -117,17 +119,22 @@ class Flusher:
     async def _stored(self, lease: Lease, tenant: str, period: int, first: Position) -> list[IndexKey]:
         """The index objects in the store that hold something of our log from the position on."""
         stored = await self._catalog.stored_keys(tenant, period)
-        return [key for key in stored if key.coverage.wal == lease.wal and key.coverage.last >= first]
+        return [
+            key
+            for key in stored
+            if any(coverage.wal == lease.wal and coverage.last >= first for coverage in key.coverages)
+        ]
 
     async def _write(
         self, tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
     ) -> WrittenChunk:
-        chunk, used = await asyncio.to_thread(_encode, tenant, period, streams, rows, coverage)
+        origin = ChunkOrigin(tenant, period, (coverage,))
+        chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
         name = chunk_key(tenant, period, coverage, 0)
         await self._store.put(name, chunk.data)
-        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes)
+        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, (coverage,))
         refs = number_refs([chunk.refs])
-        index = Index(tenant, period, (coverage,), (), (entry,), used, refs)
+        index = Index(tenant, period, (coverage,), (entry,), used, refs)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
         await self._store.put(key, encode_index(index))
         return WrittenChunk(tenant, parse_index_key(key), rows.height, len(chunk.data))
@@ -163,14 +170,6 @@ def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels,
     return streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
 
 
-def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
-    """Exact duplicates (stream, timestamp, line, metadata) once, the first arrival. Sorted by stream and time."""
-    same = (pl.col(STREAM) == pl.col(STREAM).shift(1)) & (pl.col(TIMESTAMP) == pl.col(TIMESTAMP).shift(1))
-    if not frame.select(same.any()).item():
-        return frame
-    return frame.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first", maintain_order=True)
-
-
 def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:
     first, _ = _bounds(rows, ARRIVAL)
     return Coverage(lease.wal, lease.epoch, Position.of_arrival(first), last)
@@ -179,20 +178,3 @@ def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:
 def _bounds(rows: pl.DataFrame, column: str) -> tuple[int, int]:
     low, high = rows.select(low=pl.col(column).min(), high=pl.col(column).max()).row(0)
     return low, high
-
-
-def _encode(
-    tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
-) -> tuple[EncodedChunk, tuple[Labels, ...]]:
-    """The chunk, and the streams that its refs number: only those that occur in the period."""
-    present = rows[STREAM].unique(maintain_order=True)
-    numbers = pl.Series(STREAM, range(present.len()), dtype=pl.UInt32)
-    used = tuple(streams[number] for number in present)
-    frame = rows.with_columns(rows[STREAM].replace_strict(present, numbers))
-    return encode_chunk(tenant, period, used, frame, coverage, _fields(frame)), used
-
-
-def _fields(frame: pl.DataFrame) -> StoredFields:
-    columns = field_columns(frame[LINE])
-    shapes = tuple(StoredShape(one.parser, one.names, one.pattern, one.prefix) for one in columns.shapes)
-    return StoredFields(shapes, columns.shape, columns.values)

@@ -17,6 +17,7 @@ from log_aggregator.formats.chunk import LINE_BYTES, MAX, MIN, ROW_GROUP, ROW_OF
 from log_aggregator.formats.index import CHUNK, Index
 from log_aggregator.formats.keys import IndexKey, period_start
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.row_groups import RowGroups
@@ -157,12 +158,13 @@ class Scanner:
         self, records: Sequence[TailRecord], keys: Sequence[IndexKey]
     ) -> Iterator[tuple[TailRecord, tuple[int, ...]]]:
         """Each record that has rows no index object covers, with the periods that one does cover."""
-        by_wal: dict[str, list[IndexKey]] = {}
+        by_wal: dict[str, list[tuple[Coverage, int]]] = {}
         for key in keys:
-            by_wal.setdefault(key.coverage.wal, []).append(key)
+            for coverage in key.coverages:
+                by_wal.setdefault(coverage.wal, []).append((coverage, key.period_start_ns))
         for record in records:
-            covering = [key for key in by_wal.get(record.wal, ()) if key.coverage.holds(record.position)]
-            covered = {key.period_start_ns for key in covering}
+            held = by_wal.get(record.wal, ())
+            covered = {period for coverage, period in held if coverage.holds(record.position)}
             first, last = (period_start(t, self._period_ns) for t in (record.header.min_ns, record.header.max_ns))
             if not all(period in covered for period in range(first, last + 1, self._period_ns)):
                 yield record, tuple(covered)
