@@ -33,13 +33,17 @@ from log_aggregator.http.rules import RulesRoutes
 from log_aggregator.http.server import HttpServer, HttpSettings, Route
 from log_aggregator.http.shutdown import ShutdownRoutes
 from log_aggregator.http.status import StatusRoutes
+from log_aggregator.http.tail import TailRoutes
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
+from log_aggregator.services.flushed_records import FlushedRecords
+from log_aggregator.services.follower import Follower
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
+from log_aggregator.services.live_tail import LiveTails
 from log_aggregator.services.log_query import LogQueries
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.queries import Queries
@@ -56,6 +60,7 @@ from log_aggregator.storage.metered import StoreMetrics
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.stack import open_store
 from log_aggregator.storage.store import ObjectStore
+from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
 from log_aggregator.wal.log import WriteAheadLogs
@@ -117,6 +122,8 @@ class Server:
             clock,
             allow_instant_logs=config.querier.allow_instant_log_queries,
         )
+        follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
+        tails = LiveTails(follower, self.scanner, limits, clock, config.querier.tail_max_duration)
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 
@@ -126,6 +133,7 @@ class Server:
                 ("ingester", Role.WRITE, self._ingest),
                 ("takeover", Role.WRITE | Role.BACKEND, takeover.run),
                 ("runtime-config", Role.ALL, limits.run),
+                ("follower", Role.READ, follower.run),
             )
             if needed & roles
         }
@@ -154,7 +162,8 @@ class Server:
             if needed & roles
             for route in part.routes()
         ]
-        self._http = HttpServer(routes, _http_settings(config), HttpMetrics(registry), clock)
+        sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
+        self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock)
 
     async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:
         """Serves until `stop` is set or this is cancelled; then drains, and flushes or hands over the log."""

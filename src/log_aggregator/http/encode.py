@@ -6,15 +6,18 @@ fans out into as many as there are label sets; with it, each value has a third e
 
 import math
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_never
 
 from log_aggregator.engine.pipeline import Row
+from log_aggregator.model.labels import Labels, format_labels
 from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
 from log_aggregator.services.statistics import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
 _FLAGS_HEADER = "x-loki-response-encoding-flags"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def encoding_flags(headers: Any) -> frozenset[str]:
@@ -73,11 +76,30 @@ def format_float(value: float) -> str:
 
 def streams_data(rows: Iterable[Row], flags: frozenset[str], statistics: dict[str, Any]) -> dict[str, Any]:
     """The `data` of an answer of log entries."""
-    result = _categorized(rows) if CATEGORIZE_LABELS in flags else _merged(rows)
-    data: dict[str, Any] = {"resultType": "streams", "result": result, "stats": statistics}
+    data: dict[str, Any] = {"resultType": "streams", "result": streams(rows, flags), "stats": statistics}
     if flags:
         data["encodingFlags"] = sorted(flags)
     return data
+
+
+def streams(rows: Iterable[Row], flags: frozenset[str]) -> list[dict[str, Any]]:
+    """The entries by stream, in the order of the rows."""
+    return _categorized(rows) if CATEGORIZE_LABELS in flags else _merged(rows)
+
+
+def legacy_streams(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """The entries by stream as the routes below /api/prom have them."""
+    found: dict[Labels, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row.labels(), []).append({"ts": rfc3339(row.timestamp_ns), "line": row.line})
+    return [{"labels": format_labels(labels), "entries": entries} for labels, entries in found.items()]
+
+
+def rfc3339(time_ns: int) -> str:
+    """In UTC, with as many digits of the second as it takes."""
+    seconds, fraction = divmod(time_ns, 1_000_000_000)
+    moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{fraction:09d}".rstrip("0").removesuffix(".") + "Z"
 
 
 def _merged(rows: Iterable[Row]) -> list[dict[str, Any]]:

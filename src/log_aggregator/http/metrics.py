@@ -26,7 +26,7 @@ class HttpMetrics:
         self.inflight = Gauge("loki_inflight_requests", "Requests being served", ["method", "route"], registry=registry)
         self.panics = Counter("loki_panic_total", "Requests that failed in a way nobody foresaw", registry=registry)
 
-    def observe(self, method: str, route: str, status: int, seconds: float, *, is_query: bool) -> None:
-        self.request_seconds.labels(method, route, str(status), "false").observe(seconds)
+    def observe(self, method: str, route: str, status: int, seconds: float, *, is_query: bool, ws: bool) -> None:
+        self.request_seconds.labels(method, route, str(status), "true" if ws else "false").observe(seconds)
         if is_query:
             self.querier_seconds.labels(method, route, str(status)).observe(seconds)

@@ -10,21 +10,23 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.http.http1 import Http
 
 from log_aggregator.clock import Clock
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.errors import error_response, first_error, status_of
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.params import Params
+from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
 
 logger = logging.getLogger(__name__)
 
+_SWITCHING = 101
 _CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _POLL_SECONDS = 0.02
 _MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
@@ -39,6 +41,13 @@ class Call:
     params: Params
     tenant: str
     path: dict[str, str]  # the parameters of the route
+
+
+class NotAWebsocket(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self) -> None:
+        super().__init__("Bad Request: this route is a websocket, and the client asks for no upgrade")
 
 
 Handler = Callable[[Call], Awaitable[HTTPResponse]]
@@ -64,6 +73,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketRoute:
+    """Like a route, but what the handler returns is talked over a websocket. Until then, errors are HTTP answers."""
+
+    name: str
+    paths: tuple[str, ...]
+    handler: Callable[[Call], Awaitable[Conversation]]
+
+
+@dataclass(frozen=True, slots=True)
 class HttpSettings:
     """Sizes in bytes, times in seconds."""
 
@@ -79,11 +97,19 @@ class HttpSettings:
 class HttpServer:
     """Serves routes on a listening socket until it is drained."""
 
-    def __init__(self, routes: Sequence[Route], settings: HttpSettings, metrics: HttpMetrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        sockets: Sequence[SocketRoute],
+        settings: HttpSettings,
+        metrics: HttpMetrics,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
         self._draining = False
+        self._open_sockets: set[Socket] = set()
         self._server: Any = None  # Sanic's AsyncioServer, whose methods have no types
         self._app: Sanic[Any, Any] = Sanic(
             f"log-aggregator-{next(_app_numbers)}", configure_logging=False, strict_slashes=True
@@ -98,6 +124,7 @@ class HttpServer:
             REQUEST_TIMEOUT=settings.read_timeout_seconds,
             RESPONSE_TIMEOUT=settings.write_timeout_seconds,
             KEEP_ALIVE_TIMEOUT=settings.idle_timeout_seconds,
+            WEBSOCKET_PING_INTERVAL=PING_SECONDS,
         )
         for route in routes:
             for number, path in enumerate(route.paths):
@@ -107,6 +134,15 @@ class HttpServer:
                     methods=route.methods,
                     name="_".join((route.name, *route.methods, str(number))),
                     unquote=True,
+                )
+        self._app.enable_websocket()
+        for socket_route in sockets:
+            for number, path in enumerate(socket_route.paths):
+                self._app.add_route(
+                    self._wrapped_socket(socket_route),
+                    settings.path_prefix + path,
+                    methods=("GET",),
+                    name=f"{socket_route.name}_{number}",
                 )
         self._app.error_handler.add(SanicException, _refused)
 
@@ -135,12 +171,15 @@ class HttpServer:
         await self._server.after_stop()
 
     async def _close_connections(self) -> None:
+        for websocket in self._open_sockets:
+            websocket.leave()
         while self._server.connections:
             for connection in list(self._server.connections):
-                connection.close_if_idle()
+                if connection.websocket is None:
+                    connection.close_if_idle()
             await self._clock.sleep(_POLL_SECONDS)
 
-    def _wrapped(self, route: Route) -> Callable[..., Coroutine[Any, Any, HTTPResponse]]:
+    def _wrapped(self, route: Route, *, ws: bool = False) -> Callable[..., Coroutine[Any, Any, HTTPResponse]]:
         async def serve(request: Request, **path: str) -> HTTPResponse:
             begun = time.perf_counter()
             inflight = self._metrics.inflight.labels(request.method, route.name)
@@ -152,11 +191,37 @@ class HttpServer:
             finally:
                 inflight.dec()
                 seconds = time.perf_counter() - begun
-                self._metrics.observe(request.method, route.name, status, seconds, is_query=route.is_query)
+                self._metrics.observe(request.method, route.name, status, seconds, is_query=route.is_query, ws=ws)
             if self._draining:
                 response.headers["Connection"] = "close"
             return response
 
+        return serve
+
+    def _wrapped_socket(self, route: SocketRoute) -> Callable[..., Coroutine[Any, Any, HTTPResponse | None]]:
+        async def agree(call: Call) -> HTTPResponse:
+            """Answers requests that are refused; one that is not leaves its conversation, and is answered later."""
+            call.request.ctx.conversation = await route.handler(call)
+            if not is_upgrade(call.request.headers):
+                raise NotAWebsocket
+            return HTTPResponse(status=_SWITCHING)
+
+        plain = self._wrapped(Route(route.name, route.paths, ("GET",), agree), ws=True)
+
+        async def serve(request: Request, **path: str) -> HTTPResponse | None:
+            response = await plain(request, **path)
+            if response.status != _SWITCHING:
+                return response
+            async with upgraded(request) as websocket:
+                self._open_sockets.add(websocket)
+                try:
+                    await websocket.talk(request.ctx.conversation)
+                finally:
+                    self._open_sockets.discard(websocket)
+            return None
+
+        # So Sanic knows that None is no mistake.
+        serve.is_websocket = True  # type: ignore[attr-defined]
         return serve
 
     async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:

@@ -1,0 +1,138 @@
+"""What arrives in the write-ahead logs of all replicas, read once for every live tail of this process.
+
+The logs in Redis are the truth, so that a tail sees what any replica accepts and replicas need not ask each other.
+Nothing is read while nobody listens. A record that was flushed before it could be read here is read from its chunk.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from log_aggregator.clock import Clock
+from log_aggregator.engine.batch import Batch
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.wal_record import decode_record
+from log_aggregator.model.position import Position
+from log_aggregator.services.flushed_records import FlushedRecords, Missed
+from log_aggregator.wal.arrivals import Arrivals
+from log_aggregator.wal.log import WriteAheadLogs
+
+logger = logging.getLogger(__name__)
+
+_RECORDS_PER_READ = 16
+# How long a new log, or a record that was flushed at once, may stay unseen.
+_LOOK_SECONDS = 0.25
+_RETRY_SECONDS = 0.5
+
+Take = Callable[[Batch], Awaitable[None]]
+"""What a listener does with rows of its tenant. They come in the order of arrival within a log, not across logs."""
+
+
+class Follower:
+    """Run it, then listen."""
+
+    def __init__(self, logs: WriteAheadLogs, arrivals: Arrivals, flushed: FlushedRecords, clock: Clock) -> None:
+        self._logs = logs
+        self._arrivals = arrivals
+        self._flushed = flushed
+        self._clock = clock
+        self._listeners: dict[str, list[Take]] = {}
+        self._wanted = asyncio.Event()
+        self._following = asyncio.Event()
+        self._cursors: dict[str, Position | None] = {}
+        self._missed: list[Missed] = []
+        self._looked_seconds = 0.0
+
+    @asynccontextmanager
+    async def listening(self, tenant: str, take: Take) -> AsyncIterator[None]:
+        """Inside of the block, `take` gets every row that is acknowledged from now on.
+
+        It may get some from before, and after a failure some twice.
+        """
+        listeners = self._listeners.setdefault(tenant, [])
+        listeners.append(take)
+        self._wanted.set()
+        try:
+            await self._following.wait()
+            yield
+        finally:
+            listeners.remove(take)
+            if not listeners and self._listeners.get(tenant) is listeners:
+                del self._listeners[tenant]
+            if not self._listeners:
+                # Whoever comes next begins at the present, not where the last one went.
+                self._wanted.clear()
+                self._following.clear()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._follow()
+            except* LogAggregatorError as group:
+                logger.warning("cannot follow the logs, will try again", extra={"error": str(group.exceptions[0])})
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        if not self._following.is_set():
+            self._cursors = await self._arrivals.heads([state.wal for state in await self._logs.states()])
+            self._missed = []
+            self._looked_seconds = self._clock.monotonic_seconds()
+            self._following.set()
+        while self._following.is_set():
+            if self._clock.monotonic_seconds() - self._looked_seconds >= _LOOK_SECONDS:
+                await self._look()
+                await self._recover()
+            await self._read()
+
+    async def _look(self) -> None:
+        """Finds new logs, and records that were trimmed before they were read."""
+        states = await self._logs.states()
+        for state in states:
+            cursor = self._cursors.setdefault(state.wal, None)
+            if state.trimmed is not None and (cursor is None or cursor < state.trimmed):
+                self._miss(state.wal, cursor, state.trimmed)
+        gone = self._cursors.keys() - {state.wal for state in states}
+        for wal, head in (await self._arrivals.heads(gone)).items():
+            cursor = self._cursors[wal]
+            if head is not None and (cursor is None or cursor < head):
+                self._miss(wal, cursor, head)
+            del self._cursors[wal]
+        self._looked_seconds = self._clock.monotonic_seconds()
+
+    def _miss(self, wal: str, after: Position | None, last: Position) -> None:
+        self._missed.append(Missed(wal, after, last))
+        self._cursors[wal] = last
+
+    async def _recover(self) -> None:
+        while self._missed:
+            for tenant in list(self._listeners):
+                async for batch in self._flushed.batches(tenant, self._missed[0]):
+                    await self._hand_out(tenant, batch)
+            del self._missed[0]
+
+    async def _read(self) -> None:
+        if not self._cursors:
+            await self._clock.sleep(_LOOK_SECONDS)
+            return
+        found = await self._arrivals.wait(self._cursors, _RECORDS_PER_READ, _LOOK_SECONDS)
+        for wal, records in found.items():
+            for position, data in records:
+                await self._hand_out_record(wal, position, data)
+                self._cursors[wal] = position
+
+    async def _hand_out_record(self, wal: str, position: Position, data: bytes) -> None:
+        try:
+            record = await asyncio.to_thread(decode_record, data)
+            if record.header.tenant in self._listeners:
+                segment = await asyncio.to_thread(record.segment)
+                await self._hand_out(record.header.tenant, Batch(segment.streams, segment.frame))
+        except CorruptData as error:
+            logger.error("skipped a record", extra={"wal": wal, "position": str(position), "error": str(error)})
+
+    async def _hand_out(self, tenant: str, batch: Batch) -> None:
+        for take in list(self._listeners.get(tenant, ())):
+            await take(batch)
