@@ -13,11 +13,13 @@ TEMPLATE_ERROR: Final = "TemplateFormatErr"
 
 _ERRORS = (ERROR, ERROR_DETAILS)
 _LONE_BYTE = re.compile("[\ud800-\udfff]")
-# Escape sequences of terminals: cursor, colours, titles. RE2, as a line may be hostile.
-_COLOURS = (
-    "[\x1b\x9b][\\[\\]()#;?]*(?:(?:(?:[a-zA-Z0-9]*(?:;[a-zA-Z0-9]*)*)?\x07)"
-    "|(?:(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?[0-9A-PRZcf-ntqry=><~]))"
-)
+# What begins an escape sequence of a terminal, and the two ways it goes on: a text up to the bell, as for titles, or
+# numbers and a final character, as for colours and the cursor. RE2, as a line may be hostile.
+_BEGINNING = r"[\x1b\x{9b}][\[\]()#;?]*"
+_TEXT = r"[a-zA-Z0-9;]*\x07"
+_NUMBERS = r"(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?"
+_FINAL = r"[0-9A-PRZcf-ntqry<=>~]"
+_ESCAPE_SEQUENCE = f"{_BEGINNING}(?:{_TEXT}|{_NUMBERS}{_FINAL})"
 
 
 def compile_line_format(stage: LineFormatStage) -> Process:
@@ -86,7 +88,7 @@ def _rendered(template: Template, values: dict[str, str], line: str, labels: Ent
 
 
 def compile_decolorize() -> Process:
-    regex = compile_regex(_COLOURS)
+    regex = compile_regex(_ESCAPE_SEQUENCE)
 
     def process(line: str, labels: EntryLabels) -> str:
         return str(regex.sub("", line)) if "\x1b" in line or "\x9b" in line else line
