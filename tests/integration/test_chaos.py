@@ -1,0 +1,262 @@
+"""Two replicas on a real Redis and a real S3 server, one of which is killed or paused again and again.
+
+CHAOS_SEEDS=100 runs that many seeds; CHAOS_SEED=42 runs one again.
+"""
+
+import asyncio
+import gzip
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from random import Random
+
+import cramjam
+import httpx
+import pytest
+import yaml
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from pydantic import SecretStr
+
+from log_aggregator.formats import push_pb2
+from log_aggregator.storage.s3 import ensure_bucket
+from log_aggregator.storage.s3_settings import S3Settings
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.log import WriteAheadLogs
+from log_aggregator.wal.names import Names
+from servers import ACCESS_KEY, SECRET_KEY, LogAggregator, MotoServer, RedisServer, S3Server, SeaweedServer
+from waiting import until
+
+SEEDS = (
+    [int(os.environ["CHAOS_SEED"])] if "CHAOS_SEED" in os.environ else range(int(os.environ.get("CHAOS_SEEDS", "2")))
+)
+ROUNDS = 3
+PUSHERS = 4
+ACKNOWLEDGED_PER_ROUND = 60
+LEASE_SECONDS = 1.0
+HOUR_NS = 3600 * 1_000_000_000
+PREFIX = "chaos"
+# What a client may be told when a replica cannot take a push: come again.
+COME_AGAIN = {429, 503}
+
+Body = tuple[str, bytes, dict[str, str]]
+
+
+def json_body(timestamp_ns: int, line: str) -> Body:
+    streams = [{"stream": {"service_name": "chaos", "level": "info"}, "values": [[str(timestamp_ns), line]]}]
+    return "/loki/api/v1/push", json.dumps({"streams": streams}).encode(), {"Content-Type": "application/json"}
+
+
+def gzip_body(timestamp_ns: int, line: str) -> Body:
+    path, body, headers = json_body(timestamp_ns, line)
+    return path, gzip.compress(body), {**headers, "Content-Encoding": "gzip"}
+
+
+def protobuf_body(timestamp_ns: int, line: str) -> Body:
+    push = push_pb2.PushRequest()
+    entry = push.streams.add(labels='{service_name="chaos", level="warn"}').entries.add(line=line)
+    entry.timestamp.seconds, entry.timestamp.nanos = divmod(timestamp_ns, 1_000_000_000)
+    compressed = bytes(cramjam.snappy.compress_raw(push.SerializeToString()))
+    return "/loki/api/v1/push", compressed, {"Content-Type": "application/x-protobuf"}
+
+
+def otlp_body(timestamp_ns: int, line: str) -> Body:
+    request = ExportLogsServiceRequest()
+    resource = request.resource_logs.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "chaos"
+    record = resource.scope_logs.add().log_records.add(time_unix_nano=timestamp_ns)
+    record.body.string_value = line
+    return "/otlp/v1/logs", request.SerializeToString(), {"Content-Type": "application/x-protobuf"}
+
+
+ENCODINGS: tuple[Callable[[int, str], Body], ...] = (json_body, gzip_body, protobuf_body, otlp_body)
+
+
+def s3_settings(s3: S3Server) -> S3Settings:
+    return S3Settings(
+        endpoint=s3.url,
+        bucketnames="chaos",
+        region="us-east-1",
+        access_key_id=ACCESS_KEY,
+        secret_access_key=SecretStr(SECRET_KEY),
+        s3forcepathstyle=True,
+    )
+
+
+def configuration(redis: RedisServer, s3: S3Server, directory: Path) -> Path:
+    aws = {
+        "endpoint": s3.url,
+        "bucketnames": "chaos",
+        "region": "us-east-1",
+        "access_key_id": ACCESS_KEY,
+        "secret_access_key": SECRET_KEY,
+        "s3forcepathstyle": True,
+    }
+    path = directory / "chaos.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "redis": {"url": redis.url, "prefix": PREFIX, "lease_seconds": LEASE_SECONDS},
+                "storage_config": {"aws": aws},
+                "schema_config": {"configs": [{"from": "2020-01-01", "object_store": "s3", "index": {"period": "1h"}}]},
+                "ingester": {"max_chunk_age": "3s"},
+                "limits_config": {"max_entries_limit_per_query": 1_000_000},
+            }
+        )
+    )
+    return path
+
+
+class Cluster:
+    """Two replicas, those who push to them, and what they acknowledged."""
+
+    def __init__(
+        self, replicas: list[LogAggregator], logs: WriteAheadLogs, client: httpx.AsyncClient, seed: int
+    ) -> None:
+        self.replicas = replicas
+        self.healthy = set(replicas)
+        self.acknowledged: set[str] = set()
+        self.tried: set[str] = set()
+        self.checks = 0
+        self._logs = logs
+        self._client = client
+        self._random = Random(seed)
+        self._begun_ns = time.time_ns()
+
+    async def push_for_ever(self, name: int) -> None:
+        """Like an agent: repeats a push until somebody acknowledges it, and then goes on to the next."""
+        number = 0
+        while True:
+            line, number = f"pusher {name} line {number}", number + 1
+            timestamp_ns = self._begun_ns - self._random.randrange(3 * HOUR_NS)
+            path, body, headers = self._random.choice(ENCODINGS)(timestamp_ns, line)
+            self.tried.add(line)
+            while line not in self.acknowledged:
+                replica = self._random.choice(self.replicas)
+                try:
+                    answer = await self._client.post(replica.url + path, content=body, headers=headers, timeout=2)
+                except httpx.TransportError:
+                    await asyncio.sleep(0)  # the next attempt may meet the other one
+                    continue
+                if answer.is_success:
+                    self.acknowledged.add(line)
+                else:
+                    assert answer.status_code in COME_AGAIN, answer.text
+                    assert "Retry-After" in answer.headers
+
+    async def check_for_ever(self) -> None:
+        while True:
+            await self.check(self._random.choice(sorted(self.healthy, key=lambda replica: replica.port)))
+
+    async def check(self, replica: LogAggregator) -> None:
+        """What was acknowledged is there once. A replica that is hurt meanwhile need not answer."""
+        expected = set(self.acknowledged)
+        params = {
+            "query": '{service_name="chaos"}',
+            "start": str(self._begun_ns - 4 * HOUR_NS),
+            "end": str(self._begun_ns + HOUR_NS),
+            "limit": "1000000",
+            "direction": "forward",
+        }
+        try:
+            answer = await self._client.get(f"{replica.url}/loki/api/v1/query_range", params=params, timeout=30)
+        except httpx.TransportError:
+            assert replica not in self.healthy
+            return
+        assert answer.status_code == 200, answer.text
+        streams = answer.json()["data"]["result"]
+        found = Counter(value[1] for stream in streams for value in stream["values"])
+        assert expected - set(found) == set()
+        assert set(found) - self.tried == set()
+        assert [line for line, count in found.items() if count > 1] == []
+        self.checks += 1
+
+    async def flush_for_ever(self) -> None:
+        while True:
+            replica = self._random.choice(sorted(self.healthy, key=lambda replica: replica.port))
+            try:
+                await self._client.post(f"{replica.url}/flush", timeout=30)
+            except httpx.TransportError:
+                assert replica not in self.healthy
+
+    async def hurt(self) -> None:
+        """Kills or pauses one replica until the other has taken over its log, and lets it come back."""
+        victim = self._random.choice(self.replicas)
+        holder = f"{socket.gethostname()}:{victim.pid}"
+        await self._more(self._random.randrange(ACKNOWLEDGED_PER_ROUND))
+        self.healthy.discard(victim)
+        killed = self._random.random() < 0.5
+        if killed:
+            victim.kill()
+        else:
+            victim.pause()
+        owned = [wal for wal, name in (await self._logs.holders()).items() if name == holder]
+        await self._more(self._random.randrange(ACKNOWLEDGED_PER_ROUND))
+
+        async def taken_over() -> bool:
+            holders = await self._logs.holders()
+            return not any(wal in holders for wal in owned)
+
+        if self._random.random() < 0.7:
+            await until(taken_over, deadline_seconds=60)
+        if killed:
+            await asyncio.to_thread(victim.restart)
+        else:
+            victim.resume()
+        self.healthy.add(victim)
+        await self._more(ACKNOWLEDGED_PER_ROUND)
+
+    async def _more(self, count: int) -> None:
+        enough = len(self.acknowledged) + count
+
+        async def reached() -> bool:
+            return len(self.acknowledged) >= enough
+
+        await until(reached, deadline_seconds=60)
+
+
+@asynccontextmanager
+async def cluster_on(redis: RedisServer, s3: S3Server, directory: Path, seed: int) -> AsyncIterator[Cluster]:
+    await ensure_bucket(s3_settings(s3))
+    config = configuration(redis, s3, directory)
+    client = connect(redis.url)
+    async with httpx.AsyncClient() as http:
+        with replicas_with(config) as replicas:
+            logs = WriteAheadLogs(client, Names(PREFIX))
+            yield Cluster(replicas, logs, http, seed)
+    await client.aclose()
+
+
+@contextmanager
+def replicas_with(config: Path) -> Iterator[list[LogAggregator]]:
+    with (
+        LogAggregator(f"-config.file={config}", "-workers=1") as one,
+        LogAggregator(f"-config.file={config}", "-workers=1") as two,
+    ):
+        yield [one, two]
+
+
+async def everything_at_once(cluster: Cluster) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(cluster.push_for_ever(name)) for name in range(PUSHERS)]
+        tasks += [group.create_task(cluster.check_for_ever()), group.create_task(cluster.flush_for_ever())]
+        for _ in range(ROUNDS):
+            await cluster.hurt()
+        for task in tasks:
+            task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [*((MotoServer, seed) for seed in SEEDS), *((SeaweedServer, seed) for seed in list(SEEDS)[:1])]
+)
+async def test_what_was_acknowledged_is_there_once(kind: type[S3Server], seed: int, tmp_path: Path) -> None:
+    with RedisServer(appendfsync="always") as redis, kind() as s3:
+        async with cluster_on(redis, s3, tmp_path, seed) as cluster:
+            await everything_at_once(cluster)
+            assert cluster.checks > ROUNDS
+            for replica in cluster.replicas:
+                await cluster.check(replica)
