@@ -27,8 +27,8 @@ class Entries:
     @classmethod
     def of(cls, stream: PushStream) -> "Entries":
         metadata = stream.metadata or []
-        line_bytes = [size_bytes(line) for line in stream.lines]
-        return cls(stream.timestamps_ns, stream.lines, line_bytes, metadata, [metadata_bytes(own) for own in metadata])
+        sizes = [metadata_bytes(own) for own in metadata]
+        return cls(stream.timestamps_ns, stream.lines, _sizes_bytes(stream.lines), metadata, sizes)
 
     @property
     def size_bytes(self) -> int:
@@ -68,8 +68,7 @@ def truncated(entries: Entries, limits: IngestLimits) -> Entries:
         else line.encode()[:room].decode(errors="ignore") + limits.max_line_size_truncate_identifier
         for line, size in zip(entries.lines, entries.line_bytes, strict=True)
     ]
-    line_bytes = [size_bytes(line) for line in lines]
-    return Entries(entries.timestamps_ns, lines, line_bytes, entries.metadata, entries.metadata_bytes)
+    return Entries(entries.timestamps_ns, lines, _sizes_bytes(lines), entries.metadata, entries.metadata_bytes)
 
 
 def checked(labels: Labels, entries: Entries, limits: IngestLimits, window: Window, refusals: Refusals) -> Entries:
@@ -99,6 +98,11 @@ def with_distinct_timestamps(entries: Entries) -> Entries:
             original_ns = timestamp_ns
             timestamps_ns.append(timestamp_ns)
     return Entries(timestamps_ns, entries.lines, entries.line_bytes, entries.metadata, entries.metadata_bytes)
+
+
+def _sizes_bytes(lines: list[str]) -> list[int]:
+    # One look at all of the text costs less than a call for each line.
+    return list(map(len, lines)) if "".join(lines).isascii() else list(map(size_bytes, lines))
 
 
 def _with_clean_metadata(entries: Entries) -> Entries:
