@@ -43,6 +43,8 @@ NUMBERS = [
     ("{{ float64 1e21 }}", "1e+21"),
     ("{{ float64 0.000001 }}", "1e-06"),
     ("{{ float64 123456789.5 }}", "1.234567895e+08"),
+    # Halfway between two numbers of sixteen digits: the even one is not what Go prints.
+    ("{{ float64 5.960464477539063e-08 }}", "5.960464477539063e-08"),
     ('{{ float64 "1e400" }}', "0"),
     ('{{ float64 "0x1p4" }}', "16"),
     ('{{ float64 "1_0.5" }}', "10.5"),
