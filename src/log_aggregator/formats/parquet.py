@@ -24,7 +24,8 @@ _ELEMENT_NAME, _ELEMENT_CHILDREN = 4, 5
 _GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS, _GROUP_OFFSET = 1, 2, 3, 5
 _GROUP_COMPRESSED = 6
 _CHUNK_OFFSET, _CHUNK_META = 2, 3
-_META_PATH, _META_UNCOMPRESSED, _META_COMPRESSED, _META_DATA, _META_INDEX, _META_DICTIONARY = 3, 6, 7, 9, 10, 11
+_META_ENCODINGS, _META_PATH, _META_UNCOMPRESSED, _META_COMPRESSED = 2, 3, 6, 7
+_META_DATA, _META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS = 9, 10, 11, 13
 _META_BLOOM_OFFSET, _META_BLOOM_LENGTH = 14, 15
 
 
@@ -39,6 +40,15 @@ class ByteSpan(NamedTuple):
 class RowGroup:
     rows: int
     spans: dict[str, ByteSpan]  # by column
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChunk:
+    """The pages of a column in one row group: `encodings` are Parquet's numbers, `plain_bytes` is before compression."""
+
+    data: bytes
+    plain_bytes: int
+    encodings: tuple[int, ...]
 
 
 class ParquetFooter:
@@ -70,6 +80,23 @@ class ParquetFooter:
             chunks = [_moved(wanted[column], _append(out, pieces[column])) for column in columns]
             groups.append(_regrouped(group, chunks))
         footer = thrift.write_struct(self._trimmed(columns, groups))
+        return bytes(out) + footer + struct.pack("<I", len(footer)) + MAGIC
+
+    def rewritten(self, data: bytes, column: str, replacements: Sequence["ColumnChunk"]) -> bytes:
+        """The file with the bytes of one column exchanged, one replacement for each row group."""
+        out = bytearray(MAGIC)
+        groups = []
+        for group, replacement in zip(self._groups, replacements, strict=True):
+            chunks = []
+            for chunk in group[_GROUP_COLUMNS].value:
+                if _column_name(chunk) == column:
+                    chunks.append(_exchanged(chunk, _append(out, replacement.data), replacement))
+                else:
+                    start = _data_start(chunk)
+                    size = chunk[_CHUNK_META].value[_META_COMPRESSED].value
+                    chunks.append(_moved(chunk, _append(out, data[start : start + size])))
+            groups.append(_regrouped(group, chunks))
+        footer = thrift.write_struct({**self._file, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
         return bytes(out) + footer + struct.pack("<I", len(footer)) + MAGIC
 
     def _trimmed(self, columns: Sequence[str], groups: list[Struct]) -> Struct:
@@ -131,6 +158,17 @@ def _moved(chunk: Struct, start: int) -> Struct:
     for field in (_META_DATA, _META_INDEX, _META_DICTIONARY):
         if field in meta:
             meta[field] = Field(thrift.I64, meta[field].value + shift)
+    return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
+
+
+def _exchanged(chunk: Struct, start: int, replacement: ColumnChunk) -> Struct:
+    """The column chunk with other pages, which begin at `start` and have no dictionary."""
+    dropped = (_META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS, _META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
+    meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
+    meta[_META_ENCODINGS] = Field(thrift.LIST, list(replacement.encodings), thrift.I32)
+    meta[_META_UNCOMPRESSED] = Field(thrift.I64, replacement.plain_bytes)
+    meta[_META_COMPRESSED] = Field(thrift.I64, len(replacement.data))
+    meta[_META_DATA] = Field(thrift.I64, start)
     return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
 
 

@@ -127,7 +127,7 @@ def _write_struct(out: bytearray, fields: Struct) -> None:
             out.append(delta << 4 | kind)
         else:
             out.append(kind)
-            _write_zigzag(out, field_id)
+            write_zigzag(out, field_id)
         if field.kind in (LIST, SET):
             _write_list(out, field)
         elif field.kind != TRUE:
@@ -142,16 +142,16 @@ def _write_list(out: bytearray, field: Field) -> None:
         out.append(size << 4 | field.element)
     else:
         out.append(0xF0 | field.element)
-        _write_varint(out, size)
+        write_varint(out, size)
     for value in field.value:
         _write_value(out, field.element, value)
 
 
 def _write_value(out: bytearray, kind: int, value: Any) -> None:
     if kind in _VARINTS:
-        _write_zigzag(out, value)
+        write_zigzag(out, value)
     elif kind == BINARY:
-        _write_varint(out, len(value))
+        write_varint(out, len(value))
         out += value
     elif kind == STRUCT:
         _write_struct(out, value)
@@ -163,11 +163,11 @@ def _write_value(out: bytearray, kind: int, value: Any) -> None:
         out += struct.pack("<d", value)
 
 
-def _write_zigzag(out: bytearray, number: int) -> None:
-    _write_varint(out, number << 1 if number >= 0 else (-number << 1) - 1)
+def write_zigzag(out: bytearray, number: int) -> None:
+    write_varint(out, number << 1 if number >= 0 else (-number << 1) - 1)
 
 
-def _write_varint(out: bytearray, number: int) -> None:
+def write_varint(out: bytearray, number: int) -> None:
     while number > 127:
         out.append(number & 127 | 128)
         number >>= 7
