@@ -312,10 +312,11 @@ class _Parser:
         """A range may stand before or behind the pipeline, and parentheses around the selector or around all."""
         if self._accept("("):
             inner = self._nested(self._log_range_or_log)
-            self.expect(")")
             if isinstance(inner, ast.LogRange):
+                self.expect(")", ")")
                 return inner
             log, unwrap = inner
+            self.expect(")", *((RANGE, ")", "|") if unwrap else ()))
             range_ns, offset_ns = self._range_and_offset()
             if unwrap is None:
                 unwrap = self._unwrap_behind_range()
@@ -339,8 +340,6 @@ class _Parser:
         if self._token.kind == RANGE:
             range_ns, offset_ns = self._range_and_offset()
             return ast.LogRange(LogExpr(matchers, stages), range_ns, unwrap, offset_ns)
-        if unwrap and self._token.kind != ")":
-            raise self._unexpected(RANGE, "|")
         return LogExpr(matchers, stages), unwrap
 
     def _range_and_offset(self) -> tuple[int, int]:

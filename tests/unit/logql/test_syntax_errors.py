@@ -135,6 +135,14 @@ def test_offset(query: str, message: str) -> None:
             'rate({app="x"}[5m] |= "a" [5m])',
             "parse error at line 0, col 27: syntax error: unexpected RANGE, expecting )",
         ),
+        (
+            'avg_over_time({app="x"} | unwrap a)',
+            "parse error at line 1, col 35: syntax error: unexpected ), expecting RANGE or |",
+        ),
+        (
+            'avg_over_time(({app="x"} | unwrap a, b)[5m])',
+            "parse error at line 1, col 36: syntax error: unexpected ,, expecting RANGE or ) or |",
+        ),
     ],
 )
 def test_ranges(query: str, message: str) -> None:
