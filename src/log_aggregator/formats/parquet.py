@@ -44,7 +44,7 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChunk:
-    """The pages of a column in one row group: `encodings` are Parquet's numbers, `plain_bytes` is before compression."""
+    """The pages of a column in one row group. `encodings` are Parquet's numbers; `plain_bytes`, before compression."""
 
     data: bytes
     plain_bytes: int
