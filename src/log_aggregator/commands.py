@@ -98,7 +98,8 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
 def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
     """Started by the supervisor, never by people; what to do comes in by standard input."""
     assignment: Assignment = pickle.load(sys.stdin.buffer)
-    die_with_parent(assignment.parent_pid, signal.SIGTERM)
+    # Without mercy: a new supervisor may want the port at once, and all that was acknowledged is in the log.
+    die_with_parent(assignment.parent_pid, signal.SIGKILL)
     set_up_logs(assignment.config.server.log_level)
     return _until_stopped(_serve_one(assignment, stop))
 

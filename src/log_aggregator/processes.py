@@ -50,7 +50,9 @@ def listen(address: str, port: int, count: int) -> list[socket.socket]:
         first.close()
         return [_listening(address, port, share=True) for _ in range(count)]
     except OSError as error:
-        raise CannotListen(f"cannot listen on {address or '*'}:{port}: {error.strerror}") from error
+        # create_server says the address again in its message.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotListen(f"cannot listen on {address or '*'}:{port}: {reason}") from error
 
 
 def _listening(address: str, port: int, *, share: bool) -> socket.socket:

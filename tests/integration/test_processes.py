@@ -273,7 +273,7 @@ def test_port_in_use_is_refused(run: Run) -> None:
         port = other.getsockname()[1]
         program = run("-server.http-listen-address=127.0.0.1", port=port)
         assert program.process.wait(DEADLINE_SECONDS) == 1
-        assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in program.log
+        assert f'"cannot listen on 127.0.0.1:{port}: Address already in use"' in program.log
 
 
 def test_data_directory_with_a_long_path_works(run: Run, tmp_path: Path) -> None:
