@@ -5,7 +5,7 @@ reads. So the pipeline need not run on every entry: it runs once, as the row-wis
 each distinct combination of those, and all entries of the combination share the answer.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from log_aggregator.engine.columnar import line_filter_expression
+from log_aggregator.engine.combinations import ParserStage
 from log_aggregator.engine.entry_labels import EXTRACTED
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.pipeline import line_filters_first
@@ -22,7 +23,6 @@ from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
 
-ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
 # What the unwrapped label of an outline says, so that it converts.
 _UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"}
 
@@ -145,10 +145,3 @@ def _names_of(stages: Sequence[Stage]) -> Iterator[str]:
                 yield from (one if isinstance(one, str) else one.name for one in labels)
             case _:
                 pass
-
-
-def fields_read(plan: LeafPlan, common: Collection[str]) -> list[str]:
-    """The fields that matter where all streams have the labels `common`, which hide fields of their names."""
-    if plan.parser is None or plan.names is None:
-        return []
-    return sorted(plan.names - set(common))

@@ -8,7 +8,8 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
-from log_aggregator.engine.columnar_leaf import ColumnarLeaf, LinesNeeded
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
+from log_aggregator.engine.combinations import LinesNeeded
 from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.metric import evaluate, leaves_of
 from log_aggregator.engine.pushdown import push_down_sums

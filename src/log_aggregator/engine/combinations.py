@@ -1,0 +1,228 @@
+"""Answers for rows by the distinct combinations of what the answer depends on, each worked out once.
+
+The answer to a row (its series, or whether it passes) follows from its stream, its metadata and some fields of its
+line. A caller gives the function from those to an answer; rows whose fields are not surely known are told apart.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import polars as pl
+
+from log_aggregator.engine.fields import extract, shapes_of
+from log_aggregator.engine.pattern_columns import pattern_columns
+from log_aggregator.engine.shapes import Parser, Shape
+from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
+from log_aggregator.formats.metadata import parse_metadata
+from log_aggregator.logql import ast
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import LINE, METADATA, STREAM
+
+# The row-wise stages are run on combinations up to this many, or this share of the rows.
+FEW_COMBINATIONS = 2000
+_COMBINATION_SHARE = 0.2
+_DENSE = 1 << 20
+
+ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
+Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
+"""Of stream labels, metadata and fields of the line."""
+
+
+class LinesNeeded(Exception):
+    """The batch has rows that only their text can tell about. Load it again with all columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """A column as numbers of its distinct values."""
+
+    numbers: pl.Series
+    values: Sequence[object]
+
+
+class Combinations:
+    """`names` are the labels that the answer depends on; None means all of the stream's and the metadata's.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, parser: ParserStage | None, names: frozenset[str] | None, answer: Answer) -> None:
+        self._parser = parser
+        self._names = names
+        self._answer = answer
+        self._lock = Lock()
+        self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
+
+    def fields_read(self, streams: Sequence[Labels], more: Collection[str] = ()) -> list[str]:
+        """The fields that matter: labels that all of the streams have hide fields of their names."""
+        if self._parser is None or self._names is None:
+            return list(more)
+        return sorted({*(self._names - common_names(streams)), *more})
+
+    def columns(
+        self,
+        available: Collection[str],
+        shapes: Sequence[Shape] | None,
+        streams: Sequence[Labels],
+        more: Collection[str] = (),
+    ) -> set[str]:
+        """What `numbers` and `fields` want of a batch with these columns and shapes, of these streams."""
+        wanted = {STREAM}
+        if self._names is None or not self._names <= common_names(streams):
+            wanted.add(METADATA)
+        if isinstance(self._parser, ast.JsonStage | ast.LogfmtStage) and shapes is not None:
+            wanted.add(SHAPE)
+            for name in self.fields_read(streams, more):
+                if FIELD_PREFIX + name in available:
+                    wanted.add(FIELD_PREFIX + name)
+                elif any(name in shape.names for shape in _of_parser(shapes, self._parser)):
+                    wanted.add(LINE)
+        elif self._parser is not None:
+            wanted.add(LINE)
+        return wanted
+
+    def fields(
+        self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, reads: Sequence[str]
+    ) -> tuple[pl.Series | None, Mapping[str, pl.Series]]:
+        """Which rows' fields are surely these (None: all), and the fields. Raises LinesNeeded."""
+        parser = self._parser
+        if parser is None:
+            return None, {}
+        if isinstance(parser, ast.PatternStage):
+            return None, pattern_columns(parser.pattern, _lines(frame), reads)
+        if shapes is None:
+            kind = _parser_name(parser)
+            found = extract(_lines(frame), shapes_of(_lines(frame), kind), reads)
+            return found.shape > 0, found.values
+        values = {name: frame[FIELD_PREFIX + name] for name in reads if FIELD_PREFIX + name in frame.columns}
+        rest = [name for name in reads if name not in values]
+        own = _of_parser(shapes, parser)
+        if any(name in shape.names for shape in own for name in rest):
+            values = {**values, **extract(_lines(frame), own, rest).values}
+        for name in rest:
+            if name not in values:
+                values[name] = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        mine = [number for number, shape in enumerate(shapes, 1) if shape in own]
+        numbers = frame[SHAPE]
+        low, high = numbers.min(), numbers.max()
+        if low == high:
+            return (None if low in mine else pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)), values
+        return numbers.is_in(mine), values
+
+    def numbers(
+        self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
+    ) -> pl.Series | None:
+        """The answer for each row. None: there are too many combinations. Raises what the answer raises."""
+        names = self._names
+        present = {number: streams[number] for number in frame[STREAM].unique()}
+        common = common_names(list(present.values()))
+        parts = []
+        needs_streams = names is None or any(own in names for labels in present.values() for own, _ in labels)
+        parts.append(self._stream_codes(frame, present) if needs_streams else None)
+        needs_metadata = (names is None or not names <= common) and METADATA in frame.columns
+        parts.append(self._metadata_codes(frame[METADATA]) if needs_metadata else None)
+        parts += [codes(column) for column in fields.values()]
+        packed, size = pl.repeat(0, frame.height, dtype=pl.UInt64, eager=True), 1
+        for part in parts:
+            if part is not None and len(part.values) > 1:
+                packed = packed + part.numbers.cast(pl.UInt64) * size
+                size *= len(part.values)
+            if size >= 1 << 62:
+                return None
+        combinations = packed.unique() if size > 1 else packed.head(1)
+        if len(combinations) > max(FEW_COMBINATIONS, int(frame.height * _COMBINATION_SHARE)):
+            return None
+        answers = [self._known_answer(_unpacked(int(number), parts), list(fields)) for number in combinations]
+        if size == 1:
+            return pl.repeat(answers[0], frame.height, dtype=pl.UInt32, eager=True)
+        table = pl.Series(answers, dtype=pl.UInt32)
+        if size <= _DENSE:
+            dense = pl.repeat(None, size, dtype=pl.UInt32, eager=True).scatter(combinations, table)
+            return dense.gather(packed)
+        return packed.replace_strict(combinations, table, return_dtype=pl.UInt32)
+
+    def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> _Codes:
+        names = self._names
+        kept: dict[Labels, int] = {}
+        table = [0] * (max(present) + 1)
+        for number, labels in present.items():
+            own = labels if names is None else tuple(pair for pair in labels if pair[0] in names)
+            table[number] = kept.setdefault(own, len(kept))
+        if len(kept) == 1:
+            return _Codes(frame[STREAM], list(kept))
+        return _Codes(pl.Series(table, dtype=pl.UInt32).gather(frame[STREAM]), list(kept))
+
+    def _metadata_codes(self, column: pl.Series) -> _Codes:
+        texts = codes(column)
+        names = self._names
+        kept: dict[Labels, int] = {}
+        table = []
+        for text in texts.values:
+            pairs = parse_metadata(str(text)).items() if text else ()
+            own = tuple(pair for pair in pairs if names is None or pair[0] in names)
+            table.append(kept.setdefault(own, len(kept)))
+        if len(kept) == 1:
+            return _Codes(texts.numbers, list(kept))
+        return _Codes(pl.Series(table, dtype=pl.UInt32).gather(texts.numbers), list(kept))
+
+    def _known_answer(self, combination: Sequence[object], names: Sequence[str]) -> int | None:
+        stream, metadata, *values = combination
+        assert isinstance(stream, tuple)
+        assert isinstance(metadata, tuple)
+        fields = tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
+        key = (stream, metadata, fields)
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[index,arg-type]
+            return self._known[key]  # type: ignore[index]
+
+
+def common_names(streams: Sequence[Labels]) -> set[str]:
+    """The labels that every stream has."""
+    if not streams:
+        return set()
+    common = {name for name, _ in streams[0]}
+    for labels in streams[1:]:
+        common.intersection_update(name for name, _ in labels)
+    return common
+
+
+def _parser_name(parser: ast.JsonStage | ast.LogfmtStage) -> Parser:
+    return "json" if isinstance(parser, ast.JsonStage) else "logfmt"
+
+
+def _of_parser(shapes: Sequence[Shape], parser: ast.JsonStage | ast.LogfmtStage) -> list[Shape]:
+    return [shape for shape in shapes if shape.parser == _parser_name(parser)]
+
+
+def _lines(frame: pl.DataFrame) -> pl.Series:
+    if LINE not in frame.columns:
+        raise LinesNeeded
+    return frame[LINE]
+
+
+def codes(column: pl.Series) -> _Codes:
+    """Null is a value of its own, the last."""
+    if not isinstance(column.dtype, pl.Enum):
+        column = column.cast(pl.Enum(column.unique().drop_nulls()))
+    assert isinstance(column.dtype, pl.Enum)
+    categories: list[str | None] = column.dtype.categories.to_list()
+    numbers = column.to_physical()
+    if column.null_count():
+        numbers = numbers.cast(pl.UInt32).fill_null(len(categories))
+        categories.append(None)
+    return _Codes(numbers, categories)
+
+
+def _unpacked(number: int, parts: Sequence[_Codes | None]) -> list[object]:
+    values: list[object] = []
+    for part in parts:
+        if part is None:
+            values.append(())
+        elif len(part.values) == 1:
+            values.append(part.values[0])
+        else:
+            number, code = divmod(number, len(part.values))
+            values.append(part.values[code])
+    return values
