@@ -14,9 +14,11 @@ from redis.asyncio import Redis
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.compactor import Compactor
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, FlushReason, Ingester
+from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
@@ -170,6 +172,8 @@ class Replica:
         self.takeover = Takeover(self.logs, self.flusher, clock, metrics, holder)
         self.forced_flush = ForcedFlush(self.logs, self.takeover, clock)
         self.scanner = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
+        self.compactor = Compactor(gated, self.catalog, self.scanner, HOUR_NS, _leading)
+        self.janitor = Janitor(gated, self.catalog, delay_ns=0)
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -200,6 +204,10 @@ class Replica:
             for stream, timestamp, line in batch.frame.select(STREAM, TIMESTAMP, LINE).iter_rows():
                 found.append(Entry(tenant, dict(batch.streams[stream])["stream"], timestamp, line))
         return found
+
+
+async def _leading() -> None:
+    """The lease of compactors spares work, and is not what makes them safe."""
 
 
 def segment_of(entries: Sequence[Entry]) -> Segment:

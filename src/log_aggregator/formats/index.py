@@ -1,8 +1,8 @@
 """Index objects: which streams one tenant and period have, and where their rows lie. See docs/format/index.md."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import polars as pl
@@ -13,6 +13,7 @@ from log_aggregator.formats.envelope import seal, unseal
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
+from log_aggregator.model.segment import STREAM
 
 MAGIC = b"LAIX"
 VERSION = 1
@@ -120,6 +121,34 @@ def _unpacked(packed: Sequence[_PackedCoverage]) -> tuple[Coverage, ...]:
     return tuple(
         Coverage(wal, epoch, Position.parse(first), Position.parse(last)) for wal, epoch, first, last in packed
     )
+
+
+def restricted(index: Index, chunks: Collection[str]) -> Index:
+    """The index of these of its chunks, streams and coverage left as they are."""
+    numbers = pl.Series(CHUNK, [n for n, chunk in enumerate(index.chunks) if chunk.key in chunks], dtype=pl.UInt32)
+    return replace(index, refs=index.refs.filter(pl.col(CHUNK).is_in(numbers.implode())))
+
+
+def joined(tenant: str, period_start_ns: int, coverage: tuple[Coverage, ...], parts: Sequence[Index]) -> Index:
+    """One index of what several hold. Chunks and streams to which no ref leads are left out."""
+    chunks: list[ChunkEntry] = []
+    streams: dict[Labels, int] = {}
+    refs: list[pl.DataFrame] = []
+    for part in parts:
+        used = part.refs[CHUNK].unique(maintain_order=True)
+        new_chunks = pl.Series(CHUNK, range(len(chunks), len(chunks) + used.len()), dtype=pl.UInt32)
+        chunks += [part.chunks[number] for number in used]
+        present = part.refs[STREAM].unique(maintain_order=True)
+        numbers = [streams.setdefault(part.streams[number], len(streams)) for number in present]
+        new_streams = pl.Series(STREAM, numbers, dtype=pl.UInt32)
+        refs.append(
+            part.refs.with_columns(
+                part.refs[CHUNK].replace_strict(used, new_chunks, return_dtype=pl.UInt32),
+                part.refs[STREAM].replace_strict(present, new_streams, return_dtype=pl.UInt32),
+            )
+        )
+    frame = pl.concat(refs) if refs else pl.DataFrame(schema=INDEX_REF_SCHEMA)
+    return Index(tenant, period_start_ns, coverage, tuple(chunks), tuple(streams), frame)
 
 
 def number_refs(refs_by_chunk: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -119,7 +119,7 @@ class Scanner:
             TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
         ]
         indexes = await self._catalog.load(view.indexes)
-        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self._units_of(index, scan)])
+        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self.units_of(index, scan)])
         statistics.tail_records += len(tail)
         statistics.chunk_refs += sum(unit.refs.height for unit in chunks)
         return [*tail, *chunks]
@@ -169,7 +169,7 @@ class Scanner:
             if not all(period in covered for period in range(first, last + 1, self._period_ns)):
                 yield record, tuple(covered)
 
-    def _units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
+    def units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
         accepted = pl.Series(STREAM, [n for n, labels in enumerate(index.streams) if scan.accepts(labels)], pl.UInt32)
         refs = index.refs.filter(

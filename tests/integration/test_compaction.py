@@ -1,0 +1,295 @@
+"""Entries are found exactly once before, during and after compactions, whatever becomes of the compactor."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from log_aggregator.model.segment import LINE
+from log_aggregator.services.compactor import Compaction, Compactor
+from log_aggregator.services.scan import Scan
+from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.storage.errors import ObjectExists
+from log_aggregator.storage.memory import MemoryStore
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.names import Names
+from replica import HOUR_NS, Entry, Fate, Killed, Replica
+from servers import RedisServer
+
+TENANT = "tenant"
+LATER_NS = 100 * 24 * HOUR_NS  # when every period of the tests is over
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+class Cluster:
+    """Replicas on one Redis and one store."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.names = Names(uuid.uuid4().hex)
+        self.store = MemoryStore()
+        self._replicas: list[Replica] = []
+
+    def reader(self) -> Replica:
+        self._replicas.append(Replica(self.redis, self.names, self.store, f"replica-{len(self._replicas)}"))
+        return self._replicas[-1]
+
+    async def writer(self) -> Replica:
+        replica = self.reader()
+        await replica.start()
+        return replica
+
+    async def flushed(self, count: int, tenant: str = TENANT) -> list[Entry]:
+        """So many flushes of entries of one period."""
+        writer = await self.writer()
+        entries: list[Entry] = []
+        for flush in range(count):
+            pushed = [Entry(tenant, f"stream-{n % 3}", flush * 1000 + n, f"line {flush} {n}") for n in range(10)]
+            await writer.push(pushed)
+            await writer.flush()
+            entries += pushed
+        return entries
+
+    async def keys(self, part: str, tenant: str = TENANT) -> list[str]:
+        return [meta.key async for meta in self.store.list(f"{tenant}/{part}/")]
+
+    async def redis_keys(self) -> list[bytes]:
+        tag = self.names.epochs.partition("}")[0]
+        return [key async for key in self.redis.scan_iter(f"{tag}}}*")]
+
+    async def redis_state(self) -> dict[bytes, bytes]:
+        return {key: await self.redis.dump(key) for key in await self.redis_keys()}
+
+    async def restore_redis(self, state: dict[bytes, bytes]) -> None:
+        """A failover to a server that lagged behind."""
+        await self.redis.delete(*await self.redis_keys())
+        for key, value in state.items():
+            await self.redis.restore(key, 0, value)
+
+    async def end(self) -> None:
+        for replica in self._replicas:
+            await replica.end()
+
+
+@pytest.fixture
+async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
+    client = connect(server.url)
+    started = Cluster(client)
+    yield started
+    await started.end()
+    await client.aclose()
+
+
+async def compact(replica: Replica, tenant: str = TENANT) -> Compaction | None:
+    return await replica.compactor.compact(tenant, 0, LATER_NS)
+
+
+async def collect(replica: Replica, tenant: str = TENANT) -> None:
+    await replica.janitor.collect(tenant, 0, time.time_ns())
+
+
+async def assert_found(reader: Replica, entries: list[Entry], tenant: str = TENANT) -> None:
+    assert sorted(await reader.entries(tenant)) == sorted(entries)
+
+
+async def test_flushes_become_one_chunk_and_one_index_object(cluster: Cluster) -> None:
+    entries = await cluster.flushed(5)
+    reader = cluster.reader()
+    await assert_found(reader, entries)
+    done = await compact(cluster.reader())
+    assert done is not None
+    assert (done.merged_runs, done.rows_read, done.rows_written) == (5, 50, 50)
+    await assert_found(reader, entries)
+    assert len(await cluster.keys("index")) == 6
+    await collect(cluster.reader())
+    assert len(await cluster.keys("index")) == len(await cluster.keys("chunks")) == 1
+    for replica in (reader, cluster.reader()):
+        await assert_found(replica, entries)
+
+
+async def test_a_compacted_period_is_left_alone(cluster: Cluster) -> None:
+    await cluster.flushed(3)
+    assert await compact(cluster.reader()) is not None
+    assert await compact(cluster.reader()) is None
+
+
+async def test_a_period_without_data_is_left_alone(cluster: Cluster) -> None:
+    assert await compact(cluster.reader()) is None
+
+
+async def test_late_data_joins_a_compacted_period(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    await compact(cluster.reader())
+    entries = [*entries, *(await cluster.flushed(2))]
+    reader = cluster.reader()
+    await assert_found(reader, list(set(entries)))
+    await compact(cluster.reader())
+    await collect(cluster.reader())
+    await assert_found(reader, list(set(entries)))
+    assert len(await cluster.keys("index")) == 1
+
+
+async def test_repeated_pushes_are_stored_once(cluster: Cluster) -> None:
+    entries = await cluster.flushed(2)
+    assert await cluster.flushed(2) == entries
+    done = await compact(cluster.reader())
+    assert done is not None
+    assert (done.rows_read, done.rows_written) == (40, 20)
+    await assert_found(cluster.reader(), entries)
+
+
+async def test_a_large_merge_is_cut_into_chunks_by_time(cluster: Cluster) -> None:
+    entries = await cluster.flushed(8)
+    replica = cluster.reader()
+    small = Compactor(
+        cluster.store, replica.catalog, replica.scanner, HOUR_NS, lambda: asyncio.sleep(0), cell_text_bytes=200
+    )
+    await small.compact(TENANT, 0, LATER_NS)
+    await collect(replica)
+    assert 3 <= len(await cluster.keys("chunks")) <= 6
+    await assert_found(cluster.reader(), entries)
+    assert await compact(replica) is None  # the chunks are one run
+
+
+async def test_a_month_of_backfill_is_found_at_once_in_its_own_periods(cluster: Cluster) -> None:
+    writer = await cluster.writer()
+    entries = [Entry(TENANT, "stream", day * 2 * HOUR_NS, f"day {day}") for day in range(30)]
+    await writer.push(entries)
+    await assert_found(cluster.reader(), entries)
+    await writer.flush()
+    await assert_found(cluster.reader(), entries)
+    assert await cluster.reader().janitor.periods(TENANT) == [day * 2 * HOUR_NS for day in range(30)]
+
+
+async def steps_of(cluster: Cluster, tenant: str) -> int:
+    await cluster.flushed(3, tenant)
+    replica = cluster.reader()
+    await compact(replica, tenant)
+    await collect(replica, tenant)
+    return replica.gate.passed
+
+
+@pytest.mark.parametrize("fate", [Fate.KILLED, Fate.FAILED, Fate.LOST])
+async def test_a_compaction_that_ends_at_any_step(cluster: Cluster, fate: Fate) -> None:
+    for step in range(await steps_of(cluster, "counted")):
+        tenant = f"tenant-{step}"
+        entries = await cluster.flushed(3, tenant)
+        watcher, ending = cluster.reader(), cluster.reader()
+        await assert_found(watcher, entries, tenant)
+        ending.gate.plan(step, fate)
+        try:
+            await compact(ending, tenant)
+            await collect(ending, tenant)
+        except (Exception, Killed):
+            pass
+        for reader in (watcher, cluster.reader()):
+            await assert_found(reader, entries, tenant)
+        successor = cluster.reader()
+        await compact(successor, tenant)
+        await collect(successor, tenant)
+        for reader in (watcher, cluster.reader()):
+            await assert_found(reader, entries, tenant)
+
+
+async def test_a_compactor_that_is_paused_at_any_step_while_another_one_works(cluster: Cluster) -> None:
+    for step in range(await steps_of(cluster, "counted")):
+        tenant = f"tenant-{step}"
+        entries = await cluster.flushed(3, tenant)
+        watcher, paused, other = cluster.reader(), cluster.reader(), cluster.reader()
+        await assert_found(watcher, entries, tenant)
+        paused.gate.plan(step, Fate.HELD)
+
+        async def work(replica: Replica, tenant: str) -> None:
+            await compact(replica, tenant)
+            await collect(replica, tenant)
+
+        attempt = asyncio.create_task(work(paused, tenant))
+        await paused.gate.held.wait()
+        await compact(other, tenant)
+        # More data, so that the other one's object of the next generation is replaced and collected too.
+        entries = list({*entries, *(await cluster.flushed(4, tenant))})
+        await compact(other, tenant)
+        await collect(other, tenant)
+        await assert_found(watcher, entries, tenant)
+        paused.gate.resumed.set()
+        await asyncio.gather(attempt, return_exceptions=True)
+        for reader in (watcher, cluster.reader()):
+            await assert_found(reader, entries, tenant)
+        await compact(other, tenant)
+        await collect(other, tenant)
+        for reader in (watcher, cluster.reader()):
+            await assert_found(reader, entries, tenant)
+
+
+async def test_of_two_compactors_that_planned_alike_one_gives_way(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    replicas = [cluster.reader(), cluster.reader()]
+    outcomes = await asyncio.gather(*(compact(replica) for replica in replicas), return_exceptions=True)
+    assert sum(isinstance(outcome, ObjectExists) for outcome in outcomes) == 1
+    await assert_found(cluster.reader(), entries)
+
+
+async def test_records_that_come_back_with_an_old_redis_are_still_covered(cluster: Cluster) -> None:
+    writer = await cluster.writer()
+    entries = [Entry(TENANT, "stream", n, f"line {n}") for n in range(4)]
+    await writer.push(entries[:2])
+    state = await cluster.redis_state()
+    await writer.flush()
+    await writer.push(entries[2:])
+    await writer.flush()
+    await compact(cluster.reader())
+    await collect(cluster.reader())
+    await cluster.restore_redis(state)
+    # Until a list is forgotten, readers may lack what was written meanwhile; what they see, they see once.
+    await writer.catalog.forget(TENANT, 0)
+    await assert_found(cluster.reader(), entries)
+
+
+async def test_a_list_of_collected_objects_heals_itself(cluster: Cluster) -> None:
+    entries = await cluster.flushed(2)
+    await assert_found(cluster.reader(), entries)
+    state = await cluster.redis_state()
+    await compact(cluster.reader())
+    await collect(cluster.reader())
+    await cluster.restore_redis(state)
+    reader = cluster.reader()
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        await reader.entries(TENANT)
+    await assert_found(reader, entries)
+
+
+async def test_a_flush_whose_commit_was_lost_does_not_repeat_what_was_compacted(cluster: Cluster) -> None:
+    writer = await cluster.writer()
+    entries = [Entry(TENANT, "stream", n, f"line {n}") for n in range(4)]
+    await writer.push(entries[:2])
+    state = await cluster.redis_state()
+    await writer.flush()
+    await writer.push(entries[2:])
+    await writer.flush()
+    await compact(cluster.reader())
+    await collect(cluster.reader())
+    await cluster.restore_redis(state)
+    await cluster.redis.delete(*[key for key in await cluster.redis_keys() if b":lease:" in key or b":index:" in key])
+    await cluster.reader().takeover.sweep()
+    await assert_found(cluster.reader(), entries)
+    assert len(await cluster.keys("chunks")) == 1
+
+
+async def test_a_reader_that_began_before_goes_on_with_what_was_replaced(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    reader = cluster.reader()
+    scan = Scan(TENANT, 0, HOUR_NS, lambda labels: True)
+    units = await reader.scanner.units(scan, ScanStatistics())
+    await compact(cluster.reader())
+    found = [
+        line for unit in units for line in (await reader.scanner.load(unit, scan, [LINE], ScanStatistics())).frame[LINE]
+    ]
+    assert sorted(found) == sorted(entry.line for entry in entries)
