@@ -19,8 +19,8 @@ class Batch:
     streams: tuple[Labels, ...]
     frame: pl.DataFrame = field(repr=False)
     shapes: tuple[Shape, ...] | None = field(default=None, repr=False)
-    is_sorted: bool = False
-    """By stream, and within a stream by time."""
+    runs: tuple[tuple[int, int], ...] | None = field(default=None, repr=False)
+    """Where rows stand by stream, and within a stream by time: each stream's number and how many rows it has."""
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,7 @@ from log_aggregator.engine.conversions import Conversion, NotConvertible, to_sec
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import COUNT, COUNTED_SCHEMA, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
+from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.labels import Labels
@@ -82,6 +82,11 @@ class ColumnarLeaf:
 
     def _add(self, frame: pl.DataFrame, batch: Batch) -> None:
         plan = self._plan
+        if plan.parser is None and batch.runs is not None and self._windows.is_totalled:
+            runs = batch.runs if plan.mask is None else _runs(frame[STREAM])
+            answers = self._combinations.by_stream(batch.streams, {stream for stream, _ in runs})
+            if answers is not None and self._count_runs(frame, [(answers[stream], rows) for stream, rows in runs]):
+                return
         streams = [batch.streams[number] for number in frame[STREAM].unique()]
         reads = self._combinations.fields_read(streams, self._unwrap)
         easy, fields = self._combinations.fields(frame, batch.shapes, reads)
@@ -103,7 +108,7 @@ class ColumnarLeaf:
         if plan.unwrap is not None:
             frame = frame.filter(pl.col(VALUE).is_not_null())
         if frame.height:
-            self._collect(frame, is_run=batch.is_sorted)
+            self._collect(frame)
 
     @property
     def _unwrap(self) -> tuple[str, ...]:
@@ -144,48 +149,42 @@ class ColumnarLeaf:
 
     # -- series to windows ----------------------------------------------------
 
-    def _collect(self, frame: pl.DataFrame, *, is_run: bool) -> None:
+    def _collect(self, frame: pl.DataFrame) -> None:
         if not self._windows.is_totalled:
-            extra = [ARRIVAL] if self._plan.aggregation.operation in _ORDERED else []
+            extra = [ARRIVAL] if self._is_ordered else []
             self._samples.append(frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), VALUE, *extra))
             return
         value = [pl.col(LINE_BYTES).cast(pl.Int64).alias(VALUE)] if self._plan.counts_bytes else []
-        if is_run and (counted := self._count_runs(frame)) is not None:
-            self._counted.append(counted)
-        else:
-            samples = frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), *value)
-            self._totals.append(self._windows.totals(samples))
+        self._totals.append(self._windows.totals(frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), *value)))
 
-    def _count_runs(self, frame: pl.DataFrame) -> pl.DataFrame | None:
-        """The rows of a stream stand in the order of time: windows are cut out by their edges, not row by row."""
-        edges = self._windows.edges()
-        runs = frame.select(pl.struct(STREAM, SERIES).rle().alias("run")).unnest("run")
-        if runs.height * len(edges) * 2 > frame.height:
-            return None
-        times, steps = frame[TIMESTAMP], len(edges) // 2
-        sums = None
+    def _count_runs(self, frame: pl.DataFrame, runs: Sequence[tuple[int | None, int]]) -> bool:
+        """Windows cut out by their edges, not row by row: the rows of each run (its series, their number) are sorted.
+
+        False where runs are so short that this would cost more.
+        """
+        edges = self._windows.edges
+        if len(runs) * len(edges) * 2 > frame.height:
+            return False
+        times, steps, at = frame[TIMESTAMP], len(edges) // 2, 0
+        found: list[pl.Series] = []
+        series: list[int] = []
+        for number, rows in runs:
+            if number is not None:
+                found.append(times.slice(at, rows).search_sorted(edges, "right").cast(pl.Int64) + at)
+                series.append(number)
+            at += rows
+        if not found:
+            return True
+        counts = _differences(found, steps)
+        values = counts
         if self._plan.counts_bytes:
             sums = pl.concat([pl.Series([0], dtype=pl.Int64), frame[LINE_BYTES].cast(pl.Int64).cum_sum()])
-        counted, at = [], 0
-        for length, key in runs.iter_rows():
-            found = times.slice(at, length).search_sorted(edges, "right").cast(pl.Int64)
-            count = found.slice(0, steps) - found.slice(steps)
-            value = count
-            if sums is not None:
-                total = sums.gather(found + at)
-                value = total.slice(0, steps) - total.slice(steps)
-            counted.append(
-                pl.DataFrame(
-                    [
-                        pl.repeat(key["series"], steps, dtype=pl.UInt32, eager=True).alias(SERIES),
-                        pl.int_range(steps, eager=True).alias(STEP),
-                        count.alias(COUNT),
-                        value.alias(VALUE),
-                    ]
-                ).filter(pl.col(COUNT) > 0)
-            )
-            at += length
-        return pl.concat([pl.DataFrame(schema=COUNTED_SCHEMA), *counted])
+            values = _differences([sums.gather(one) for one in found], steps)
+        numbers = pl.concat([pl.Series([one], dtype=pl.UInt32).new_from_index(0, steps) for one in series])
+        step = pl.concat([self._windows.numbers] * len(series))
+        columns = [numbers.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)]
+        self._counted.append(pl.DataFrame(columns).filter(counts > 0))
+        return True
 
     # -- row by row -----------------------------------------------------------
 
@@ -220,6 +219,17 @@ class ColumnarLeaf:
     @property
     def _is_ordered(self) -> bool:
         return self._plan.aggregation.operation in _ORDERED
+
+
+def _runs(streams: pl.Series) -> list[tuple[int, int]]:
+    """Stream and number of rows, where equal streams stand together."""
+    runs = streams.rle().struct.unnest()
+    return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
+
+
+def _differences(found: Sequence[pl.Series], steps: int) -> pl.Series:
+    """What lies between the end and the beginning of each window, of one run after the other."""
+    return pl.concat([one.slice(0, steps) - one.slice(steps) for one in found])
 
 
 def _mentions(metadata: pl.Series, name: str) -> bool:

@@ -142,6 +142,16 @@ class Combinations:
             return dense.gather(packed)
         return packed.replace_strict(combinations, table, return_dtype=pl.UInt32)
 
+    def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
+        """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""
+        names = self._names
+        if names is None or not names <= common_names([streams[number] for number in present]):
+            return None
+        return {
+            number: self._known_answer((tuple(pair for pair in streams[number] if pair[0] in names), ()), ())
+            for number in present
+        }
+
     def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> _Codes:
         names = self._names
         kept: dict[Labels, int] = {}

@@ -47,6 +47,13 @@ class Windows:
         self._steps = steps
         self._range_ns = aggregation.range.range_ns
         self._offset_ns = aggregation.range.offset_ns
+        self.numbers = pl.int_range(len(steps), eager=True)
+        ends = [step - self._offset_ns for step in steps.times_ns]
+        self.edges = pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
+        """Times such that `search_sorted(edge, "right")` of ascending times counts the samples before each edge.
+
+        First the ends of all windows, then their beginnings.
+        """
 
     @property
     def is_totalled(self) -> bool:
@@ -64,14 +71,6 @@ class Windows:
         return (
             placed.group_by(keys).agg(*first, pl.len().cast(pl.Int64).alias(COUNT), value).select(TOTALS_SCHEMA.names())
         )
-
-    def edges(self) -> pl.Series:
-        """Times such that `search_sorted(edge, "right")` of ascending times counts the samples before each edge.
-
-        First the ends of all windows, then their beginnings.
-        """
-        ends = [step - self._offset_ns for step in self._steps.times_ns]
-        return pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
 
     def of_totals(
         self, series: Sequence[Labels], totals: Iterable[pl.DataFrame], counted: Iterable[pl.DataFrame]

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.formats.chunk import MAX, MIN
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scan, Scanner, TailUnit, Unit
@@ -57,17 +56,20 @@ async def _load_all(
 
 def _contested(units: Sequence[Unit]) -> list[int]:
     """Units that overlap another in time within a stream, and all records: they may repeat entries by themselves."""
+    chunks = {unit.index.chunks[unit.chunk].key for unit in units if not isinstance(unit, TailUnit)}
     spans: dict[Labels, list[tuple[int, int, int]]] = {}
     found: set[int] = set()
     tails = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, TailUnit)]
     found.update(number for number, _ in tails)
+    if len(chunks) + len(tails) <= 1:
+        return sorted(found)
     for number, unit in enumerate(units):
         if isinstance(unit, TailUnit):
             continue
         if any(tail.min_ns <= unit.max_ns and unit.min_ns <= tail.max_ns for _, tail in tails):
             found.add(number)
-        for stream, low, high in unit.refs.select(STREAM, MIN, MAX).iter_rows():
-            spans.setdefault(unit.index.streams[stream], []).append((low, high, number))
+        for run in unit.runs:
+            spans.setdefault(unit.index.streams[run.stream], []).append((run.min_ns, run.max_ns, number))
     for own in spans.values():
         own.sort()
         reached, holder = own[0][1], own[0][2]

@@ -13,13 +13,14 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.shapes import Shape
-from log_aggregator.formats.chunk import LINE_BYTES, MAX, MIN, ROW_GROUP, ROW_OFFSET, ROWS
-from log_aggregator.formats.index import CHUNK, Index
+from log_aggregator.formats.chunk import LINE_BYTES, ROW_OFFSET, ROWS
+from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey, period_start
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.layout import Layouts, Run
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail, TailRecord
@@ -61,12 +62,12 @@ class TailUnit:
 
 @dataclass(frozen=True, slots=True)
 class ChunkUnit:
-    """The rows of accepted streams in one row group. `refs` has them in the order of the rows."""
+    """The rows of accepted streams in one row group. `runs` has them in the order of the rows."""
 
     index: Index = field(repr=False)
     chunk: int
     row_group: int
-    refs: pl.DataFrame = field(repr=False)
+    runs: tuple[Run, ...] = field(repr=False)
     columns: frozenset[str] = field(repr=False)
     shapes: tuple[Shape, ...] | None = field(repr=False)
     min_ns: int
@@ -96,6 +97,7 @@ class Scanner:
         self._catalog = catalog
         self._tail = tail
         self._period_ns = period_ns
+        self._layouts = Layouts()
 
     async def ordered(self, scan: Scan, direction: Direction, statistics: ScanStatistics) -> AsyncIterator[Batch]:
         """Batches in the order of time, each sorted, duplicates left out: stop iterating to stop reading."""
@@ -121,14 +123,14 @@ class Scanner:
         indexes = await self._catalog.load(view.indexes)
         chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self.units_of(index, scan)])
         statistics.tail_records += len(tail)
-        statistics.chunk_refs += sum(unit.refs.height for unit in chunks)
+        statistics.chunk_refs += sum(len(unit.runs) for unit in chunks)
         return [*tail, *chunks]
 
     async def streams_of(self, unit: Unit) -> Sequence[Labels]:
         """The streams that the unit's rows may belong to."""
         if isinstance(unit, TailUnit):
             return (await self._tail.segment(unit.record)).streams
-        return [unit.index.streams[number] for number in unit.refs[STREAM].unique()]
+        return [unit.index.streams[run.stream] for run in unit.runs]
 
     async def load(self, unit: Unit, scan: Scan, columns: Collection[str], statistics: ScanStatistics) -> Batch:
         """These columns, which the unit has, of the rows of accepted streams in the range.
@@ -145,7 +147,10 @@ class Scanner:
         if not _inside(unit, scan):
             needed.add(TIMESTAMP)
         found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics)
-        return await asyncio.to_thread(_of_row_group, unit, pl.DataFrame(found), scan, columns)
+        rows = pl.DataFrame(found)
+        if len(unit.runs) <= _MAX_SLICES:
+            return _of_row_group(unit, rows, scan, columns)  # copies nothing, and is done before a thread is woken
+        return await asyncio.to_thread(_of_many_runs, unit, rows, scan, columns)
 
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
         """All that may hold entries of `[start_ns, end_ns)`."""
@@ -171,19 +176,17 @@ class Scanner:
 
     def units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
-        accepted = pl.Series(STREAM, [n for n, labels in enumerate(index.streams) if scan.accepts(labels)], pl.UInt32)
-        refs = index.refs.filter(
-            (pl.col(MIN) < scan.end_ns) & (pl.col(MAX) >= scan.start_ns) & pl.col(STREAM).is_in(accepted.implode())
-        )
-        if refs.is_empty():
-            return
-        groups = refs.sort(CHUNK, ROW_GROUP, ROW_OFFSET).partition_by(CHUNK, ROW_GROUP, as_dict=True)
-        for (chunk, row_group), own in groups.items():
-            assert isinstance(chunk, int)
-            assert isinstance(row_group, int)
-            low, high = own.select(low=pl.col(MIN).min(), high=pl.col(MAX).max()).row(0)
-            columns = self._row_groups.column_names(index, chunk) | {STREAM}
-            yield ChunkUnit(index, chunk, row_group, own, columns, _shapes(index, chunk), low, high)
+        accepted = {number for number, labels in enumerate(index.streams) if scan.accepts(labels)}
+        for group in self._layouts.of(index):
+            runs = tuple(
+                run
+                for run in group.runs
+                if run.stream in accepted and run.min_ns < scan.end_ns and run.max_ns >= scan.start_ns
+            )
+            if runs:
+                low, high = min(run.min_ns for run in runs), max(run.max_ns for run in runs)
+                columns = self._row_groups.column_names(index, group.chunk) | {STREAM}
+                yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high)
 
     async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics) -> Batch:
         """The rows that the scan wants, with all the columns of a batch."""
@@ -195,16 +198,12 @@ class Scanner:
 
 def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> None:
     """Adds the rows that were looked at, and how many passed the filters."""
-    column = LINE_BYTES if LINE_BYTES in frame.columns else None
-    sizes = pl.col(column) if column else pl.col(LINE).str.len_bytes()
     statistics.lines += frame.height
-    statistics.text_bytes += int(frame.select(sizes.sum()).item() or 0) if column or LINE in frame.columns else 0
     statistics.kept_lines += kept
-
-
-def _shapes(index: Index, chunk: int) -> tuple[Shape, ...] | None:
-    stored = index.chunks[chunk].shapes
-    return tuple(Shape(one.parser, one.names, one.pattern, one.prefix) for one in stored) if stored else None
+    if LINE_BYTES in frame.columns:
+        statistics.text_bytes += int(frame[LINE_BYTES].sum())
+    elif LINE in frame.columns:
+        statistics.text_bytes += int(frame[LINE].str.len_bytes().sum())
 
 
 def _inside(unit: Unit, scan: Scan) -> bool:
@@ -234,51 +233,71 @@ def _of_record(
 
 
 def _of_row_group(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Collection[str]) -> Batch:
-    runs = unit.refs.select(STREAM, ROW_OFFSET, ROWS)
-    inside = _inside(unit, scan)
-    if runs.height <= _MAX_SLICES and not inside:
-        runs = _cut(unit.refs, rows[TIMESTAMP], scan)
-    kept = _rows_of(runs, rows)
+    """Cut out run by run."""
+    runs = [(run.stream, run.offset, run.rows) for run in unit.runs]
+    if not _inside(unit, scan):
+        runs = _cut(unit.runs, rows[TIMESTAMP], scan)
+    kept = _rows_of([(offset, count) for _, offset, count in runs], rows)
     if STREAM in columns:
-        numbers = runs.select(pl.col(STREAM).repeat_by(ROWS).explode())[STREAM]
-        kept = kept.with_columns(numbers.cast(pl.UInt32)) if kept.width else numbers.cast(pl.UInt32).to_frame()
-    if unit.refs.height > _MAX_SLICES and not inside:
+        kept = _with_streams(kept, [(stream, count) for stream, _, count in runs])
+    lengths = tuple((stream, count) for stream, _, count in runs)
+    return Batch(unit.index.streams, kept.select(columns), unit.shapes, lengths)
+
+
+def _of_many_runs(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Collection[str]) -> Batch:
+    """Cut out by row numbers, and the range by a mask."""
+    runs = pl.DataFrame(
+        [(run.stream, run.offset, run.rows) for run in unit.runs],
+        pl.Schema({STREAM: pl.UInt32, ROW_OFFSET: pl.UInt32, ROWS: pl.UInt32}),
+        orient="row",
+    )
+    numbers = runs.select(
+        pl.int_ranges(ROW_OFFSET, pl.col(ROW_OFFSET) + pl.col(ROWS), dtype=pl.UInt32).alias("row"), STREAM
+    ).explode("row")
+    kept = rows[numbers["row"]] if rows.width else pl.DataFrame()
+    kept = kept.with_columns(numbers[STREAM]) if kept.width else numbers.select(STREAM)
+    if not _inside(unit, scan):
         kept = kept.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
-    return Batch(unit.index.streams, kept.select(columns), unit.shapes, is_sorted=True)
+    lengths = tuple(kept[STREAM].rle().struct.unnest().select("value", "len").iter_rows())
+    return Batch(unit.index.streams, kept.select(columns), unit.shapes, lengths)
 
 
-def _cut(refs: pl.DataFrame, times: pl.Series, scan: Scan) -> pl.DataFrame:
-    """Each ref's rows in the range: within a ref they are sorted by time."""
-    runs = []
-    for stream, offset, count, low, high in refs.select(STREAM, ROW_OFFSET, ROWS, MIN, MAX).iter_rows():
-        first, last = 0, count
-        own = times.slice(offset, count)
-        if low < scan.start_ns:
+def _cut(runs: Sequence[Run], times: pl.Series, scan: Scan) -> list[tuple[int, int, int]]:
+    """Stream, first row and number of rows of each run's part in the range."""
+    cut = []
+    for run in runs:
+        first, last = 0, run.rows
+        own = times.slice(run.offset, run.rows)
+        if run.min_ns < scan.start_ns:
             first = int(own.search_sorted(scan.start_ns, "left"))
-        if high >= scan.end_ns:
+        if run.max_ns >= scan.end_ns:
             last = int(own.search_sorted(scan.end_ns, "left"))
         if first < last:
-            runs.append((stream, offset + first, last - first))
-    schema = pl.Schema({STREAM: pl.UInt32, ROW_OFFSET: pl.UInt32, ROWS: pl.UInt32})
-    return pl.DataFrame(runs, schema, orient="row")
+            cut.append((run.stream, run.offset + first, last - first))
+    return cut
 
 
-def _rows_of(runs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of all the runs, in order. Runs that follow on each other are cut out as one."""
+def _rows_of(parts: Sequence[tuple[int, int]], rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of all the parts (first row, number), in order. Parts that follow on each other are cut out as one."""
     if not rows.width:
         return rows
     pieces: list[tuple[int, int]] = []
-    for offset, count in runs.select(ROW_OFFSET, ROWS).iter_rows():
+    for offset, count in parts:
         if pieces and pieces[-1][0] + pieces[-1][1] == offset:
             pieces[-1] = (pieces[-1][0], pieces[-1][1] + count)
         else:
             pieces.append((offset, count))
     if not pieces:
         return rows.clear()
-    if len(pieces) <= _MAX_SLICES:
-        return pl.concat([rows.slice(offset, count) for offset, count in pieces])
-    numbers = runs.select(pl.int_ranges(ROW_OFFSET, pl.col(ROW_OFFSET) + pl.col(ROWS)).explode()).to_series()
-    return rows[numbers]
+    if len(pieces) == 1:
+        return rows.slice(*pieces[0])
+    return pl.concat([rows.slice(offset, count) for offset, count in pieces])
+
+
+def _with_streams(rows: pl.DataFrame, lengths: Sequence[tuple[int, int]]) -> pl.DataFrame:
+    parts = [pl.Series(STREAM, [stream], dtype=pl.UInt32).new_from_index(0, count) for stream, count in lengths]
+    numbers = pl.concat(parts) if parts else pl.Series(STREAM, [], dtype=pl.UInt32)
+    return rows.with_columns(numbers) if rows.width else numbers.to_frame()
 
 
 def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:

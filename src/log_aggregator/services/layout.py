@@ -1,0 +1,67 @@
+"""Where the rows of each stream lie in the chunks of an index object, as plain values that a scan can walk quickly."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from log_aggregator.engine.shapes import Shape
+from log_aggregator.formats.chunk import MAX, MIN, ROW_GROUP, ROW_OFFSET, ROWS
+from log_aggregator.formats.index import CHUNK, Index
+from log_aggregator.model.lru import SizedLru
+from log_aggregator.model.segment import STREAM
+
+_CACHE_BYTES = 64 << 20
+_RUN_BYTES = 250
+
+
+class Run(NamedTuple):
+    """The rows of one stream in one row group, sorted by time; both times are inclusive."""
+
+    stream: int
+    offset: int
+    rows: int
+    min_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroupLayout:
+    """Runs in the order of the rows."""
+
+    chunk: int
+    row_group: int
+    runs: tuple[Run, ...] = field(repr=False)
+    shapes: tuple[Shape, ...] | None = field(repr=False)
+
+
+class Layouts:
+    """Index objects do not change, so neither do their layouts. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._cache: SizedLru[str, tuple[RowGroupLayout, ...]] = SizedLru(_CACHE_BYTES)
+
+    def of(self, index: Index) -> tuple[RowGroupLayout, ...]:
+        """The row groups of all its chunks."""
+        if not index.chunks:
+            return ()
+        key = index.chunks[0].key  # a chunk belongs to one index object
+        layout = self._cache.get(key)
+        if layout is None:
+            layout = _layout(index)
+            self._cache.put(key, layout, index.refs.height * _RUN_BYTES)
+        return layout
+
+
+def _layout(index: Index) -> tuple[RowGroupLayout, ...]:
+    groups: dict[tuple[int, int], list[Run]] = {}
+    refs = index.refs.sort(CHUNK, ROW_GROUP, ROW_OFFSET)
+    for chunk, row_group, *run in refs.select(CHUNK, ROW_GROUP, STREAM, ROW_OFFSET, ROWS, MIN, MAX).iter_rows():
+        groups.setdefault((chunk, row_group), []).append(Run(*run))
+    shapes = [_shapes(index, chunk) for chunk in range(len(index.chunks))]
+    return tuple(
+        RowGroupLayout(chunk, row_group, tuple(runs), shapes[chunk]) for (chunk, row_group), runs in groups.items()
+    )
+
+
+def _shapes(index: Index, chunk: int) -> tuple[Shape, ...] | None:
+    stored = index.chunks[chunk].shapes
+    return tuple(Shape(one.parser, one.names, one.pattern, one.prefix) for one in stored) if stored else None
