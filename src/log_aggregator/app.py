@@ -36,6 +36,7 @@ from log_aggregator.http.status import StatusRoutes
 from log_aggregator.http.tail import TailRoutes
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.compactor import Compactor
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
@@ -43,8 +44,10 @@ from log_aggregator.services.flushed_records import FlushedRecords
 from log_aggregator.services.follower import Follower
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
+from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.live_tail import LiveTails
 from log_aggregator.services.log_query import LogQueries
+from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
@@ -63,6 +66,7 @@ from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
+from log_aggregator.wal.leadership import Leadership
 from log_aggregator.wal.log import WriteAheadLogs
 from log_aggregator.wal.names import Names
 
@@ -70,6 +74,8 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _SECOND_NS = 1_000_000_000
+# Row groups that two chunks of a compaction share are read for both.
+_COMPACTION_CACHE_BYTES = 32 << 20
 
 
 class Server:
@@ -124,6 +130,19 @@ class Server:
         )
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
         tails = LiveTails(follower, self.scanner, limits, clock, config.querier.tail_max_duration)
+        leadership = Leadership(self._redis, names, holder, lease_seconds=config.redis.lease_seconds)
+        # Of its own, so that what is read once does not displace what queries read again and again.
+        merged = Scanner(RowGroups(store, catalog, _COMPACTION_CACHE_BYTES), catalog, tail, period_ns)
+        maintenance = Maintenance(
+            store,
+            catalog,
+            leadership,
+            Compactor(store, catalog, merged, period_ns, leadership.renew),
+            Janitor(store, catalog, config.compactor.retention_delete_delay),
+            clock,
+            MaintenanceMetrics(registry),
+            config.compactor.compaction_interval,
+        )
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 
@@ -134,6 +153,7 @@ class Server:
                 ("takeover", Role.WRITE | Role.BACKEND, takeover.run),
                 ("runtime-config", Role.ALL, limits.run),
                 ("follower", Role.READ, follower.run),
+                ("compactor", Role.BACKEND, maintenance.run),
             )
             if needed & roles
         }

@@ -5,6 +5,7 @@ cover. Replaced objects stay for a while, so a reader may act on any list that w
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -88,6 +89,11 @@ class IndexCatalog:
     async def stored_keys(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
         """The valid index objects of one period as the store itself lists them."""
         return await self._counting(await self._stored(tenant, period_start_ns))
+
+    async def stored_counts(self, tenant: str) -> dict[int, int]:
+        """How many index objects the store has of each period, needless ones included."""
+        metas = [meta async for meta in self._store.list(index_prefix(tenant))]
+        return Counter(parse_index_key(meta.key).period_start_ns for meta in metas)
 
     async def publish(self, tenant: str, key: IndexKey) -> None:
         """Makes a stored index object known to readers."""

@@ -37,8 +37,9 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectExists, StoreRefused
 from log_aggregator.storage.store import ObjectStore
 
-# Level 6 stores a tenth less than 1 for three times the CPU; higher ones gain a further hundredth. Measured.
-_COMPRESSION_LEVEL: Final = 6
+# Measured on lines of JSON, logfmt and nginx: a merged chunk is 8 % smaller than the chunks of the flushes, for three
+# times their CPU, or 4 us a line. Level 6 saves 4 %, level 12 a further 1 % for half as much time again.
+_COMPRESSION_LEVEL: Final = 9
 # A period is over this long after its end: by then, a flush of what arrived in time has been written.
 _CLOSED_AFTER_NS: Final = 2 * 3600 * 1_000_000_000
 
