@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -136,11 +136,12 @@ class Cluster:
             path, body, headers = self._random.choice(ENCODINGS)(timestamp_ns, line)
             self.tried.add(line)
             while line not in self.acknowledged:
-                replica = self._random.choice(self.replicas)
+                # A load balancer notices after a while which one does not answer.
+                notices = self._random.random() < 0.7
+                replica = self._random.choice(by_port(self.healthy) if notices else self.replicas)
                 try:
-                    answer = await self._client.post(replica.url + path, content=body, headers=headers, timeout=2)
+                    answer = await self._client.post(replica.url + path, content=body, headers=headers, timeout=1)
                 except httpx.TransportError:
-                    await asyncio.sleep(0)  # the next attempt may meet the other one
                     continue
                 if answer.is_success:
                     self.acknowledged.add(line)
@@ -150,7 +151,7 @@ class Cluster:
 
     async def check_for_ever(self) -> None:
         while True:
-            await self.check(self._random.choice(sorted(self.healthy, key=lambda replica: replica.port)))
+            await self.check(self._random.choice(by_port(self.healthy)))
 
     async def check(self, replica: LogAggregator) -> None:
         """What was acknowledged is there once. A replica that is hurt meanwhile need not answer."""
@@ -177,7 +178,7 @@ class Cluster:
 
     async def flush_for_ever(self) -> None:
         while True:
-            replica = self._random.choice(sorted(self.healthy, key=lambda replica: replica.port))
+            replica = self._random.choice(by_port(self.healthy))
             try:
                 await self._client.post(f"{replica.url}/flush", timeout=30)
             except httpx.TransportError:
@@ -219,25 +220,33 @@ class Cluster:
         await until(reached, deadline_seconds=60)
 
 
+def by_port(replicas: set[LogAggregator]) -> list[LogAggregator]:
+    return sorted(replicas, key=lambda replica: replica.port)
+
+
 @asynccontextmanager
 async def cluster_on(redis: RedisServer, s3: S3Server, directory: Path, seed: int) -> AsyncIterator[Cluster]:
     await ensure_bucket(s3_settings(s3))
     config = configuration(redis, s3, directory)
     client = connect(redis.url)
     async with httpx.AsyncClient() as http:
-        with replicas_with(config) as replicas:
+        with replicas_with(config, directory) as replicas:
             logs = WriteAheadLogs(client, Names(PREFIX))
             yield Cluster(replicas, logs, http, seed)
     await client.aclose()
 
 
 @contextmanager
-def replicas_with(config: Path) -> Iterator[list[LogAggregator]]:
-    with (
-        LogAggregator(f"-config.file={config}", "-workers=1") as one,
-        LogAggregator(f"-config.file={config}", "-workers=1") as two,
-    ):
-        yield [one, two]
+def replicas_with(config: Path, directory: Path) -> Iterator[list[LogAggregator]]:
+    """Their logs stay in the directory."""
+    with ExitStack() as stack:
+        replicas = []
+        for name in ("one", "two"):
+            home = directory / name
+            home.mkdir()
+            replicas.append(LogAggregator(f"-config.file={config}", "-workers=1", directory=home))
+            stack.enter_context(replicas[-1])
+        yield replicas
 
 
 async def everything_at_once(cluster: Cluster) -> None:
