@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
+from typing import Literal
 
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, LinesNeeded, codes
+from log_aggregator.engine.combinations import FEW_COMBINATIONS, PLAIN_NUMBER, Combinations, LinesNeeded, constant
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.shapes import Shape
@@ -17,9 +18,9 @@ from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
-# Numbers that are surely read the same by everybody.
-_PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
+ROW = "row"  # of a batch
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
+_ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
     "bytes": to_size_bytes,
     "duration": to_seconds,
@@ -50,9 +51,23 @@ class ColumnarLeaf:
             wanted.add(LINE)
         if plan.counts_bytes:
             wanted.add(LINE_BYTES)
-        if plan.aggregation.operation in _ORDERED:
+        if self._is_ordered:
             wanted.add(ARRIVAL)
+        if plan.unwrap is not None:
+            wanted.add(METADATA)  # which may have the label, too
         return wanted | self._combinations.columns(available, shapes, streams, self._unwrap)
+
+    def forms(self, columns: Collection[str]) -> dict[str, Literal["codes", "numbers"]]:
+        """What is only told apart, and what is calculated with."""
+        forms: dict[str, Literal["codes", "numbers"]] = {
+            name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
+        }
+        unwrap = self._plan.aggregation.range.unwrap
+        if unwrap is not None:
+            forms.pop(FIELD_PREFIX + unwrap.label, None)
+            if not unwrap.conversion and FIELD_PREFIX + unwrap.label in columns:
+                forms[FIELD_PREFIX + unwrap.label] = "numbers"
+        return forms
 
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
@@ -73,15 +88,17 @@ class ColumnarLeaf:
         if self._windows.is_totalled:
             return self._windows.of_totals(series, self._totals, self._counted)
         samples = self._samples
-        if self._plan.aggregation.operation in _ORDERED:
-            ordered = pl.concat([pl.DataFrame(schema={**SAMPLES_SCHEMA, ARRIVAL: pl.Int64}), *samples])
-            samples = [ordered.sort(TIME, ARRIVAL, maintain_order=True).select(SAMPLES_SCHEMA.names())]
+        if self._is_ordered:
+            ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
+            samples = [ordered.sort(TIME, ARRIVAL, ROW, maintain_order=True).select(SAMPLES_SCHEMA.names())]
         return self._windows.of_samples(series, samples)
 
     # -- rows to series -------------------------------------------------------
 
     def _add(self, frame: pl.DataFrame, batch: Batch) -> None:
         plan = self._plan
+        if self._is_ordered:
+            frame = frame.with_row_index(ROW)
         if plan.parser is None and batch.runs is not None and self._windows.is_totalled:
             runs = batch.runs if plan.mask is None else _runs(frame[STREAM])
             answers = self._combinations.by_stream(batch.streams, {stream for stream, _ in runs})
@@ -95,18 +112,21 @@ class ColumnarLeaf:
             frame = frame.with_columns(value.alias(VALUE))
             easy = convertible if easy is None else easy & convertible
         others = {name: column for name, column in fields.items() if name != plan.unwrap}
+        # What fields seem to be of rows that are not easy, or have no value, must not be looked at: it may fail.
+        if easy is not None and not easy.all():
+            self._add_rows(frame.filter(~easy), batch)
+            frame, others = _filtered(frame, others, easy)
+        if plan.unwrap is not None and frame[VALUE].null_count():
+            frame, others = _filtered(frame, others, frame[VALUE].is_not_null())
+        if not frame.height:
+            return
         combined = self._combinations.numbers(frame, batch.streams, others)
         if combined is None:
             self._add_rows(frame, batch)
             return
         frame = frame.with_columns(combined.alias(SERIES))
-        if easy is not None and not easy.all():
-            self._add_rows(frame.filter(~easy), batch)
-            frame = frame.filter(easy)
         if combined.null_count():
             frame = frame.filter(pl.col(SERIES).is_not_null())
-        if plan.unwrap is not None:
-            frame = frame.filter(pl.col(VALUE).is_not_null())
         if frame.height:
             self._collect(frame)
 
@@ -134,16 +154,18 @@ class ColumnarLeaf:
             text = text.cast(pl.String)
         hidden = any(own == name for labels in streams for own, _ in labels)
         if hidden or (METADATA in frame.columns and _mentions(frame[METADATA], name)):
-            unsure = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-            return pl.repeat(None, frame.height, dtype=pl.Float64, eager=True), unsure
+            unsure = constant(False, frame.height, pl.Boolean)
+            return constant(None, frame.height, pl.Float64), unsure
+        if text.dtype == pl.Float64:
+            return text, constant(True, frame.height, pl.Boolean)
         missing = text.is_null() | (text == "")
         if not conversion.conversion:
-            plain = text.str.contains(_PLAIN_NUMBER)
+            plain = text.str.contains(PLAIN_NUMBER)
             return text.cast(pl.Float64, strict=False), (missing | plain).fill_null(True)
         convert = _CONVERSIONS[conversion.conversion]
         converted = {value: _converted(convert, value) for value in text.unique() if value}
         if len(converted) > max(FEW_COMBINATIONS, frame.height // 2):
-            return pl.repeat(None, frame.height, dtype=pl.Float64, eager=True), missing
+            return constant(None, frame.height, pl.Float64), missing
         values = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
         return values, (missing | values.is_not_null()).fill_null(True)
 
@@ -151,7 +173,7 @@ class ColumnarLeaf:
 
     def _collect(self, frame: pl.DataFrame) -> None:
         if not self._windows.is_totalled:
-            extra = [ARRIVAL] if self._is_ordered else []
+            extra = [ARRIVAL, ROW] if self._is_ordered else []
             self._samples.append(frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), VALUE, *extra))
             return
         value = [pl.col(LINE_BYTES).cast(pl.Int64).alias(VALUE)] if self._plan.counts_bytes else []
@@ -192,29 +214,24 @@ class ColumnarLeaf:
         """What the columns do not tell, by the stages themselves."""
         if LINE not in frame.columns or METADATA not in frame.columns or ARRIVAL not in frame.columns:
             raise LinesNeeded
-        series, times, values, arrivals = [], [], [], []
+        series, times, values, rows = [], [], [], []
         process = self._plan.sampler.process
-        for stream, time_ns, line, metadata, arrival in frame.select(
-            STREAM, TIMESTAMP, LINE, METADATA, ARRIVAL
-        ).iter_rows():
+        columns = frame.select(STREAM, TIMESTAMP, LINE, METADATA)
+        for row, (stream, time_ns, line, metadata) in enumerate(columns.iter_rows()):
             sample = process(time_ns, line, batch.streams[stream], parse_metadata(metadata))
             if sample is not None:
                 labels, value = sample
                 series.append(self._number(labels))
                 times.append(time_ns)
                 values.append(value)
-                arrivals.append(arrival)
-        columns = {
-            SERIES: pl.Series(series, dtype=pl.UInt32),
-            TIME: pl.Series(times, dtype=pl.Int64),
-            VALUE: pl.Series(values, dtype=pl.Float64),
-        }
+                rows.append(row)
+        samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
-            samples = pl.DataFrame(columns).with_columns(pl.col(VALUE).cast(pl.Int64))
-            self._totals.append(self._windows.totals(samples))
-            return
-        extra = {ARRIVAL: pl.Series(arrivals, dtype=pl.Int64)}
-        self._samples.append(pl.DataFrame({**columns, **extra} if self._is_ordered else columns))
+            self._totals.append(self._windows.totals(samples.with_columns(pl.col(VALUE).cast(pl.Int64))))
+        elif self._is_ordered:
+            self._samples.append(pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
+        else:
+            self._samples.append(samples)
 
     @property
     def _is_ordered(self) -> bool:
@@ -232,8 +249,17 @@ def _differences(found: Sequence[pl.Series], steps: int) -> pl.Series:
     return pl.concat([one.slice(0, steps) - one.slice(steps) for one in found])
 
 
+def _filtered(
+    frame: pl.DataFrame, columns: Mapping[str, pl.Series], mask: pl.Series
+) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
+    return frame.filter(mask), {name: column.filter(mask) for name, column in columns.items()}
+
+
 def _mentions(metadata: pl.Series, name: str) -> bool:
-    return any(name in parse_metadata(str(text)) for text in codes(metadata).values if text)
+    if isinstance(metadata.dtype, pl.Enum):
+        metadata = metadata.unique().cast(pl.String)
+    # Within a value its quotes would be escaped.
+    return bool(metadata.str.contains(f'"{name}":', literal=True).any())
 
 
 def _converted(convert: Conversion, text: str) -> float | None:

@@ -10,9 +10,11 @@ from threading import Lock
 
 import polars as pl
 
+from log_aggregator.engine.entry_labels import EXTRACTED
 from log_aggregator.engine.fields import extract, shapes_of
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.shapes import Parser, Shape
+from log_aggregator.engine.stage import REPLACEMENT
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
@@ -21,6 +23,8 @@ from log_aggregator.model.segment import LINE, METADATA, STREAM
 
 # The row-wise stages are run on combinations up to this many, or this share of the rows.
 FEW_COMBINATIONS = 2000
+# Numbers that are surely read the same by everybody.
+PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
 _COMBINATION_SHARE = 0.2
 _DENSE = 1 << 20
 
@@ -55,10 +59,11 @@ class Combinations:
         self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
 
     def fields_read(self, streams: Sequence[Labels], more: Collection[str] = ()) -> list[str]:
-        """The fields that matter: labels that all of the streams have hide fields of their names."""
+        """The fields that matter: labels that all of the streams have hide fields of their names, unless renamed."""
         if self._parser is None or self._names is None:
             return list(more)
-        return sorted({*(self._names - common_names(streams)), *more})
+        hidden = {name for name in common_names(streams) if name + EXTRACTED not in self._names}
+        return sorted({*(self._names - hidden), *more})
 
     def columns(
         self,
@@ -90,7 +95,9 @@ class Combinations:
         if parser is None:
             return None, {}
         if isinstance(parser, ast.PatternStage):
-            return None, pattern_columns(parser.pattern, _lines(frame), reads)
+            # The outline's parser reads U+FFFD in a way of its own.
+            broken = _lines(frame).str.contains(REPLACEMENT, literal=True)
+            return ~broken if broken.any() else None, pattern_columns(parser.pattern, _lines(frame), reads)
         if shapes is None:
             kind = _parser_name(parser)
             found = extract(_lines(frame), shapes_of(_lines(frame), kind), reads)
@@ -102,12 +109,12 @@ class Combinations:
             values = {**values, **extract(_lines(frame), own, rest).values}
         for name in rest:
             if name not in values:
-                values[name] = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+                values[name] = constant(None, frame.height, pl.String)
         mine = [number for number, shape in enumerate(shapes, 1) if shape in own]
         numbers = frame[SHAPE]
         low, high = numbers.min(), numbers.max()
         if low == high:
-            return (None if low in mine else pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)), values
+            return (None if low in mine else constant(False, frame.height, pl.Boolean)), values
         return numbers.is_in(mine), values
 
     def numbers(
@@ -123,7 +130,7 @@ class Combinations:
         needs_metadata = (names is None or not names <= common) and METADATA in frame.columns
         parts.append(self._metadata_codes(frame[METADATA]) if needs_metadata else None)
         parts += [codes(column) for column in fields.values()]
-        packed, size = pl.repeat(0, frame.height, dtype=pl.UInt64, eager=True), 1
+        packed, size = constant(0, frame.height, pl.UInt64), 1
         for part in parts:
             if part is not None and len(part.values) > 1:
                 packed = packed + part.numbers.cast(pl.UInt64) * size
@@ -135,10 +142,10 @@ class Combinations:
             return None
         answers = [self._known_answer(_unpacked(int(number), parts), list(fields)) for number in combinations]
         if size == 1:
-            return pl.repeat(answers[0], frame.height, dtype=pl.UInt32, eager=True)
+            return constant(answers[0], frame.height, pl.UInt32)
         table = pl.Series(answers, dtype=pl.UInt32)
         if size <= _DENSE:
-            dense = pl.repeat(None, size, dtype=pl.UInt32, eager=True).scatter(combinations, table)
+            dense = constant(None, size, pl.UInt32).scatter(combinations, table)
             return dense.gather(packed)
         return packed.replace_strict(combinations, table, return_dtype=pl.UInt32)
 
@@ -186,6 +193,11 @@ class Combinations:
             if key not in self._known:
                 self._known[key] = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[index,arg-type]
             return self._known[key]  # type: ignore[index]
+
+
+def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
+    """A column of one value. `pl.repeat` goes through a query plan, which costs more than the column."""
+    return pl.Series([value], dtype=dtype).new_from_index(0, rows)
 
 
 def common_names(streams: Sequence[Labels]) -> set[str]:

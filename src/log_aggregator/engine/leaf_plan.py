@@ -14,15 +14,19 @@ import polars as pl
 
 from log_aggregator.engine.columnar import line_filter_expression
 from log_aggregator.engine.combinations import ParserStage
-from log_aggregator.engine.entry_labels import EXTRACTED
+from log_aggregator.engine.demand import filters_of
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.pipeline import line_filters_first
 from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
+from log_aggregator.logql.pattern import parse_pattern
 from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
 
+_OF_ERRORS = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
+_COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
 # What the unwrapped label of an outline says, so that it converts.
 _UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"}
 
@@ -73,7 +77,9 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     if names is None and parser is not None:
         return None
     unwrap = aggregation.range.unwrap
-    if unwrap is not None and (parser is None or names is None or unwrap.label in names):
+    if unwrap is not None and (parser is None or names is None or unwrap.label in names or _is_made(unwrap.label)):
+        return None
+    if _depend_on_order(stages, unwrap):
         return None
     outline_stages = tuple(ast.JsonStage() if stage is parser else stage for stage in stages)
     log = replace(aggregation.range.log, stages=outline_stages)
@@ -97,7 +103,35 @@ def split_line_filters(stages: Sequence[Stage]) -> tuple[list[pl.Expr] | None, l
 
 
 def _plain_parser(parsers: Sequence[ParserStage]) -> bool:
-    return not any(isinstance(stage, ast.JsonStage | ast.LogfmtStage) and stage.extractions for stage in parsers)
+    return all(map(_is_plain, parsers))
+
+
+def _is_plain(parser: ParserStage) -> bool:
+    """Whether the labels it gives are fields of those names, in whatever order they are found."""
+    if not isinstance(parser, ast.PatternStage):
+        return not parser.extractions
+    names = parse_pattern(parser.pattern).names
+    return not any(_is_made(name) and (name in _OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
+
+
+def _is_made(name: str) -> bool:
+    """Whether a label of this name may come from elsewhere than from a field of the name."""
+    return name.endswith(EXTRACTED) or name in _OF_ERRORS
+
+
+def _depend_on_order(stages: Sequence[Stage], unwrap: ast.Unwrap | None) -> bool:
+    """Filters are tried when a parser finds their field, and a comparison that fails lets every address pass."""
+    filters = [leaf for node in (*filters_of(stages), *(unwrap.filters if unwrap else ())) for leaf in _leaves(node)]
+    has_address = any(isinstance(one, ast.IpFilter) for one in filters)
+    return has_address and any(isinstance(one, _COMPARISONS) for one in filters)
+
+
+def _leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:
+    if isinstance(node, ast.AndFilter | ast.OrFilter):
+        yield from _leaves(node.left)
+        yield from _leaves(node.right)
+    else:
+        yield node
 
 
 def _depends_on_labels(stage: Stage) -> bool:
@@ -128,7 +162,7 @@ def _names(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[
     filters = unwrap.filters if unwrap else ()
     names = {*grouping.labels, *_names_of(stages), *(name for one in filters for name in names_read(one))}
     names |= {name.removesuffix(EXTRACTED) for name in names}
-    return frozenset(name for name in names if not name.startswith("__"))
+    return frozenset(names - _OF_ERRORS)
 
 
 def _names_of(stages: Sequence[Stage]) -> Iterator[str]:

@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from log_aggregator.logql.pattern import Capture, parse_pattern
+from log_aggregator.logql.pattern import UNNAMED, Capture, parse_pattern
 
 _LINE = pl.col("line")
 
 
 def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Mapping[str, pl.Series]:
-    """The captures of these names, null where a line has none.
+    """The captures of these names, null where a line has none. Those without a name are nowhere.
 
     Literals are cut off from left to right: a leading one must begin the line; where another is missing, the capture
     before it takes the rest, and those behind it are missing.
     """
     parts = parse_pattern(pattern).parts
-    last = max((n for n, part in enumerate(parts) if isinstance(part, Capture) and part.name in names), default=-1)
+    wanted = set(names) - {UNNAMED}
+    last = max((n for n, part in enumerate(parts) if isinstance(part, Capture) and part.name in wanted), default=-1)
     frame = lines.alias("line").to_frame()
     first = parts[0]
     if isinstance(first, str):
@@ -35,7 +36,7 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
         # Of two pieces the second is null where the literal is missing.
         frame = frame.select(_LINE.str.splitn(literal, 2).struct.rename_fields(["value", "line"]).alias("cut"))
         frame = frame.unnest("cut")
-        if part.name in names:
+        if part.name in wanted:
             found[part.name] = frame["value"]
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     return {name: found.get(name, nothing) for name in names}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from log_aggregator.engine.entry_labels import EXTRACTED, LONGEST_NAME, join_names, sanitise
+
 Parser = Literal["json", "logfmt"]
 
 MAX_SHAPES = 16
@@ -85,7 +87,7 @@ def json_shape(line: str) -> Shape | None:
     """None for what is not plain: escapes, arrays of objects, keys that stand twice, white space around."""
     try:
         reader = _JsonReader(line)
-        reader.object(())
+        reader.object("")
     except _NotPlain:
         return None
     if reader.at != len(line) or len(set(reader.paths)) != len(reader.paths):
@@ -104,25 +106,26 @@ def logfmt_shape(line: str) -> Shape | None:
             return None
         value = _QUOTED if pair[2] is not None else _BARE
         parts.append(re.escape(pair[1] + "=") + value.replace("(", _GROUP, 1) + pair[4])
-        names.append(sanitized(pair[1]))
+        names.append(sanitise(pair[1]))
         at = pair.end()
     if line.endswith(" ") or len(set(names)) != len(names):
         return None
     return _shape("logfmt", line, parts, names)
 
 
-def sanitized(key: str) -> str:
-    """A key as the name of a label."""
-    name = "".join(char if char.isascii() and (char.isalnum() or char == "_") else "_" for char in key)
-    return f"_{name}" if name[:1].isdigit() else name
-
-
 def _shape(parser: Parser, line: str, parts: Sequence[str], names: Sequence[str]) -> Shape | None:
-    if not names or len(names) > _MAX_NAMES or any(name.startswith("__") for name in names):
+    if not names or len(names) > _MAX_NAMES or not all(map(_is_plain, names)):
+        return None
+    # Beside a stream label `x`, a field `x` is named as `x_extracted` is: which comes first in the line decides.
+    if any(name + EXTRACTED in names for name in names):
         return None
     pattern = "".join(parts)
     match = re.compile(pattern.replace(_GROUP, "(")).fullmatch(line)
     return Shape(parser, tuple(names), pattern, line[: match.start(1)]) if match else None
+
+
+def _is_plain(name: str) -> bool:
+    return 0 < len(name) <= LONGEST_NAME and not name.startswith("__")
 
 
 class _NotPlain(Exception):
@@ -139,7 +142,7 @@ class _JsonReader:
         self.names: list[str] = []
         self.paths: list[str] = []  # of all values, those without labels too
 
-    def object(self, path: tuple[str, ...]) -> None:
+    def object(self, path: str) -> None:
         self._literal("{")
         self._space()
         if self._line.startswith("}", self.at):
@@ -150,7 +153,7 @@ class _JsonReader:
                 raise _NotPlain
             self.parts.append(re.escape(key[0]))
             self.at = key.end()
-            self._value((*path, key[1]))
+            self._value(join_names(path, key[1]))
             self._space()
             if self._line.startswith(",", self.at):
                 self._literal(",")
@@ -159,11 +162,10 @@ class _JsonReader:
             self._literal("}")
             return
 
-    def _value(self, path: tuple[str, ...]) -> None:
+    def _value(self, name: str) -> None:
         if self._line.startswith("{", self.at):
-            self.object(path)
+            self.object(name)
             return
-        name = sanitized("_".join(path))
         self.paths.append(name)
         for expression, text in _JSON_VALUES:
             if found := expression.match(self._line, self.at):

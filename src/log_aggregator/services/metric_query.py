@@ -98,7 +98,7 @@ class MetricQueries:
         repeated: pl.Series | None,
         statistics: ScanStatistics,
     ) -> None:
-        batch = await self._scanner.load(unit, scan, columns, statistics)
+        batch = await self._scanner.load(unit, scan, columns, statistics, forms=columnar.forms(columns))
         if repeated is not None:
             batch = replace(batch, frame=without_rows(batch.frame, repeated))
         kept = await asyncio.to_thread(columnar.add, batch)

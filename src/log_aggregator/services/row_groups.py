@@ -1,10 +1,12 @@
 """Columns of row groups: fetched by ranges, checked, decoded, and kept for the next query in bounded memory."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import polars as pl
 
+from log_aggregator.engine.combinations import PLAIN_NUMBER
 from log_aggregator.formats.chunk import check_column
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
@@ -15,6 +17,10 @@ from log_aggregator.storage.store import ByteRange, ObjectStore
 
 # Two ranges this close are fetched as one: a request costs more than the bytes between.
 _COALESCE_BYTES = 256 << 10
+Form = Literal["codes", "numbers"]
+_AS_STORED: Mapping[str, Form] = {}
+_MAX_CODES = 4096
+_SERIES_BYTES = 256  # beside the values
 # Of decoded columns: what queries of the last hours look at again and again.
 DEFAULT_CACHE_BYTES = 320 << 20
 
@@ -25,24 +31,34 @@ class RowGroups:
     def __init__(self, store: ObjectStore, catalog: IndexCatalog, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._store = store
         self._catalog = catalog
-        self._cache: SizedLru[tuple[str, int, str], pl.Series] = SizedLru(cache_bytes)
+        self._cache: SizedLru[tuple[str, int, str, Form | None], pl.Series] = SizedLru(cache_bytes)
 
     def column_names(self, index: Index, chunk: int) -> frozenset[str]:
         """What the chunk has."""
         return frozenset(self._catalog.footer(index, chunk).row_groups[0].spans)
 
     async def columns(
-        self, index: Index, chunk: int, row_group: int, names: Collection[str], statistics: ScanStatistics
+        self,
+        index: Index,
+        chunk: int,
+        row_group: int,
+        names: Collection[str],
+        statistics: ScanStatistics,
+        *,
+        forms: Mapping[str, Form] = _AS_STORED,
     ) -> list[pl.Series]:
-        """These columns of all rows of the row group."""
+        """These columns of all rows of the row group, in the form asked for where their values allow it."""
         entry = index.chunks[chunk]
-        found = {name: self._cache.get((entry.key, row_group, name)) for name in names}
+        found = {name: self._cache.get((entry.key, row_group, name, forms.get(name))) for name in names}
         missing = [name for name, column in found.items() if column is None]
         if missing:
-            for column in await self._fetch(index, chunk, row_group, missing, statistics):
+            fetched = await self._fetch(index, chunk, row_group, missing, statistics)
+            if any(name in forms for name in missing):
+                fetched = await asyncio.to_thread(_formed, fetched, forms)
+            for column in fetched:
                 found[column.name] = column
-                size = int(column.estimated_size()) + 256
-                self._cache.put((entry.key, row_group, column.name), column, size)
+                size = int(column.estimated_size()) + _SERIES_BYTES
+                self._cache.put((entry.key, row_group, column.name, forms.get(column.name)), column, size)
         return [column for column in found.values() if column is not None]
 
     async def _fetch(
@@ -57,6 +73,25 @@ class RowGroups:
         statistics.chunks_downloaded += 1
         statistics.store_bytes += sum(map(len, fetched.values()))
         return await asyncio.to_thread(_decode, entry, footer, row_group, names, fetched)
+
+
+def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:
+    makers = {"codes": _coded, "numbers": _numbers}
+    return [makers[forms[column.name]](column) if column.name in forms else column for column in columns]
+
+
+def _coded(column: pl.Series) -> pl.Series:
+    """`pl.Enum` if few values are distinct: smaller, and grouped without a look at text."""
+    values = column.unique().drop_nulls()
+    if len(values) > min(_MAX_CODES, len(column) // 4 + 1):
+        return column
+    return column.cast(pl.Enum(values))
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    """Floats if every value is a plain number."""
+    plain = column.str.contains(PLAIN_NUMBER).all()
+    return column.cast(pl.Float64) if plain else column
 
 
 def coalesce(spans: Sequence[ByteSpan]) -> list[ByteSpan]:

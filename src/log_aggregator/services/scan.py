@@ -5,7 +5,7 @@ out: a flush between the two can neither hide an entry nor show it twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -21,7 +21,7 @@ from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.layout import Layouts, Run
-from log_aggregator.services.row_groups import RowGroups
+from log_aggregator.services.row_groups import Form, RowGroups
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail, TailRecord
 
@@ -132,10 +132,19 @@ class Scanner:
             return (await self._tail.segment(unit.record)).streams
         return [unit.index.streams[run.stream] for run in unit.runs]
 
-    async def load(self, unit: Unit, scan: Scan, columns: Collection[str], statistics: ScanStatistics) -> Batch:
+    async def load(
+        self,
+        unit: Unit,
+        scan: Scan,
+        columns: Collection[str],
+        statistics: ScanStatistics,
+        *,
+        forms: Mapping[str, Form] | None = None,
+    ) -> Batch:
         """These columns, which the unit has, of the rows of accepted streams in the range.
 
-        The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time.
+        The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time. Columns come in the
+        form asked for where it is at hand (`RowGroups.columns`).
         """
         if isinstance(unit, TailUnit):
             segment = await self._tail.segment(unit.record)
@@ -146,7 +155,9 @@ class Scanner:
         needed = set(columns) - {STREAM}
         if not _inside(unit, scan):
             needed.add(TIMESTAMP)
-        found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics)
+        found = await self._row_groups.columns(
+            unit.index, unit.chunk, unit.row_group, needed, statistics, forms=forms or {}
+        )
         rows = pl.DataFrame(found)
         if len(unit.runs) <= _MAX_SLICES:
             return _of_row_group(unit, rows, scan, columns)  # copies nothing, and is done before a thread is woken
