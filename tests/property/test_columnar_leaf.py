@@ -1,0 +1,317 @@
+"""Range aggregations over columns are those of the row-wise stages, whatever lines, metadata and queries there are."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+from hypothesis import assume, event, given, reject, settings
+from hypothesis import strategies as st
+
+from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf, LinesNeeded
+from log_aggregator.engine.field_columns import field_columns
+from log_aggregator.engine.fields import extract, sample
+from log_aggregator.engine.leaf_plan import LeafPlan, plan_leaf
+from log_aggregator.engine.metric import leaves_of
+from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
+from log_aggregator.engine.samples import PipelineFailed, compile_sampler
+from log_aggregator.engine.shapes import discover
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import Vector
+from log_aggregator.engine.windows import Windows
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
+from log_aggregator.formats.metadata import format_metadata, parse_metadata
+from log_aggregator.logql.ast import LogExpr, RangeAggregation
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
+
+SECOND_NS = 1_000_000_000
+STREAMS: tuple[Labels, ...] = (
+    (("app", "shop"),),
+    (("app", "shop"), ("env", "prod")),
+    (("app", "web"), ("level", "info")),
+    (("app", "web"), ("n", "5")),
+    (("__kind__", "x"), ("app", "7"), ("level_extracted", "taken")),
+)
+METADATA_NAMES = ("trace", "level", "n", "app", "env", "level_extracted")
+VALUES = (
+    *("info", "warn", "", "5", "1.5", "-3", "007", "1e3", "abc", "1h", "5KB", "1.2.3.4", "é"),
+    *("\ufffd", "a b", "0x1F"),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    stream: int
+    timestamp_ns: int
+    line: str
+    metadata: dict[str, str]
+
+
+JSON_KEYS = (
+    *("level", "n", "d", "app", "env", "level_extracted", "n_extracted", "dotted.key", "dotted_key", "_", "1x", "é"),
+    *(" level ", "", "__error__", "__kind__", "trace"),
+)
+JSON_VALUES = (
+    *(f'"{value}"' for value in VALUES),
+    *("5", "1.5", "-3", "007", "1e3", "-0", "12345678901234567890", "0.10", "true", "false", "null", "nul", "--"),
+    *("[]", '[1, "a", null]', '[{"n":1}]', r'"q\"uote"', r'"\u00e9"', r'"\ud800"', r'"back\\slash"', '"\t"', "{}"),
+)
+LOGFMT_KEYS = ("level", "n", "d", "app", "env", "level_extracted", "dotted.key", "dotted_key", "_", "1x", "é", "trace")
+LOGFMT_VALUES = (*VALUES[:13], "a=b", '"a b"', '"5"', '""', r'"q\"uote"', '"open', '"a"b', "\ufffd", "back\\slash")
+FREE_LINES = ("", " ", "plain text", "GET /x 200 5", "GET /y 404 \ufffd", "level=", "{", "{}", "é", '{"level":"info"}x')
+
+json_scalars = st.sampled_from(JSON_VALUES)
+json_keys = st.sampled_from(JSON_KEYS)
+
+
+def json_object(members: Sequence[tuple[str, str]], separator: str) -> str:
+    return "{" + f",{separator}".join(f'"{key}":{separator}{value}' for key, value in members) + "}"
+
+
+json_flat = st.builds(
+    json_object, st.lists(st.tuples(json_keys, json_scalars), max_size=5), st.sampled_from(("", "", " "))
+)
+json_lines = st.builds(
+    json_object, st.lists(st.tuples(json_keys, json_scalars | json_flat), max_size=5), st.sampled_from(("", "", " "))
+)
+# The lines of a program, which differ in values alone.
+uniform_json = st.builds(
+    lambda level, n, d: f'{{"level":"{level}","n":{n},"d":"{d}","a":{{"b":"{level}"}}}}',
+    st.sampled_from(("info", "warn", "é", "abc")),
+    st.sampled_from(("5", "1.5", "-3", "007", '"abc"', "0.25")),
+    st.sampled_from(("1h", "5KB", "1.2.3.4", "", "5")),
+)
+uniform_logfmt = st.builds(
+    lambda level, n, d: f"level={level} n={n} d={d}",
+    st.sampled_from(("info", "warn", "é", '"a b"')),
+    st.sampled_from(("5", "1.5", "-3", "007", "abc", "0.25")),
+    st.sampled_from(("1h", "5KB", "1.2.3.4", "5")),
+)
+logfmt_lines = st.lists(
+    st.sampled_from(LOGFMT_KEYS)
+    | st.builds("{}={}".format, st.sampled_from(LOGFMT_KEYS), st.sampled_from(LOGFMT_VALUES)),
+    max_size=5,
+).map(" ".join)
+whole_lines = st.one_of(uniform_json, uniform_logfmt, json_lines, logfmt_lines, st.sampled_from(FREE_LINES))
+cut_lines = st.builds(lambda line, length: line[:length], whole_lines, st.integers(0, 40))
+lines = st.one_of(uniform_json, uniform_logfmt, whole_lines, cut_lines)
+metadata = st.one_of(
+    st.just({}),
+    st.just({}),
+    st.dictionaries(st.sampled_from(METADATA_NAMES), st.sampled_from([value for value in VALUES if value]), max_size=2),
+)
+entries = st.builds(
+    Entry,
+    st.integers(0, len(STREAMS) - 1) | st.just(0),
+    st.integers(-5, 40).map(lambda quarter: quarter * SECOND_NS // 4) | st.integers(0, 10 * SECOND_NS),
+    lines,
+    metadata,
+)
+
+NAMES = ("level", "app", "env", "n", "d", "trace", "level_extracted", "dotted_key", "a_b", "_", "__error__", "__kind__")
+names = st.sampled_from(NAMES)
+regexes = st.sampled_from(("inf.*", "info|warn", "", ".*", ".+", "[a-z]+", "(?i)INFO"))
+label_filters = st.one_of(
+    st.builds('{} {} "{}"'.format, names, st.sampled_from(("=", "!=")), st.sampled_from(("info", "", "5", "shop"))),
+    st.builds('{} {} "{}"'.format, names, st.sampled_from(("=~", "!~")), regexes),
+    st.builds(
+        "{} {} {}".format,
+        names,
+        st.sampled_from((">", ">=", "<", "==", "!=")),
+        st.sampled_from(("1", "5", "1h", "2KB")),
+    ),
+    st.builds('{} {} ip("1.2.3.0/24")'.format, names, st.sampled_from(("=", "!="))),
+)
+combined_filters = st.one_of(
+    label_filters,
+    st.builds("{} {} {}".format, label_filters, st.sampled_from(("and", "or", ",")), label_filters),
+)
+line_filters = st.one_of(
+    st.builds('{} "{}"'.format, st.sampled_from(("|=", "!=")), st.sampled_from(("", "info", "n", "é", "abc"))),
+    st.builds('{} "{}"'.format, st.sampled_from(("|~", "!~")), st.sampled_from(("inf.", "[0-9]+", "(?i)INFO|é", "^$"))),
+    st.just('|= "info" or "warn"'),
+    st.just('!= "info" or "abc"'),
+)
+parsers = st.sampled_from(
+    (
+        *("json", "json", "json", "logfmt", "logfmt", "logfmt --strict", "logfmt --keep-empty"),
+        *('pattern "<_> <level> <n>"', 'pattern "GET <app> <n> <d>"', 'pattern "<level>=<n> <_>=<d>"'),
+        'pattern "<level>:<level_extracted>,<_>"',
+    )
+)
+format_sources = st.sampled_from(("level", "n", "`{{.level}}-{{.n}}`", "`{{.app | upper}}`", "`{{div .n 2}}`", "`x`"))
+label_stages = st.one_of(
+    combined_filters,
+    combined_filters,
+    st.builds("label_format {}={}".format, st.sampled_from(("level", "made", "n", "app")), format_sources),
+    st.builds("drop {}".format, names),
+    st.builds('drop {}="{}"'.format, names, st.sampled_from(VALUES[:4])),
+    st.builds("keep {}, {}".format, names, names),
+    st.builds('keep {}=~"{}"'.format, names, regexes),
+    st.just("drop __error__, __error_details__"),
+    st.just('__error__ = ""'),
+)
+unwraps = st.builds(
+    "| unwrap {}{}".format,
+    st.sampled_from(("n", "duration(d)", "bytes(d)", "duration_seconds(d)", "level", "n_extracted", "n")),
+    st.sampled_from(("", "", ' | __error__ = ""', " | level = `info`", " | n > 2", ' | app = "shop" or env = "prod"')),
+)
+OF_LINES = ("count_over_time", "rate", "bytes_over_time", "bytes_rate", "absent_over_time")
+OF_VALUES = (
+    *("sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "stddev_over_time", "stdvar_over_time"),
+    *("first_over_time", "last_over_time", "rate", "rate_counter", "quantile_over_time", "absent_over_time"),
+)
+GROUPED = frozenset(OF_VALUES[1:8]) | {"quantile_over_time"}
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> RangeAggregation:
+    unwrap = draw(st.just("") | unwraps)
+    operation = draw(st.sampled_from(OF_VALUES if unwrap else OF_LINES))
+    stages = [
+        *draw(st.lists(line_filters, max_size=1)),
+        *draw(st.lists(parsers.map("| {}".format), max_size=1)),
+        *draw(st.lists(label_stages.map("| {}".format), max_size=3)),
+    ]
+    range_text = draw(st.sampled_from(("1s", "2s", "1500ms", "1ms", "7s")))
+    offset = draw(st.sampled_from(("", "", " offset 1s", " offset -700ms")))
+    quantile = draw(st.sampled_from(("0", "0.5", "0.99", "1", "2")))
+    parameter = f"{quantile}, " if operation == "quantile_over_time" else ""
+    labels = draw(st.lists(names, max_size=2, unique=True))
+    by, without = (f"{word} ({', '.join(labels)})" for word in ("by", "without"))
+    grouping = draw(st.sampled_from((by, by, by, by, without, "")))
+    text = f'{operation}({parameter}{{app=~".+"}} {" ".join(stages)} {unwrap} [{range_text}]{offset})'
+    if operation in GROUPED:
+        text = f"{text} {grouping}"
+    elif grouping or draw(st.booleans()):
+        text = f"sum {grouping} ({text})"
+    try:
+        expr = parse_expr(text)
+    except ParseError:
+        reject()
+    assert not isinstance(expr, LogExpr)
+    (leaf,) = leaves_of(push_down_sums(expr))
+    return leaf
+
+
+steps = st.builds(
+    lambda first, count, step: Steps(first, first + count * step, step),
+    st.integers(0, 8).map(lambda half: half * SECOND_NS // 2),
+    st.integers(0, 12),
+    st.sampled_from((SECOND_NS, SECOND_NS // 2, 700_000_000, 3 * SECOND_NS, SECOND_NS // 50)),
+)
+
+
+def record_of(number: int, own: Sequence[Entry]) -> pl.DataFrame:
+    """Rows as a write-ahead log's record has them."""
+    return pl.DataFrame(
+        {
+            STREAM: [entry.stream for entry in own],
+            TIMESTAMP: [entry.timestamp_ns for entry in own],
+            ARRIVAL: [number] * len(own),
+            LINE: [entry.line for entry in own],
+            METADATA: format_metadata([entry.metadata for entry in own]),
+        },
+        schema=BATCH_SCHEMA,
+    ).with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
+
+
+def chunk_of(record: pl.DataFrame, *, every_field: bool) -> Batch:
+    """The rows as a flush stores them: sorted, with columns for some or all of their fields."""
+    frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
+    columns = field_columns(frame[LINE])
+    if columns.shape is None:
+        return Batch(STREAMS, frame, None, runs_of(frame))
+    values = columns.values
+    if every_field:
+        found = sample(frame[LINE])
+        assert {shape for kind in ("json", "logfmt") for _, shape in discover(found, kind)} >= set(columns.shapes)
+        every = {name for shape in columns.shapes for name in shape.names}
+        values = extract(frame[LINE], columns.shapes, sorted(every)).values
+    stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
+    return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), columns.shapes, runs_of(frame))
+
+
+def runs_of(frame: pl.DataFrame) -> tuple[tuple[int, int], ...]:
+    return tuple(frame.group_by(STREAM, maintain_order=True).len().iter_rows())
+
+
+def by_rows(leaf: RangeAggregation, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
+    """None where the pipeline fails."""
+    sampler = compile_sampler(leaf)
+    samples: dict[Labels, SeriesSamples] = {}
+    frame = pl.concat([batch.frame.select(BATCH_SCHEMA.names()) for batch in batches])
+    try:
+        for stream, time_ns, _, line, text in frame.sort(TIMESTAMP, ARRIVAL, maintain_order=True).iter_rows():
+            found = sampler.process(time_ns, line, STREAMS[stream], parse_metadata(text))
+            if found is not None:
+                own = samples.setdefault(found[0], SeriesSamples())
+                own.times_ns.append(time_ns)
+                own.values.append(found[1])
+    except PipelineFailed:
+        return None
+    return range_vectors(leaf, samples, times)
+
+
+def by_columns(plan: LeafPlan, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
+    """None where the pipeline fails."""
+    leaf = ColumnarLeaf(plan, Windows(plan.aggregation, times))
+    try:
+        for batch in batches:
+            available = batch.frame.columns
+            streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
+            try:
+                leaf.add(replace(batch, frame=batch.frame.select(leaf.columns(available, batch.shapes, streams))))
+            except LinesNeeded:
+                leaf.add(replace(batch, frame=batch.frame.select(leaf.everything(available))))
+    except PipelineFailed:
+        return None
+    return leaf.vectors()
+
+
+def assert_same(expected: list[Vector] | None, found: list[Vector] | None) -> None:
+    if expected is None or found is None:
+        assert expected == found
+        return
+    assert len(expected) == len(found)
+    for number, (left, right) in enumerate(zip(expected, found, strict=True)):
+        wanted, given_ = dict(left), dict(right)
+        assert len(given_) == len(right), "a series stands twice"
+        assert wanted.keys() == given_.keys(), number
+        for labels, value in wanted.items():
+            assert is_close(value, given_[labels]), (number, labels, value, given_[labels])
+
+
+def is_close(left: float, right: float) -> bool:
+    """Sums of the values here lose up to eight digits to cancellation."""
+    return (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9)
+
+
+records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3)
+forms = st.sampled_from(("record", "chunk", "chunk with every field"))
+
+
+@settings(deadline=None)
+@given(leaf=queries(), records=records, form=st.lists(forms, min_size=3, max_size=3), times=steps)
+def test_columns_give_what_rows_give(
+    leaf: RangeAggregation, records: list[list[Entry]], form: list[str], times: Steps
+) -> None:
+    plan = plan_leaf(leaf)
+    event(f"planned: {plan is not None}")
+    assume(plan is not None)
+    assert plan is not None
+    batches = []
+    for number, own in enumerate(records):
+        frame = record_of(number, own)
+        if form[number] == "record":
+            batches.append(Batch(STREAMS, frame))
+        else:
+            batches.append(chunk_of(frame, every_field=form[number] != "chunk"))
+    expected = by_rows(leaf, batches, times)
+    event(f"fails: {expected is None}, empty: {expected is not None and not any(expected)}")
+    assert_same(expected, by_columns(plan, batches, times))
