@@ -31,6 +31,7 @@ _MAX_WAITING_ROWS = 10_000
 _MAX_WAITING_BYTES = 8 << 20
 _MAX_DROPPED = 1_000
 _ROWS_PER_FRAME = 1_000
+_BYTES_PER_FRAME = 256 << 10  # but for the last row's; some clients take no frame of more than a megabyte
 _ROW_BYTES = 400  # beside its text
 # Entries that are remembered to be shown once. More than arrive while the past is being read, and more than any limit.
 _REMEMBERED = 65_536
@@ -68,7 +69,7 @@ class Frame:
 
 
 class LiveTails:
-    """Those of one process."""
+    """Those of one process; `max_concurrent_tail_requests` counts them alone."""
 
     def __init__(
         self,
@@ -225,10 +226,13 @@ class _Waiting:
     def _next_frame(self) -> Frame:
         now_seconds = self._clock.monotonic_seconds()
         rows: list[Row] = []
+        enough_bytes = self._bytes - _BYTES_PER_FRAME
         while self._rows and len(rows) < _ROWS_PER_FRAME and self._rows[0][0] <= now_seconds:
             row = self._rows.popleft()[1]
             self._bytes -= _size_bytes(row)
             rows.append(row)
+            if self._bytes <= enough_bytes:
+                break
         dropped, self._dropped = self._dropped, []
         if not self._rows:
             self._added.clear()
