@@ -79,7 +79,7 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     unwrap = aggregation.range.unwrap
     if unwrap is not None and (parser is None or names is None or unwrap.label in names or _is_made(unwrap.label)):
         return None
-    if _depend_on_order(stages, unwrap):
+    if order_matters(stages, unwrap):
         return None
     outline_stages = tuple(ast.JsonStage() if stage is parser else stage for stage in stages)
     log = replace(aggregation.range.log, stages=outline_stages)
@@ -103,10 +103,10 @@ def split_line_filters(stages: Sequence[Stage]) -> tuple[list[pl.Expr] | None, l
 
 
 def _plain_parser(parsers: Sequence[ParserStage]) -> bool:
-    return all(map(_is_plain, parsers))
+    return all(map(is_plain_parser, parsers))
 
 
-def _is_plain(parser: ParserStage) -> bool:
+def is_plain_parser(parser: ParserStage) -> bool:
     """Whether the labels it gives are fields of those names, in whatever order they are found."""
     if not isinstance(parser, ast.PatternStage):
         return not parser.extractions
@@ -119,7 +119,7 @@ def _is_made(name: str) -> bool:
     return name.endswith(EXTRACTED) or name in _OF_ERRORS
 
 
-def _depend_on_order(stages: Sequence[Stage], unwrap: ast.Unwrap | None) -> bool:
+def order_matters(stages: Sequence[Stage], unwrap: ast.Unwrap | None) -> bool:
     """Filters are tried when a parser finds their field, and a comparison that fails lets every address pass."""
     filters = [leaf for node in (*filters_of(stages), *(unwrap.filters if unwrap else ())) for leaf in _leaves(node)]
     has_address = any(isinstance(one, ast.IpFilter) for one in filters)

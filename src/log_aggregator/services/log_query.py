@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.engine.columnar import push_line_filters
+from log_aggregator.engine.log_plan import plan_log
+from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.selector import compile_selector
@@ -37,23 +38,44 @@ class LogAnswer:
 
 
 class LogQueries:
-    """Raises the store's errors, WalUnavailable, CorruptData."""
+    """Raises the store's errors, WalUnavailable, CorruptData.
 
-    def __init__(self, scanner: Scanner) -> None:
+    Without `columnar`, every entry goes through the row-wise stages; the answers are the same.
+    """
+
+    def __init__(self, scanner: Scanner, *, columnar: bool = True) -> None:
         self._scanner = scanner
+        self._columnar = columnar
 
     async def run(self, tenant: str, query: LogQuery) -> LogAnswer:
         statistics = ScanStatistics()
-        pushed = push_line_filters(query.expr)
-        pipeline = compile_pipeline(pushed.rest)
-        accepts = compile_selector(query.expr.matchers)
-        scan = Scan(tenant, query.start_ns, query.end_ns, accepts, pushed.predicate)
+        if not self._columnar:
+            pipeline = compile_pipeline(query.expr.stages)
+            return LogAnswer((await self._run(tenant, query, statistics, None, pipeline)).rows, statistics)
+        plan = await asyncio.to_thread(plan_log, query.expr)
+        chooser = RowChooser(plan, query.direction, None if query.interval_ns else query.limit)
+        chosen = await self._run(tenant, query, statistics, chooser, plan.pipeline)
+        if not chosen.full and chooser.has_cut:
+            # Duplicates took the place of entries that were left out: once more, with all of them.
+            chooser = RowChooser(plan, query.direction, None)
+            chosen = await self._run(tenant, query, statistics, chooser, plan.pipeline)
+        return LogAnswer(chosen.rows, statistics)
+
+    async def _run(
+        self,
+        tenant: str,
+        query: LogQuery,
+        statistics: ScanStatistics,
+        chooser: RowChooser | None,
+        pipeline: Pipeline,
+    ) -> "_Chosen":
+        scan = Scan(tenant, query.start_ns, query.end_ns, compile_selector(query.expr.matchers))
         chosen = _Chosen(query)
-        async for batch in self._scanner.ordered(scan, query.direction, statistics):
+        async for batch in self._scanner.ordered(scan, query.direction, statistics, chooser):
             await asyncio.to_thread(chosen.take, batch, pipeline)
             if chosen.full:
                 break
-        return LogAnswer(chosen.rows, statistics)
+        return chosen
 
 
 class _Chosen:

@@ -100,7 +100,7 @@ class MetricQueries:
     ) -> None:
         batch = await self._scanner.load(unit, scan, columns, statistics, forms=columnar.forms(columns))
         if repeated is not None:
-            batch = replace(batch, frame=without_rows(batch.frame, repeated))
+            batch = replace(batch, frame=without_rows(batch.frame, repeated), runs=None)
         kept = await asyncio.to_thread(columnar.add, batch)
         count_rows(batch.frame, kept, statistics)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.shapes import Shape
-from log_aggregator.formats.chunk import LINE_BYTES, ROW_OFFSET, ROWS
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, ROW_OFFSET, ROWS
 from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey, period_start
 from log_aggregator.model.labels import Labels
@@ -99,8 +100,13 @@ class Scanner:
         self._period_ns = period_ns
         self._layouts = Layouts()
 
-    async def ordered(self, scan: Scan, direction: Direction, statistics: ScanStatistics) -> AsyncIterator[Batch]:
-        """Batches in the order of time, each sorted, duplicates left out: stop iterating to stop reading."""
+    async def ordered(
+        self, scan: Scan, direction: Direction, statistics: ScanStatistics, chooser: RowChooser | None = None
+    ) -> AsyncIterator[Batch]:
+        """Batches in the order of time, each sorted, duplicates left out: stop iterating to stop reading.
+
+        The rows that `predicate` and the chooser leave.
+        """
         units = await self.units(scan, statistics)
         units.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
         streams: dict[Labels, int] = {}
@@ -108,7 +114,7 @@ class Scanner:
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._read(unit, scan, statistics)) for unit in wave]
+                tasks = [group.create_task(self._read(unit, scan, statistics, chooser)) for unit in wave]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
             final, pool = _split(pool, following, direction)
             if final.height:
@@ -199,10 +205,20 @@ class Scanner:
                 columns = self._row_groups.column_names(index, group.chunk) | {STREAM}
                 yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high)
 
-    async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics) -> Batch:
+    async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics, chooser: RowChooser | None) -> Batch:
         """The rows that the scan wants, with all the columns of a batch."""
-        batch = await self.load(unit, scan, BATCH_SCHEMA.names(), statistics)
-        kept = batch.frame if scan.predicate is None else await asyncio.to_thread(batch.frame.filter, scan.predicate)
+        columns: Collection[str] = BATCH_SCHEMA.names()
+        forms: Mapping[str, Form] = {}
+        if chooser is not None:
+            columns = chooser.columns(unit.columns, unit.shapes, await self.streams_of(unit))
+            forms = {name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)}
+        batch = await self.load(unit, scan, columns, statistics, forms=forms)
+
+        def chosen() -> pl.DataFrame:
+            frame = batch.frame if scan.predicate is None else batch.frame.filter(scan.predicate)
+            return frame if chooser is None else chooser.choose(Batch(batch.streams, frame, batch.shapes))
+
+        kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
         return Batch(batch.streams, kept)
 
