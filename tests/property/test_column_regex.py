@@ -1,0 +1,91 @@
+"""A column finds what RE2 finds, line by line, with whatever is translated."""
+
+import polars as pl
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from log_aggregator.engine.column_regex import column_regex
+from log_aggregator.logql.regex import InvalidRegex, compile_regex
+
+ATOMS = (
+    *(
+        "a",
+        "k",
+        "s",
+        "é",
+        "İ",
+        "ß",
+        " ",
+        "-",
+        "_",
+        "#",
+        "&",
+        "~",
+        "<",
+        ">",
+        "=",
+        '"',
+        "/",
+        ",",
+        "\n",
+        "1",
+        "{",
+        "}",
+        "]",
+    ),
+    *(".", "^", "$", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"\b", r"\B", r"\A", r"\z", r"\pL", r"\Q.\E"),
+    *(r"\.", r"\-", r"\/", r"\n", r"\t", r"\x41", r"\x{e9}", r"\x{1F600}", r"\x{D800}", r"\101", r"\_", r"\ ", r"\<"),
+)
+CLASS_ITEMS = (
+    *("a", "k", "z", "é", "-", "^", "]", "[", "&&", "~~", "--", "a-f", "A-Z", "0-9", " -/", "é-ü", r"\d", r"\W", r"\s"),
+    *(r"\]", r"\-", r"\^", r"\\", r"\x41-\x43", r"\n", "[:alpha:]", "[:^digit:]", "[:word:]", "[:x:]", "[=a=]", r"\pL"),
+)
+classes = st.builds(
+    "[{}{}]".format, st.sampled_from(("", "^")), st.lists(st.sampled_from(CLASS_ITEMS), max_size=4).map("".join)
+)
+REPEATS = ("", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{0,1}", "{1,}", "{2,1}", "{,2}", "{ 1}", "{0}", "**")
+GROUPS = (
+    "({})",
+    "(?:{})",
+    "(?i:{})",
+    "(?s:{})",
+    "(?m:{})",
+    "(?P<n>{})",
+    "(?<m>{})",
+    "(?-s:{})",
+    "(?i-m:{})",
+    "(?U:{})",
+)
+FLAGS = ("", "", "", "(?i)", "(?s)", "(?m)", "(?im)", "(?U)", "(?-i)", "(?x)", "(?)")
+patterns = st.recursive(
+    st.builds("{}{}".format, st.sampled_from(ATOMS) | classes, st.sampled_from(REPEATS)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map("|".join),
+        st.builds(
+            lambda group, text, repeat: group.format(text) + repeat,
+            st.sampled_from(GROUPS),
+            inner,
+            st.sampled_from(REPEATS),
+        ),
+    ),
+    max_leaves=6,
+)
+anything = st.text("ak1 \n\\.*+?()[]{}^$|-<>PiQEx:", max_size=8)
+CHARACTERS = 'aAkK\u212asS\u017fßẞéÉiıİI1٣_- \t\n\v\x00#&~<>="/,.{}[]()^$|*+?\\\U0001f600\u2028'
+lines = st.text(CHARACTERS, max_size=8)
+
+
+@given(st.builds("{}{}".format, st.sampled_from(FLAGS), patterns) | anything, st.lists(lines, min_size=1, max_size=8))
+@example(r"\bé", ["é", " é", "aé"])
+@settings(deadline=None, max_examples=500)
+def test_columns_find_what_re2_finds(pattern: str, texts: list[str]) -> None:
+    try:
+        regex = compile_regex(pattern)
+    except InvalidRegex:
+        return
+    translated = column_regex(pattern)
+    event(f"translated: {translated is not None}")
+    if translated is not None:
+        found = pl.Series(texts).str.contains(translated).to_list()
+        assert found == [regex.search(text) is not None for text in texts]

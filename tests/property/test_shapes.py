@@ -1,0 +1,120 @@
+"""A line that has a shape has exactly the labels that its stage extracts."""
+
+from collections.abc import Mapping
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from log_aggregator.engine.fields import extract
+from log_aggregator.engine.pipeline import compile_pipeline
+from log_aggregator.engine.shapes import Parser, compiled, discover, json_shape, logfmt_shape
+from log_aggregator.logql.ast import JsonStage, LogfmtStage
+from log_aggregator.model.labels import Labels
+
+STAGES = {
+    "json": (JsonStage(),),
+    "logfmt": (LogfmtStage(), LogfmtStage(strict=True), LogfmtStage(keep_empty=True), LogfmtStage((), True, True)),
+}
+MAKERS = {"json": json_shape, "logfmt": logfmt_shape}
+
+JSON_KEYS = (
+    "a",
+    "b",
+    "a_b",
+    " a",
+    "a ",
+    "\u00a0b",
+    "é",
+    "1",
+    "a.b",
+    "a-b",
+    "_",
+    "",
+    "a_extracted",
+    "__error__",
+    "k" * 600,
+)
+JSON_SCALARS = (
+    *('""', '"x"', '"é 1"', '"\u2028"', '"\x7f"', '"\ufffd"', r'"\n"', r'"\u0041"', '"\t"', '"a,b:{}[]"'),
+    *("0", "-1", "01", "1.50", "1.", "-", "+1", "1e3", "1E-3", "true", "false", "null", "True", "NaN"),
+    *("[]", "[ ]", "[1,2]", '["a", "b" ]', '["]"]', '[{"a":1}]', "[[1]]", "[1", "{}", "{ }"),
+)
+JSON_SPACES = ("", "", "", " ", "\t", "  ", "\n")
+spaces = st.sampled_from(JSON_SPACES)
+
+
+def json_object(members: list[tuple[str, str, str, str, str]], end: str) -> str:
+    texts = [f'{a}"{key}"{b}:{c}{value}' for a, key, b, c, value in members]
+    return "{" + ",".join(texts) + end + "}"
+
+
+json_lines = st.recursive(
+    st.sampled_from(JSON_SCALARS),
+    lambda inner: st.builds(
+        json_object, st.lists(st.tuples(spaces, st.sampled_from(JSON_KEYS), spaces, spaces, inner), max_size=4), spaces
+    ),
+    max_leaves=8,
+)
+LOGFMT_KEYS = ("a", "b", "a_b", "a.b", "a-b", "é", "1", "_", "a_extracted", "__error__", "-a", "A", "k" * 1200)
+LOGFMT_VALUES = (
+    *("1", "x", "é", "a\\b", "{}", ",", "'", "\x7f", "\u00a0", "\u2028", "\ufffd", "", "x\ty", "a=b", '""', '"x y"'),
+    *('"x', '"x"y', r'"\""', r'"\u0041"', '"\n"', '"=\ufffd"', '"é"'),
+)
+logfmt_pairs = st.sampled_from(LOGFMT_KEYS) | st.builds(
+    "{}={}".format, st.sampled_from(LOGFMT_KEYS), st.sampled_from(LOGFMT_VALUES)
+)
+logfmt_lines = st.lists(st.tuples(logfmt_pairs, st.sampled_from((" ", " ", "  ", "\t", ""))), max_size=5).map(
+    lambda pairs: "".join(pair + space for pair, space in pairs)
+)
+lines = {"json": json_lines, "logfmt": logfmt_lines}
+STREAMS: tuple[Labels, ...] = ((), (("a", "taken"), ("b", "taken")))
+
+
+def labels_of(stage: JsonStage | LogfmtStage, line: str, stream: Labels) -> Mapping[str, str]:
+    row = compile_pipeline((stage,)).process(0, line, stream, {})
+    assert row is not None
+    return row.parsed
+
+
+def renamed(name: str, stream: Labels) -> str:
+    return f"{name}_extracted" if name in dict(stream) else name
+
+
+@pytest.mark.parametrize("parser", ["json", "logfmt"])
+@given(data=st.data())
+@settings(deadline=None, max_examples=300)
+def test_values_of_a_shape_are_labels(parser: Parser, data: st.DataObject) -> None:
+    model, line = data.draw(lines[parser]), data.draw(lines[parser])
+    shape = MAKERS[parser](model)
+    if shape is None:
+        return
+    assert compiled(shape).fullmatch(model)
+    for text in (model, line):
+        found = compiled(shape).fullmatch(text)
+        if found is None:
+            continue
+        assert text.startswith(shape.prefix)
+        for stage in STAGES[parser]:
+            for stream in STREAMS:
+                values = {renamed(name, stream): value for name, value in zip(shape.names, found.groups(), strict=True)}
+                assert labels_of(stage, text, stream) == values
+
+
+@pytest.mark.parametrize("parser", ["json", "logfmt"])
+@given(data=st.data())
+@settings(deadline=None)
+def test_columns_have_what_single_lines_have(parser: Parser, data: st.DataObject) -> None:
+    texts = data.draw(st.lists(lines[parser], min_size=1, max_size=20))
+    shapes = [shape for _, shape in discover(texts, parser)]
+    names = sorted({name for shape in shapes for name in shape.names})
+    wanted = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    found = extract(pl.Series(texts), shapes, wanted)
+    for row, text in enumerate(texts):
+        matching = [number for number, shape in enumerate(shapes, 1) if compiled(shape).fullmatch(text)]
+        assert len(matching) <= 1
+        assert found.shape[row] == (matching[0] if matching else 0)
+        values = {name: found.values[name][row] for name in wanted}
+        expected = labels_of(STAGES[parser][0], text, ()) if matching else {}
+        assert values == {name: expected.get(name) for name in wanted}
