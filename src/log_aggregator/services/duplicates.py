@@ -55,21 +55,19 @@ async def _load_all(
 
 
 def _contested(units: Sequence[Unit]) -> list[int]:
-    """Units that overlap another in time within a stream, and all records: they may repeat entries by themselves."""
-    chunks = {unit.index.chunks[unit.chunk].key for unit in units if not isinstance(unit, TailUnit)}
-    spans: dict[Labels, list[tuple[int, int, int]]] = {}
-    found: set[int] = set()
-    tails = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, TailUnit)]
-    found.update(number for number, _ in tails)
-    if len(chunks) + len(tails) <= 1:
+    """Units that overlap another in time within a stream, and single records, which may repeat entries by themselves."""
+    found = {number for number, unit in enumerate(units) if isinstance(unit, TailUnit) and len(unit.records) == 1}
+    if _is_one(units):
         return sorted(found)
+    spans: dict[Labels, list[tuple[int, int, int]]] = {}
+    tails = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, TailUnit)]
     for number, unit in enumerate(units):
-        if isinstance(unit, TailUnit):
-            continue
-        if any(tail.min_ns <= unit.max_ns and unit.min_ns <= tail.max_ns for _, tail in tails):
-            found.add(number)
-        for run in unit.runs:
-            spans.setdefault(unit.index.streams[run.stream], []).append((run.min_ns, run.max_ns, number))
+        for other, tail in tails:
+            if other != number and tail.min_ns <= unit.max_ns and unit.min_ns <= tail.max_ns:
+                found.update((number, other))
+        if not isinstance(unit, TailUnit):
+            for run in unit.runs:
+                spans.setdefault(unit.index.streams[run.stream], []).append((run.min_ns, run.max_ns, number))
     for own in spans.values():
         own.sort()
         reached, holder = own[0][1], own[0][2]
@@ -79,6 +77,12 @@ def _contested(units: Sequence[Unit]) -> list[int]:
             if high >= reached:
                 reached, holder = high, number
     return sorted(found)
+
+
+def _is_one(units: Sequence[Unit]) -> bool:
+    """Whether all are of one chunk, or there is but one."""
+    sources = {unit.records if isinstance(unit, TailUnit) else unit.index.chunks[unit.chunk].key for unit in units}
+    return len(sources) <= 1
 
 
 def _of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.layout import Layouts, Run
 from log_aggregator.services.row_groups import Form, RowGroups
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.services.tail import Tail, TailRecord
+from log_aggregator.services.tail import Block, Tail, TailRecord
 
 _CONCURRENT_UNITS = 4
 # Up to this many runs of wanted rows are cut out of a row group one by one; more are found by a mask.
@@ -45,12 +45,19 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class TailUnit:
-    """The rows of one record of a write-ahead log, but for the periods whose rows an index object has."""
+    """The rows of a record of a write-ahead log, but for the periods whose rows an index object has.
 
-    record: TailRecord
+    Or of several records, all of one block (`Tail.block`) and none covered.
+    """
+
+    records: tuple[TailRecord, ...] = field(repr=False)
     covered: tuple[int, ...]
     min_ns: int
     max_ns: int
+
+    @property
+    def tenant(self) -> str:
+        return self.records[0].header.tenant
 
     @property
     def columns(self) -> frozenset[str]:
@@ -123,9 +130,7 @@ class Scanner:
     async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
         """All that may hold entries of the scan."""
         view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
-        tail: list[Unit] = [
-            TailUnit(record, covered, record.header.min_ns, record.header.max_ns) for record, covered in view.records
-        ]
+        tail: list[Unit] = list(self._tail_units(view, scan))
         indexes = await self._catalog.load(view.indexes)
         chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self.units_of(index, scan)])
         statistics.tail_records += len(tail)
@@ -135,7 +140,9 @@ class Scanner:
     async def streams_of(self, unit: Unit) -> Sequence[Labels]:
         """The streams that the unit's rows may belong to."""
         if isinstance(unit, TailUnit):
-            return (await self._tail.segment(unit.record)).streams
+            if len(unit.records) > 1:
+                return (await self._tail.block(unit.records)).streams
+            return (await self._tail.segment(unit.records[0])).streams
         return [unit.index.streams[run.stream] for run in unit.runs]
 
     async def load(
@@ -152,8 +159,11 @@ class Scanner:
         The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time. Columns come in the
         form asked for where it is at hand (`RowGroups.columns`).
         """
+        if isinstance(unit, TailUnit) and len(unit.records) > 1:
+            block = await self._tail.block(unit.records)
+            return await asyncio.to_thread(_of_block, unit, block, scan, columns)
         if isinstance(unit, TailUnit):
-            segment = await self._tail.segment(unit.record)
+            segment = await self._tail.segment(unit.records[0])
             return await asyncio.to_thread(
                 _of_record, unit, segment.streams, segment.frame, scan, columns, self._period_ns
             )
@@ -166,8 +176,13 @@ class Scanner:
         )
         rows = pl.DataFrame(found)
         if len(unit.runs) <= _MAX_SLICES:
-            return _of_row_group(unit, rows, scan, columns)  # copies nothing, and is done before a thread is woken
-        return await asyncio.to_thread(_of_many_runs, unit, rows, scan, columns)
+            # Copies nothing, and is done before a thread is woken.
+            frame, runs = _cut_out(rows, unit.runs, scan, columns, is_inside=_inside(unit, scan))
+        else:
+            frame, runs = await asyncio.to_thread(
+                _cut_many, rows, unit.runs, scan, columns, is_inside=_inside(unit, scan)
+            )
+        return Batch(unit.index.streams, frame, unit.shapes, runs)
 
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
         """All that may hold entries of `[start_ns, end_ns)`."""
@@ -190,6 +205,28 @@ class Scanner:
             first, last = (period_start(t, self._period_ns) for t in (record.header.min_ns, record.header.max_ns))
             if not all(period in covered for period in range(first, last + 1, self._period_ns)):
                 yield record, tuple(covered)
+
+    def _tail_units(self, view: View, scan: Scan) -> Iterator[TailUnit]:
+        """Whole blocks where nothing speaks against it, else record by record."""
+        clean = {(record.wal, record.position) for record, covered in view.records if not covered}
+        done: set[tuple[str, int]] = set()
+        for record, covered in view.records:
+            block = (record.wal, record.block)
+            if block in done:
+                continue
+            members = self._tail.block_of(record)
+            # A member that the view does not know may have been flushed since, and then is in an index object too.
+            if record in members and all(
+                (one.wal, one.position) in clean
+                or one.header.min_ns >= scan.end_ns
+                or one.header.max_ns < scan.start_ns
+                for one in members
+            ):
+                done.add(block)
+                low, high = min(one.header.min_ns for one in members), max(one.header.max_ns for one in members)
+                yield TailUnit(members, (), low, high)
+            else:
+                yield TailUnit((record,), covered, record.header.min_ns, record.header.max_ns)
 
     def units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
@@ -253,40 +290,61 @@ def _of_record(
     for period in unit.covered:
         rows = rows.filter(~pl.col(TIMESTAMP).is_between(period, period + period_ns, closed="left"))
     made = {
-        ARRIVAL: pl.lit(unit.record.position.arrival, pl.Int64).alias(ARRIVAL),
+        ARRIVAL: pl.lit(unit.records[0].position.arrival, pl.Int64).alias(ARRIVAL),
         LINE_BYTES: pl.col(LINE).str.len_bytes().alias(LINE_BYTES),
     }
     return Batch(streams, rows.select(made.get(name, pl.col(name)) for name in columns))
 
 
-def _of_row_group(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Collection[str]) -> Batch:
-    """Cut out run by run."""
-    runs = [(run.stream, run.offset, run.rows) for run in unit.runs]
-    if not _inside(unit, scan):
-        runs = _cut(unit.runs, rows[TIMESTAMP], scan)
-    kept = _rows_of([(offset, count) for _, offset, count in runs], rows)
+_Runs = tuple[tuple[int, int], ...]
+
+
+def _of_block(unit: TailUnit, block: Block, scan: Scan, columns: Collection[str]) -> Batch:
+    runs, offset = [], 0
+    accepted = [scan.accepts(labels) for labels in block.streams]
+    for stream, count in block.runs:
+        if accepted[stream]:
+            runs.append(Run(stream, offset, count, unit.min_ns, unit.max_ns))
+        offset += count
+    rows = block.frame
+    if LINE_BYTES in columns:
+        rows = rows.with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
+    cut = _cut_out if len(runs) <= _MAX_SLICES else _cut_many
+    frame, lengths = cut(rows, runs, scan, columns, is_inside=_inside(unit, scan))
+    return Batch(block.streams, frame, None, lengths)
+
+
+def _cut_out(
+    rows: pl.DataFrame, runs: Sequence[Run], scan: Scan, columns: Collection[str], *, is_inside: bool
+) -> tuple[pl.DataFrame, _Runs]:
+    """The rows of the runs that lie in the range, run by run."""
+    parts = [(run.stream, run.offset, run.rows) for run in runs]
+    if not is_inside:
+        parts = _cut(runs, rows[TIMESTAMP], scan)
+    kept = _rows_of([(offset, count) for _, offset, count in parts], rows)
+    lengths = tuple((stream, count) for stream, _, count in parts)
     if STREAM in columns:
-        kept = _with_streams(kept, [(stream, count) for stream, _, count in runs])
-    lengths = tuple((stream, count) for stream, _, count in runs)
-    return Batch(unit.index.streams, kept.select(columns), unit.shapes, lengths)
+        kept = _with_streams(kept, lengths)
+    return kept.select(columns), lengths
 
 
-def _of_many_runs(unit: ChunkUnit, rows: pl.DataFrame, scan: Scan, columns: Collection[str]) -> Batch:
-    """Cut out by row numbers, and the range by a mask."""
-    runs = pl.DataFrame(
-        [(run.stream, run.offset, run.rows) for run in unit.runs],
+def _cut_many(
+    rows: pl.DataFrame, runs: Sequence[Run], scan: Scan, columns: Collection[str], *, is_inside: bool
+) -> tuple[pl.DataFrame, _Runs]:
+    """The same by row numbers, and the range by a mask."""
+    table = pl.DataFrame(
+        [(run.stream, run.offset, run.rows) for run in runs],
         pl.Schema({STREAM: pl.UInt32, ROW_OFFSET: pl.UInt32, ROWS: pl.UInt32}),
         orient="row",
     )
-    numbers = runs.select(
+    numbers = table.select(
         pl.int_ranges(ROW_OFFSET, pl.col(ROW_OFFSET) + pl.col(ROWS), dtype=pl.UInt32).alias("row"), STREAM
     ).explode("row")
-    kept = rows[numbers["row"]] if rows.width else pl.DataFrame()
-    kept = kept.with_columns(numbers[STREAM]) if kept.width else numbers.select(STREAM)
-    if not _inside(unit, scan):
+    kept = rows[numbers["row"]].with_columns(numbers[STREAM]) if rows.width else numbers.select(STREAM)
+    if not is_inside:
         kept = kept.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
     lengths = tuple(kept[STREAM].rle().struct.unnest().select("value", "len").iter_rows())
-    return Batch(unit.index.streams, kept.select(columns), unit.shapes, lengths)
+    return kept.select(columns), lengths
 
 
 def _cut(runs: Sequence[Run], times: pl.Series, scan: Scan) -> list[tuple[int, int, int]]:

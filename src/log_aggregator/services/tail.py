@@ -1,17 +1,25 @@
 """The write-ahead logs as a query sees them: every acknowledged record that is still in Redis, on any replica."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
 
 from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record
+from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import Segment
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 _RECORDS_PER_READ = 64  # of each log and round trip
-_DECODED_BYTES = 256 << 20
+_DECODED_BYTES = 128 << 20
+_MERGED_BYTES = 192 << 20
+# Queries pay for each part of what they read, so small records are put together.
+_BLOCK_RECORDS = 256
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,8 @@ class TailRecord:
     header: RecordHeader
     _encoded: WalRecord | None = field(repr=False)
     _segment: Segment | None = field(repr=False)
+    block: int = -1
+    """Records of one tenant and log with the same number are decoded together (`Tail.block`)."""
 
     @classmethod
     def of_bytes(cls, wal: str, position: Position, data: bytes) -> "TailRecord":
@@ -42,20 +52,48 @@ class TailRecord:
         return self._encoded.segment()
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The entries of several records as one: sorted by stream, time and arrival, each exact duplicate once.
+
+    `runs` are the numbers of the streams, and of their rows, in the order of the rows.
+    """
+
+    streams: tuple[Labels, ...]
+    frame: pl.DataFrame = field(repr=False)
+    runs: tuple[tuple[int, int], ...] = field(repr=False)
+
+
 class _Log:
     """The records known of one log, in order."""
 
     def __init__(self) -> None:
         self.records: dict[Position, TailRecord] = {}
+        self.blocks: dict[tuple[str, int], list[TailRecord]] = {}
         self.cursor: Position | None = None  # everything up to here is known, or was trimmed
+        self._open: dict[str, tuple[int, int, int]] = {}  # the newest block of a tenant: number, records, bytes
 
     def add(self, record: TailRecord) -> None:
+        tenant, size = record.header.tenant, record.header.text_bytes
+        number, count, filled = self._open.get(tenant, (0, 0, 0))
+        if count >= _BLOCK_RECORDS or filled + size > _BLOCK_BYTES:
+            number, count, filled = number + 1, 0, 0
+        self._open[tenant] = (number, count + 1, filled + size)
+        record = replace(record, block=number)
         self.records[record.position] = record
+        self.blocks.setdefault((tenant, number), []).append(record)
         self.cursor = record.position
 
     def trim(self, position: Position) -> None:
-        for old in [old for old in self.records if old <= position]:
-            del self.records[old]
+        old = [record for at, record in self.records.items() if at <= position]
+        for record in old:
+            del self.records[record.position]
+        for key in {(record.header.tenant, record.block) for record in old}:
+            left = [record for record in self.blocks[key] if record.position > position]
+            if left:
+                self.blocks[key] = left
+            else:
+                del self.blocks[key]
         if self.cursor is None or self.cursor < position:
             self.cursor = position
 
@@ -70,6 +108,7 @@ class Tail:
         self._logs = logs
         self._known: dict[str, _Log] = {}
         self._decoded: SizedLru[tuple[str, Position], Segment] = SizedLru(_DECODED_BYTES)
+        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, int], Block]] = SizedLru(_MERGED_BYTES)
         self._reading = asyncio.Lock()
         self._asked = 0
         self._answered = 0
@@ -91,6 +130,22 @@ class Tail:
             segment = await asyncio.to_thread(record.decode)
             self._decoded.put(key, segment, record.header.text_bytes)
         return segment
+
+    def block_of(self, record: TailRecord) -> tuple[TailRecord, ...]:
+        """All records of the record's block that are still in the log."""
+        log = self._known.get(record.wal)
+        return tuple(log.blocks.get((record.header.tenant, record.block), ())) if log else ()
+
+    async def block(self, records: Sequence[TailRecord]) -> Block:
+        """The entries of all records of one block."""
+        first = records[0]
+        key, state = (first.wal, first.header.tenant, first.block), (first.position, len(records))
+        known = self._merged.get(key)
+        if known is not None and known[0] == state:
+            return known[1]
+        block = await asyncio.to_thread(_merged, records)
+        self._merged.put(key, (state, block), int(block.frame.estimated_size()))
+        return block
 
     def add_own(self, records: Iterable[TailRecord]) -> None:
         """Records that this process has just appended, in order: they need not be read back."""
@@ -133,3 +188,15 @@ class Tail:
             log = self._known.get(state.wal)
             if log is not None and state.trimmed is not None:
                 log.trim(state.trimmed)
+
+
+def _merged(records: Sequence[TailRecord]) -> Block:
+    segments = [record.decode() for record in records]
+    streams, renumbered = merge_streams([segment.streams for segment in segments])
+    frames = [
+        renumber(segment.frame, numbers).with_columns(pl.lit(record.position.arrival, pl.Int64).alias(ARRIVAL))
+        for record, segment, numbers in zip(records, segments, renumbered, strict=True)
+    ]
+    frame = without_duplicates(pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
+    runs = frame[STREAM].rle().struct.unnest()
+    return Block(streams, frame, tuple(runs.select("value", "len").iter_rows()))
