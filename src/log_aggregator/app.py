@@ -18,6 +18,7 @@ from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.detected import DetectedRoutes
 from log_aggregator.http.format_query import FormatQueryRoutes
 from log_aggregator.http.index import IndexRoutes
 from log_aggregator.http.labels import LabelRoutes
@@ -37,6 +38,7 @@ from log_aggregator.http.tail import TailRoutes
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
+from log_aggregator.services.detection import Detection
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
@@ -173,6 +175,7 @@ class Server:
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
                 (Role.READ, QueryRoutes(queries, clock)),
                 (Role.READ, LegacyQueryRoutes(queries, clock)),
+                (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
                 (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),

@@ -85,6 +85,27 @@ def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
             pending.pop()
 
 
+def field_paths(line: str) -> dict[str, tuple[str, ...]]:
+    """The keys that lead to each field that `extract_json` finds, by its name before it is told from other labels."""
+    paths: dict[str, tuple[str, ...]] = {}
+    pending: list[tuple[tuple[str, ...], str, Members]] = [((), "", _members(line))]
+    while pending:
+        path, prefix, members = pending[-1]
+        try:
+            for key, value in members:
+                name = join_names(prefix, key)
+                if isinstance(value, str | bool):
+                    paths.setdefault(name, (*path, key))
+                elif isinstance(value, Iterator) and len(name) < LONGEST_NAME:
+                    pending.append(((*path, key), name, value))
+                    break
+            else:
+                pending.pop()
+        except InvalidJson:
+            break  # as the stage: what is before the fault counts
+    return paths
+
+
 def unpack(line: str, labels: EntryLabels) -> str | None:
     """Only what has a packed entry is unpacked."""
     if not line or labels.satisfied:

@@ -91,11 +91,11 @@ def legacy_streams(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The entries by stream as the routes below /api/prom have them."""
     found: dict[Labels, list[dict[str, str]]] = {}
     for row in rows:
-        found.setdefault(row.labels(), []).append({"ts": rfc3339(row.timestamp_ns), "line": row.line})
+        found.setdefault(row.labels(), []).append({"ts": format_rfc3339(row.timestamp_ns), "line": row.line})
     return [{"labels": format_labels(labels), "entries": entries} for labels, entries in found.items()]
 
 
-def rfc3339(time_ns: int) -> str:
+def format_rfc3339(time_ns: int) -> str:
     """In UTC, with as many digits of the second as it takes."""
     seconds, fraction = divmod(time_ns, 1_000_000_000)
     moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")

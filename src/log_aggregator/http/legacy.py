@@ -1,23 +1,19 @@
 """The query route of Loki before its first release, which some old clients still ask."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from sanic.response import HTTPResponse
 
 from log_aggregator.clock import Clock
-from log_aggregator.engine.pipeline import Row
 from log_aggregator.http import params
-from log_aggregator.http.encode import statistics_data
+from log_aggregator.http.encode import legacy_streams, statistics_data
 from log_aggregator.http.params import InvalidParameter
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
-from log_aggregator.model.labels import Labels, format_labels, quote
+from log_aggregator.model.labels import quote
 from log_aggregator.services.queries import Queries, RangeQuery, Streams
 
 
@@ -50,18 +46,4 @@ class LegacyQueryRoutes:
         answer = await self.queries.range(call.tenant, query)
         assert isinstance(answer, Streams)
         stats = statistics_data(answer.statistics, time.perf_counter() - begun, len(answer.rows))
-        return json_response(call.request, {"streams": _streams(answer.rows), "stats": stats})
-
-
-def _streams(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    streams: dict[Labels, list[dict[str, str]]] = {}
-    for row in rows:
-        streams.setdefault(row.labels(), []).append({"ts": format_rfc3339(row.timestamp_ns), "line": row.line})
-    return [{"labels": format_labels(labels), "entries": entries} for labels, entries in streams.items()]
-
-
-def format_rfc3339(timestamp_ns: int) -> str:
-    """In UTC, with as many digits of the second as needed."""
-    seconds, fraction = divmod(timestamp_ns, params.SECOND_NS)
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+        return json_response(call.request, {"streams": legacy_streams(answer.rows), "stats": stats})

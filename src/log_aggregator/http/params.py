@@ -93,8 +93,13 @@ def instant(params: Params, now_ns: int) -> int:
 
 
 def limit(params: Params) -> int:
-    text = params.get("limit")
-    value = integer(text) if text else DEFAULT_LIMIT
+    return positive(params, "limit", DEFAULT_LIMIT)
+
+
+def positive(params: Params, name: str, default: int) -> int:
+    """A limit by any name: Loki's words are the same for all."""
+    text = params.get(name)
+    value = integer(text) if text else default
     if value <= 0:
         raise InvalidParameter("limit must be a positive value")
     if value > _MAX_LIMIT:

@@ -7,7 +7,7 @@ import msgspec
 
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
-from log_aggregator.http.encode import encoding_flags, legacy_streams, rfc3339, streams
+from log_aggregator.http.encode import encoding_flags, format_rfc3339, legacy_streams, streams
 from log_aggregator.http.params import InvalidParameter
 from log_aggregator.http.server import Call, SocketRoute
 from log_aggregator.http.socket import Conversation, Socket
@@ -76,7 +76,7 @@ def legacy_frame_json(frame: Frame) -> dict[str, Any]:
     body: dict[str, Any] = {"streams": legacy_streams(frame.rows)}
     if frame.dropped:
         body["dropped_entries"] = [
-            {"Timestamp": rfc3339(timestamp_ns), "Labels": format_labels(labels)}
+            {"Timestamp": format_rfc3339(timestamp_ns), "Labels": format_labels(labels)}
             for labels, timestamp_ns in frame.dropped
         ]
     return body

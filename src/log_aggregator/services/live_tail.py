@@ -21,6 +21,7 @@ from log_aggregator.model.limits import Limits
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services import query_limits
 from log_aggregator.services.follower import Follower
+from log_aggregator.services.log_query import NotALogQuery
 from log_aggregator.services.query_limits import deadline
 from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
@@ -35,13 +36,6 @@ _BYTES_PER_FRAME = 256 << 10  # but for the last row's; some clients take no fra
 _ROW_BYTES = 400  # beside its text
 # Entries that are remembered to be shown once. More than arrive while the past is being read, and more than any limit.
 _REMEMBERED = 65_536
-
-
-class NotALogQuery(LogAggregatorError):
-    code: ClassVar[ErrorCode] = ErrorCode.INVALID
-
-    def __init__(self) -> None:
-        super().__init__("only log selector is supported")
 
 
 class TailEnded(LogAggregatorError):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_plan import plan_log
@@ -10,11 +11,21 @@ from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.selector import compile_selector
+from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
+
+
+class NotALogQuery(LogAggregatorError):
+    """An expression that computes something, where only entries make sense."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self) -> None:
+        super().__init__("only log selector is supported")
 
 
 @dataclass(frozen=True, slots=True)

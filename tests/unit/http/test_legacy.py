@@ -1,6 +1,6 @@
 import pytest
 
-from log_aggregator.http.legacy import format_rfc3339
+from log_aggregator.http.encode import format_rfc3339
 
 
 @pytest.mark.parametrize(
