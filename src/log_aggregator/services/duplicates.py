@@ -55,7 +55,7 @@ async def _load_all(
 
 
 def _contested(units: Sequence[Unit]) -> list[int]:
-    """Units that overlap another in time within a stream, and single records, which may repeat entries by themselves."""
+    """Units that overlap another in time within a stream; and single records, which may repeat their own entries."""
     found = {number for number, unit in enumerate(units) if isinstance(unit, TailUnit) and len(unit.records) == 1}
     if _is_one(units):
         return sorted(found)
@@ -81,8 +81,8 @@ def _contested(units: Sequence[Unit]) -> list[int]:
 
 def _is_one(units: Sequence[Unit]) -> bool:
     """Whether all are of one chunk, or there is but one."""
-    sources = {unit.records if isinstance(unit, TailUnit) else unit.index.chunks[unit.chunk].key for unit in units}
-    return len(sources) <= 1
+    chunks = {None if isinstance(unit, TailUnit) else unit.index.chunks[unit.chunk].key for unit in units}
+    return len(units) == 1 or (len(chunks) == 1 and None not in chunks)
 
 
 def _of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:
