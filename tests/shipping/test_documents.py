@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from log_aggregator import __version__
-from log_aggregator.formats import chunk, index, wal_record
+from log_aggregator.formats import chunk, delete_request, index, wal_record
 from servers import LogAggregator
 
 ROOT = Path(__file__).parents[2]
@@ -99,12 +99,21 @@ def is_time_of_creation(family: Metric) -> bool:
         ("wal-record.md", wal_record.MAGIC, wal_record.VERSION),
         ("index.md", index.MAGIC, index.VERSION),
         ("chunk.md", None, chunk.VERSION),
+        ("delete-request.md", b"LADR", delete_request.VERSION),
     ],
 )
 def test_format_page_has_the_version_of_the_code(page: str, magic: bytes | None, version: int) -> None:
-    introduction = (DOCS / "format" / page).read_text().split("|")[0]
+    introduction = (DOCS / "format" / page).read_text().split("\n|")[0]
     assert re.search(r"[Vv]ersion (\d+)", introduction)[1] == str(version)  # type: ignore[index]
     assert magic is None or f"`{magic.decode()}`" in introduction
+
+
+def test_page_of_the_envelope_has_every_magic() -> None:
+    sources = [path.read_text() for path in (ROOT / "src" / "log_aggregator" / "formats").glob("*.py")]
+    magics = {magic for source in sources for magic in re.findall(r'MAGIC = b"(LA\w\w)"', source)}
+    page = (DOCS / "format" / "envelope.md").read_text()
+    assert len(magics) > 2
+    assert [magic for magic in sorted(magics) if f"`{magic}`" not in page] == []
 
 
 def test_pages_name_every_column() -> None:
