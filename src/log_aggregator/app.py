@@ -29,6 +29,7 @@ from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.push import PushRoutes
 from log_aggregator.http.query import QueryRoutes
+from log_aggregator.http.query_log import QueryLog
 from log_aggregator.http.rings import RingRoutes
 from log_aggregator.http.rules import RulesRoutes
 from log_aggregator.http.server import HttpServer, HttpSettings, Route
@@ -36,6 +37,7 @@ from log_aggregator.http.shutdown import ShutdownRoutes
 from log_aggregator.http.status import StatusRoutes
 from log_aggregator.http.tail import TailRoutes
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.services.admission import Admission
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
 from log_aggregator.services.detection import Detection
@@ -59,6 +61,8 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
+from log_aggregator.services.tenants_scanner import TenantsScanner
+from log_aggregator.services.tenants_series import TenantsSeries
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.metered import StoreMetrics
@@ -121,15 +125,19 @@ class Server:
             DistributorMetrics(registry),
             config.ingester.max_returned_stream_errors,
         )
-        self.scanner = Scanner(RowGroups(store, catalog), catalog, tail, period_ns)
+        self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns)
         extents = StreamExtents(self.scanner, catalog, period_ns, limits)
         queries = Queries(
             LogQueries(self.scanner),
             MetricQueries(self.scanner),
+            extents,
+            Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant),
             limits,
             clock,
             allow_instant_logs=config.querier.allow_instant_log_queries,
         )
+        query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
+        own_limits = config.querier.per_request_limits_enabled
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
         tails = LiveTails(follower, self.scanner, limits, clock, config.querier.tail_max_duration)
         leadership = Leadership(self._redis, names, holder, lease_seconds=config.redis.lease_seconds)
@@ -173,11 +181,11 @@ class Server:
                 (Role.ALL, RingRoutes(self._logs)),
                 (Role.ALL, RulesRoutes()),
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
-                (Role.READ, QueryRoutes(queries, clock)),
+                (Role.READ, QueryRoutes(queries, query_log, clock, own_limits)),
                 (Role.READ, LegacyQueryRoutes(queries, clock)),
                 (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
                 (Role.READ, FormatQueryRoutes()),
-                (Role.READ, LabelRoutes(SeriesQueries(extents, period_ns), limits, clock)),
+                (Role.READ, LabelRoutes(TenantsSeries(SeriesQueries(extents, period_ns)), limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),
                 (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
                 (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, config.distributor.max_decompressed_size)),
@@ -264,4 +272,5 @@ def _http_settings(config: Config) -> HttpSettings:
         path_prefix=server.http_path_prefix,
         auth_enabled=config.auth_enabled,
         no_auth_tenant=config.no_auth_tenant,
+        several_tenants=config.querier.multi_tenant_queries_enabled,
     )

@@ -110,14 +110,14 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         query_store_max_look_back_period shutdown_marker_path sync_min_utilization sync_period unordered_writes wal
     """,
     "querier": """
-        engine extra_query_delay per_request_limits_enabled query_ingester_only query_ingesters_within
+        engine extra_query_delay query_ingester_only query_ingesters_within
         query_partition_ingesters query_store_only
     """,
     "frontend": """
         address downstream_url encoding graceful_shutdown_timeout grpc_client_config instance_enable_ipv6
         instance_interface_names log_query_request_headers max_body_size max_cache_freshness port
         querier_forget_delay query_stats_enabled scheduler_address scheduler_dns_lookup_period
-        scheduler_worker_concurrency support_parquet_encoding tail_proxy_url tail_tls_config
+        scheduler_worker_concurrency tail_proxy_url tail_tls_config
     """,
     "compactor": """
         allow_deletes apply_retention_interval backup_delete_request_store_db_type compactor_ring delete_batch_size
@@ -145,7 +145,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         debug_engine_tasks discover_generic_fields enforce_metric_name engine_results_cache_time_bucket_interval
         index_gateway_max_capacity index_gateway_shard_size ingestion_partitions_tenant_shard_size
         max_cache_freshness_per_query max_chunks_per_query max_metadata_cache_freshness max_queriers_per_tenant
-        max_queriers_per_user max_query_capacity max_query_parallelism max_stats_cache_freshness
+        max_queriers_per_user max_query_capacity max_stats_cache_freshness
         metric_aggregation_enabled min_sharding_lookback pattern_ingester_tokenizable_json_fields_append
         pattern_ingester_tokenizable_json_fields_default pattern_ingester_tokenizable_json_fields_delete
         pattern_persistence_enabled pattern_persistence_granularity pattern_rate_threshold policy_enforced_labels
@@ -156,7 +156,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         ruler_tenant_shard_size s3_sse_kms_encryption_context s3_sse_kms_key_id s3_sse_type shard_aggregations
         shard_streams simulated_push_latency split_ingester_queries_by_interval
         split_instant_metric_queries_by_interval split_metadata_queries_by_interval split_queries_by_interval
-        split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard tsdb_max_query_parallelism
+        split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard
         tsdb_precompute_chunks tsdb_sharding_strategy unordered_writes use_owned_stream_count
     """,
 }

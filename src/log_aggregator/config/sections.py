@@ -110,6 +110,7 @@ class QuerierSettings(Section):
     max_concurrent: int = Field(default=4, gt=0)
     tail_max_duration: Duration = _HOUR_NS
     multi_tenant_queries_enabled: bool = False
+    per_request_limits_enabled: bool = False
     allow_instant_log_queries: bool = True  # ours: Loki answers such queries with an error
 
 
@@ -117,6 +118,7 @@ class FrontendSettings(Section):
     max_outstanding_per_tenant: int = Field(default=2048, gt=0)
     log_queries_longer_than: Duration = 0
     compress_responses: bool = True
+    support_parquet_encoding: bool = False
 
 
 class CompactorSettings(Section):

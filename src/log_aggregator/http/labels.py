@@ -15,12 +15,13 @@ from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
-from log_aggregator.services.series_query import SeriesQueries
+from log_aggregator.services.tenants_series import TenantsSeries
+from log_aggregator.services.tightest_limits import limits_of_all
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRoutes:
-    series: SeriesQueries
+    series: TenantsSeries
     limits_of: Callable[[str], Limits]
     clock: Clock
 
@@ -28,9 +29,15 @@ class LabelRoutes:
         methods = ("GET", "POST")
         values = ("/loki/api/v1/label/<name>/values", "/loki/api/v1/labels/<name>/values")
         return (
-            Route("loki_api_v1_labels", ("/loki/api/v1/labels", "/loki/api/v1/label"), methods, self._names),
-            Route("loki_api_v1_label_name_values", values, methods, self._values),
-            Route("loki_api_v1_series", ("/loki/api/v1/series",), methods, self._series),
+            Route(
+                "loki_api_v1_labels",
+                ("/loki/api/v1/labels", "/loki/api/v1/label"),
+                methods,
+                self._names,
+                several_tenants=True,
+            ),
+            Route("loki_api_v1_label_name_values", values, methods, self._values, several_tenants=True),
+            Route("loki_api_v1_series", ("/loki/api/v1/series",), methods, self._series, several_tenants=True),
             Route("api_prom_label", ("/api/prom/label",), methods, self._names),
             Route("api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values),
             Route("api_prom_series", ("/api/prom/series",), methods, self._series),
@@ -56,7 +63,7 @@ class LabelRoutes:
 
     def _bounds(self, call: Call) -> Bounds:
         """With the end included, as Loki does here."""
-        found = params.allowed_bounds(call.params, self.limits_of(call.tenant), self.clock.now_ns())
+        found = params.allowed_bounds(call.params, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
         return Bounds(found.start_ns, found.end_ns + 1)
 
 

@@ -27,7 +27,7 @@ from log_aggregator.http.tenant import tenant_of
 logger = logging.getLogger(__name__)
 
 _SWITCHING = 101
-_CLIENT_GONE = 499  # as Loki logs a request whose client went away
+CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _POLL_SECONDS = 0.02
 _MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
@@ -61,13 +61,17 @@ def _plain_text(_: Request, message: str, status: int) -> HTTPResponse:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A handler under its paths. `name` is the `route` of metrics; `tenant` whether the request needs one."""
+    """A handler under its paths. `name` is the `route` of metrics; `tenant` whether the request needs one.
+
+    With `several_tenants`, the tenant of a call may stand for several, where the configuration allows it.
+    """
 
     name: str
     paths: tuple[str, ...]
     methods: tuple[str, ...]
     handler: Handler
     tenant: bool = True
+    several_tenants: bool = False
     is_query: bool = False
     error: ErrorAnswer = _plain_text
 
@@ -92,6 +96,7 @@ class HttpSettings:
     path_prefix: str
     auth_enabled: bool
     no_auth_tenant: str
+    several_tenants: bool
 
 
 class HttpServer:
@@ -184,7 +189,7 @@ class HttpServer:
             begun = time.perf_counter()
             inflight = self._metrics.inflight.labels(request.method, route.name)
             inflight.inc()
-            status = _CLIENT_GONE
+            status = CLIENT_GONE
             try:
                 response = await self._answer(route, request, path)
                 status = response.status
@@ -228,7 +233,7 @@ class HttpServer:
         if self._draining:
             return route.error(request, "the server is shutting down", 503)
         try:
-            tenant = self._tenant(request) if route.tenant else ""
+            tenant = self._tenant(route, request) if route.tenant else ""
             return await route.handler(Call(request, _params(request), tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
             error = first_error(raised)
@@ -242,8 +247,10 @@ class HttpServer:
             logger.exception("request failed", extra={"route": route.name})
             return route.error(request, "internal error", 500)
 
-    def _tenant(self, request: Request) -> str:
-        return tenant_of(request.headers, self._settings.auth_enabled, self._settings.no_auth_tenant)
+    def _tenant(self, route: Route, request: Request) -> str:
+        settings = self._settings
+        several = route.several_tenants and settings.several_tenants
+        return tenant_of(request.headers, settings.auth_enabled, settings.no_auth_tenant, several=several)
 
 
 def _params(request: Request) -> Params:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.model.tenants import SEPARATOR, are_several, tenants_of
 
 HEADER = "x-scope-orgid"
 _MAX_BYTES = 150
@@ -24,15 +25,27 @@ class InvalidTenant(LogAggregatorError):
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
 
 
-def tenant_of(headers: Mapping[str, str], auth_enabled: bool, no_auth_tenant: str) -> str:
-    """The tenant of a request. Without authentication the header does not count. Raises NoTenant, InvalidTenant."""
+def tenant_of(headers: Mapping[str, str], auth_enabled: bool, no_auth_tenant: str, *, several: bool = False) -> str:
+    """The tenant of a request. Without authentication the header does not count.
+
+    With `several`, it may name several, whose answer is theirs together (`model.tenants`), in any order and repeated.
+    Raises NoTenant, InvalidTenant.
+    """
     if not auth_enabled:
         return no_auth_tenant
     name = headers.get(HEADER, "")
     if not name:
         raise NoTenant
-    if "|" in name:
+    if not are_several(name):
+        return checked(name)
+    if not several:
         raise InvalidTenant("multiple org IDs present")
+    return SEPARATOR.join(sorted({_named(one) for one in tenants_of(name)}))
+
+
+def _named(name: str) -> str:
+    if not name:
+        raise InvalidTenant("an org ID of several is empty")
     return checked(name)
 
 

@@ -97,6 +97,8 @@ class Limits(Section):
     max_streams_matchers_per_query: int = 1000
     max_query_bytes_read: ByteSize = 0
     max_querier_bytes_read: ByteSize = 150 << 30
+    max_query_parallelism: int = 32  # 0: no queries; other values change nothing
+    tsdb_max_query_parallelism: int = 128  # the same
     query_timeout: Duration = 60 * _SECOND_NS
     required_labels: tuple[str, ...] = ()
     minimum_labels_number: int = 0

@@ -1,10 +1,14 @@
-"""Queries from their text to their answer: parsed, held against the tenant's limits, run before a deadline."""
+"""Queries from their text to their answer: parsed, held against the tenant's limits, run before a deadline.
 
-from collections.abc import Callable
+The tenant may stand for several (`model.tenants`).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from log_aggregator.clock import Clock
-from log_aggregator.engine.metric import is_sorted
+from log_aggregator.engine.metric import is_sorted, leaves_of
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.engine.steps import Steps
@@ -13,10 +17,16 @@ from log_aggregator.logql.ast import Expr, LogExpr, MetricExpr, NumberLiteral
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
 from log_aggregator.services import query_limits
+from log_aggregator.services.admission import Admission
+from log_aggregator.services.blocked_queries import check_blocked
+from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.query_context import NO_CONTEXT, QueryContext
 from log_aggregator.services.query_limits import QueryRefused, deadline
+from log_aggregator.services.query_size import check_size
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.tightest_limits import limits_of_all
 
 _SECOND_NS = 1_000_000_000
 # How far back an instant log query looks, which Loki refuses and its older versions answered.
@@ -78,12 +88,16 @@ Answer = Streams | Matrix | InstantVector | Scalar
 
 
 class Queries:
-    """Raises ParseError, QueryRefused, QueryTimeout, and what `LogQueries` and `MetricQueries` raise."""
+    """Raises ParseError, QueryRefused, QueryBlocked, QueryingDisabled, TooManyOutstanding, QueryTimeout, and what
+    `LogQueries`, `MetricQueries` and `StreamExtents` raise.
+    """
 
     def __init__(
         self,
         logs: LogQueries,
         metrics: MetricQueries,
+        extents: StreamExtents,
+        admission: Admission,
         limits_of: Callable[[str], Limits],
         clock: Clock,
         *,
@@ -91,34 +105,53 @@ class Queries:
     ) -> None:
         self._logs = logs
         self._metrics = metrics
+        self._extents = extents
+        self._admission = admission
         self._limits_of = limits_of
         self._clock = clock
         self._allow_instant_logs = allow_instant_logs
 
-    async def range(self, tenant: str, query: RangeQuery) -> Streams | Matrix:
-        limits = self._limits_of(tenant)
-        expr = parse_expr(query.text)
-        query_limits.check_expr(expr, limits)
+    async def range(self, tenant: str, query: RangeQuery, context: QueryContext = NO_CONTEXT) -> Streams | Matrix:
+        expr, limits = self._allowed(tenant, query.text, context)
         query_limits.check_length(expr, query.start_ns, query.end_ns, limits)
-        async with deadline(limits):
+        async with self._admitted(tenant, expr, limits):
+            await check_size(self._extents, tenant, expr, query.start_ns, query.end_ns, limits)
             if isinstance(expr, LogExpr):
                 return await self._range_logs(tenant, expr, query, limits)
             query_limits.check_resolution(query.start_ns, query.end_ns, query.step_ns)
             steps = Steps.aligned(query.start_ns, query.end_ns, query.step_ns)
             return await self._matrix(tenant, expr, steps, limits)
 
-    async def instant(self, tenant: str, query: InstantQuery) -> Answer:
-        limits = self._limits_of(tenant)
-        expr: Expr = parse_expr(query.text)
-        query_limits.check_expr(expr, limits)
-        async with deadline(limits):
+    async def instant(self, tenant: str, query: InstantQuery, context: QueryContext = NO_CONTEXT) -> Answer:
+        expr, limits = self._allowed(tenant, query.text, context)
+        async with self._admitted(tenant, expr, limits):
             if isinstance(expr, LogExpr):
                 return await self._instant_logs(tenant, expr, query, limits)
             if isinstance(expr, NumberLiteral):
                 return Scalar(expr.value, query.time_ns)
+            await check_size(self._extents, tenant, expr, query.time_ns, query.time_ns, limits)
             answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits)
             vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])
             return InstantVector(vector, query.time_ns, answer.statistics)
+
+    def _allowed(self, tenant: str, text: str, context: QueryContext) -> tuple[Expr, Limits]:
+        """The parsed query and the limits that hold for it. Raises what is wrong with it, whatever its range."""
+        limits = context.tightened(limits_of_all(self._limits_of, tenant))
+        expr = parse_expr(text)
+        query_limits.check_enabled(limits)
+        check_blocked(text, expr, context.tags, limits)
+        query_limits.check_expr(expr, limits)
+        return expr, limits
+
+    @asynccontextmanager
+    async def _admitted(self, tenant: str, expr: Expr, limits: Limits) -> AsyncIterator[None]:
+        """Waits for a slot, which counts towards the timeout. What reads nothing, as a health check, does not wait."""
+        async with deadline(limits):
+            if isinstance(expr, LogExpr) or any(leaves_of(expr)):
+                async with self._admission.slot(tenant):
+                    yield
+            else:
+                yield
 
     async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
         query_limits.check_entries(query.limit, limits)
@@ -134,6 +167,7 @@ class Queries:
             )
         query_limits.check_entries(query.limit, limits)
         start_ns, end_ns = query.time_ns - _INSTANT_LOGS_NS + 1, query.time_ns + 1
+        await check_size(self._extents, tenant, expr, start_ns, end_ns, limits)
         return await self._run_logs(tenant, LogQuery(expr, start_ns, end_ns, query.limit, query.direction))
 
     async def _run_logs(self, tenant: str, query: LogQuery) -> Streams:

@@ -22,6 +22,15 @@ class QueryRefused(LogAggregatorError):
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
 
 
+class QueryingDisabled(LogAggregatorError):
+    """The operator has turned queries off for this tenant."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.RATE_LIMITED
+
+    def __init__(self) -> None:
+        super().__init__("querying is disabled, please contact your Loki operator")
+
+
 class QueryTimeout(LogAggregatorError):
     code: ClassVar[ErrorCode] = ErrorCode.TIMEOUT
 
@@ -40,6 +49,12 @@ async def deadline(limits: Limits) -> AsyncIterator[None]:
             yield
     except TimeoutError as expired:
         raise QueryTimeout from expired
+
+
+def check_enabled(limits: Limits) -> None:
+    """Raises QueryingDisabled. A parallelism of 0 is how Loki's operators turn queries off."""
+    if min(limits.max_query_parallelism, limits.tsdb_max_query_parallelism) < 1:
+        raise QueryingDisabled
 
 
 def check_entries(limit: int, limits: Limits) -> None:

@@ -31,3 +31,14 @@ def test_names_that_would_escape_their_prefix(name: str, message: str) -> None:
     with pytest.raises(InvalidTenant) as raised:
         tenant_of({"x-scope-orgid": name}, True, "fake")
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(("name", "expected"), [("b|a", "a|b"), ("a|a", "a"), ("a|b|a", "a|b"), ("a", "a")])
+def test_several_tenants_where_they_are_allowed(name: str, expected: str) -> None:
+    assert tenant_of({"x-scope-orgid": name}, True, "fake", several=True) == expected
+
+
+@pytest.mark.parametrize("name", ["a|", "|", "a|b/c", "a|.."])
+def test_each_of_several_names_must_be_valid(name: str) -> None:
+    with pytest.raises(InvalidTenant):
+        tenant_of({"x-scope-orgid": name}, True, "fake", several=True)

@@ -1,0 +1,69 @@
+"""Queries that an operator has blocked: `limits_config.blocked_queries`. Rules and words are Loki's."""
+
+import logging
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.logql.ast import Expr, LabelFilterStage, LineFilterStage, LogExpr
+from log_aggregator.logql.regex import InvalidRegex, compile_regex
+from log_aggregator.model.limits import BlockedQuery, Limits
+
+logger = logging.getLogger(__name__)
+
+QueryType = Literal["metric", "filter", "limited"]
+
+_FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
+
+
+class QueryBlocked(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self) -> None:
+        super().__init__("query blocked by policy")
+
+
+def check_blocked(text: str, expr: Expr, tags: Mapping[str, str], limits: Limits) -> None:
+    """Raises QueryBlocked."""
+    if any(_fits(blocked, text, expr, tags) for blocked in limits.blocked_queries):
+        raise QueryBlocked
+
+
+def query_type(expr: Expr) -> QueryType:
+    """A log query is a filter if a stage looks for something, else it is only limited."""
+    if not isinstance(expr, LogExpr):
+        return "metric"
+    return (
+        "filter" if any(isinstance(stage, LineFilterStage | LabelFilterStage) for stage in expr.stages) else "limited"
+    )
+
+
+def query_hash(text: str) -> int:
+    """32-bit FNV-1."""
+    value = _FNV_OFFSET
+    for byte in text.encode():
+        value = (value * _FNV_PRIME & 0xFFFFFFFF) ^ byte
+    return value
+
+
+def _fits(blocked: BlockedQuery, text: str, expr: Expr, tags: Mapping[str, str]) -> bool:
+    if blocked.types and query_type(expr) not in blocked.types:
+        return False
+    if any(tags.get(name.lower(), "").lower() != value.lower() for name, value in blocked.tags.items()):
+        return False
+    if blocked.hash:
+        return blocked.hash == query_hash(text)
+    # Without a pattern, every query of these types and tags.
+    return not blocked.pattern or _matches(blocked, text)
+
+
+def _matches(blocked: BlockedQuery, text: str) -> bool:
+    if blocked.pattern.strip() == text.strip():
+        return True
+    if not blocked.regex:
+        return False
+    try:
+        return compile_regex(blocked.pattern).search(text) is not None
+    except InvalidRegex as error:
+        logger.warning("a blocked query's pattern is no regular expression", extra={"error": str(error)})
+        return False

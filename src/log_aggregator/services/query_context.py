@@ -1,0 +1,42 @@
+"""What a request says about its query besides the query itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import Field
+
+from log_aggregator.model.limits import Limits
+from log_aggregator.model.quantity import ByteSize, Duration
+from log_aggregator.model.section import Section
+from log_aggregator.services.tightest_limits import tightest
+
+
+class RequestedLimits(Section):
+    """Limits that a request sets itself, in Loki's names of the X-Loki-Query-Limits header; 0 sets none."""
+
+    max_query_length: Duration = Field(default=0, alias="maxQueryLength")
+    max_query_range: Duration = Field(default=0, alias="maxQueryInterval")
+    max_query_lookback: Duration = Field(default=0, alias="maxQueryLookback")
+    max_entries_limit_per_query: int = Field(default=0, alias="maxEntriesLimitPerQuery")
+    query_timeout: Duration = Field(default=0, alias="maxQueryTime")
+    required_labels: tuple[str, ...] = Field(default=(), alias="requiredLabels")
+    minimum_labels_number: int = Field(default=0, alias="minimumLabelsNumber")
+    max_query_bytes_read: ByteSize = Field(default=0, alias="maxQueryBytesRead")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """`tags` say where the query comes from: names in lower case."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    limits: RequestedLimits = field(default_factory=RequestedLimits)
+
+    def tightened(self, limits: Limits) -> Limits:
+        """A request can allow itself less than its tenant is allowed, and never more."""
+        if self.limits == RequestedLimits():
+            return limits
+        return tightest([limits, limits.model_copy(update=self.limits.model_dump())])
+
+
+NO_CONTEXT: Final = QueryContext()

@@ -1,0 +1,292 @@
+"""What bounds queries over HTTP: several tenants, limits of tenants and requests, clients that go away, the log."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from servers import LogAggregator
+from waiting import wait_for
+
+NOW = int(time.time())
+RANGE = {"start": str(NOW - 600), "end": str(NOW + 1)}
+CONFIG = """
+auth_enabled: true
+querier:
+  multi_tenant_queries_enabled: true
+  per_request_limits_enabled: true
+  max_concurrent: 1
+frontend:
+  max_outstanding_per_tenant: 1
+limits_config:
+  discover_service_name: []
+  discover_log_levels: false
+  ingestion_rate_mb: 1000
+  ingestion_burst_size_mb: 1000
+  per_stream_rate_limit: 1GB
+  per_stream_rate_limit_burst: 1GB
+runtime_config:
+  file: {overrides}
+"""
+OVERRIDES = """
+overrides:
+  blocking: {blocked_queries: [{pattern: 'rate', regex: true, types: [metric]}]}
+  disabled: {tsdb_max_query_parallelism: 0}
+  small: {max_query_bytes_read: 1KB}
+  short: {max_query_length: 1h}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
+    directory: Path = tmp_path_factory.mktemp("config")
+    config, overrides = directory / "config.yaml", directory / "overrides.yaml"
+    overrides.write_text(OVERRIDES)
+    config.write_text(CONFIG.format(overrides=overrides))
+    with LogAggregator(f"-config.file={config}") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: LogAggregator) -> Iterator[httpx.Client]:
+    """Tenants one and two have a line each minute, one's in chunks; two's stream has a label named as the tenant's."""
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        lines = [[f"{NOW - minute * 60}000000000", f"line {minute}"] for minute in range(5)]
+        push(client, "one", {"job": "a"}, lines)
+        assert client.post("/flush").status_code == 204
+        push(client, "two", {"job": "a", "__tenant_id__": "mine"}, lines)
+        push(client, "small", {"job": "big"}, [[f"{NOW - 1}000000000", "x" * 2000]])
+        push(client, "small", {"job": "little"}, [[f"{NOW - 1}000000000", "x"]])
+        yield client
+
+
+def push(client: httpx.Client, tenant: str, labels: dict[str, str], values: list[list[str]]) -> None:
+    body = {"streams": [{"stream": labels, "values": values}]}
+    assert client.post("/loki/api/v1/push", json=body, headers={"X-Scope-OrgID": tenant}).status_code == 204
+
+
+def get(client: httpx.Client, tenant: str, path: str, headers: dict[str, str] | None = None, **params: Any) -> Any:
+    answer = client.get(
+        f"/loki/api/v1/{path}", params=RANGE | params, headers={"X-Scope-OrgID": tenant} | (headers or {})
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def refusal(
+    client: httpx.Client, tenant: str, path: str, headers: dict[str, str] | None = None, **params: Any
+) -> tuple[int, str]:
+    answer = client.get(
+        f"/loki/api/v1/{path}", params=RANGE | params, headers={"X-Scope-OrgID": tenant} | (headers or {})
+    )
+    return answer.status_code, answer.text.rstrip("\n")
+
+
+# Several tenants
+
+
+def test_streams_name_their_tenant(client: httpx.Client) -> None:
+    found = get(client, "two|one", "query_range", query='{job="a"}', limit="4")["result"]
+    assert [stream["stream"] for stream in found] == [
+        {"__tenant_id__": "one", "job": "a"},
+        {"__tenant_id__": "two", "job": "a", "original___tenant_id__": "mine"},
+    ] or [stream["stream"]["__tenant_id__"] for stream in found] == ["two", "one"]
+    assert sorted(value[1] for stream in found for value in stream["values"]) == [
+        "line 0",
+        "line 0",
+        "line 1",
+        "line 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "tenants"),
+    [
+        ('{job="a"}', ["one", "two"]),
+        ('{job="a", __tenant_id__="one"}', ["one"]),
+        ('{job="a", __tenant_id__!="one"}', ["two"]),
+        ('{__tenant_id__=~"o.+|t.+"}', ["one", "two"]),
+        ('{original___tenant_id__="mine"}', ["two"]),
+        ('{__tenant_id__="mine"}', []),
+    ],
+)
+def test_tenant_can_be_matched(client: httpx.Client, selector: str, tenants: list[str]) -> None:
+    found = get(client, "one|two", "query_range", query=selector)["result"]
+    assert sorted(stream["stream"]["__tenant_id__"] for stream in found) == tenants
+    series = get(client, "one|two", "series", **{"match[]": selector})
+    assert sorted(labels["__tenant_id__"] for labels in series) == tenants
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('sum(count_over_time({job="a"}[10m]))', [({}, "10")]),
+        (
+            'sum by (__tenant_id__) (count_over_time({job="a"} |= "line" [10m]))',
+            [({"__tenant_id__": "one"}, "5"), ({"__tenant_id__": "two"}, "5")],
+        ),
+        ('sum by (__tenant_id__) (count_over_time({__tenant_id__="one"}[10m]))', [({"__tenant_id__": "one"}, "5")]),
+        ('sum(count_over_time({job="a"} | pattern "line <n>" | n = "1" [10m]))', [({}, "2")]),
+    ],
+)
+def test_metrics_are_over_all_tenants(client: httpx.Client, query: str, expected: list[Any]) -> None:
+    found = get(client, "one|two", "query", query=query, time=str(NOW + 1))["result"]
+    assert [(sample["metric"], sample["value"][1]) for sample in found] == expected
+
+
+def test_labels_are_those_of_all_tenants(client: httpx.Client) -> None:
+    assert get(client, "one|two", "labels") == ["__tenant_id__", "job", "original___tenant_id__"]
+    assert get(client, "one|two", "label/__tenant_id__/values") == ["one", "two"]
+    assert get(client, "one|two", "label/original___tenant_id__/values") == ["mine"]
+    assert get(client, "one|two", "label/job/values", query='{__tenant_id__="two"}') == ["a"]
+
+
+def test_one_tenant_alone_has_no_label(client: httpx.Client) -> None:
+    assert get(client, "one", "labels") == ["job"]
+    assert get(client, "two", "series") == [{"__tenant_id__": "mine", "job": "a"}]
+
+
+def test_the_tightest_limit_of_the_tenants_holds(client: httpx.Client) -> None:
+    wide = {"query": '{job="a"}', "start": str(NOW - 7200)}
+    assert refusal(client, "one|short", "query_range", **wide) == (
+        400,
+        "the query time range exceeds the limit (query length: 2h0m1s, limit: 1h)",
+    )
+
+
+def test_routes_of_one_tenant_take_no_more(client: httpx.Client) -> None:
+    refused = (400, "multiple org IDs present")
+    assert refusal(client, "one|two", "tail", query='{job="a"}') == refused
+    assert refusal(client, "one|two", "push")[0] == 404
+    body = {"streams": [{"stream": {"a": "b"}, "values": []}]}
+    answer = client.post("/loki/api/v1/push", json=body, headers={"X-Scope-OrgID": "one|two"})
+    assert (answer.status_code, answer.text) == (400, "multiple org IDs present\n")
+
+
+# Limits
+
+
+def test_blocked_query_is_refused(client: httpx.Client) -> None:
+    query = 'rate({job="a"}[1m])'
+    assert refusal(client, "blocking", "query", query=query) == (400, "query blocked by policy")
+    assert refusal(client, "blocking|one", "query", query=query) == (400, "query blocked by policy")
+    assert refusal(client, "one", "query", query=query)[0] == 200
+
+
+def test_querying_can_be_disabled(client: httpx.Client) -> None:
+    disabled = (429, "querying is disabled, please contact your Loki operator")
+    assert refusal(client, "disabled", "query_range", query='{job="a"}') == disabled
+
+
+@pytest.mark.parametrize(
+    "query", ['{job="big"}', 'count_over_time({job="big"}[1m])', 'rate({job="little"}[1m]) + rate({job=~".+"}[1m])']
+)
+def test_query_that_would_read_too_much_is_refused(client: httpx.Client, query: str) -> None:
+    assert refusal(client, "small", "query_range", query=query) == (
+        400,
+        "the query would read too many bytes (query: 2KB, limit: 1KB); consider adding more specific stream selectors "
+        "or reduce the time range of the query",
+    )
+    assert refusal(client, "small", "query_range", query='{job="little"}')[0] == 200
+
+
+def test_request_sets_itself_tighter_limits(client: httpx.Client) -> None:
+    headers = {"X-Loki-Query-Limits": '{"maxEntriesLimitPerQuery": 10, "requiredLabels": ["env"]}'}
+    assert refusal(client, "one", "query_range", headers, query='{job="a", env="x"}', limit="11") == (
+        400,
+        "max entries limit per query exceeded, limit > max_entries_limit_per_query (11 > 10)",
+    )
+    assert refusal(client, "one", "query_range", headers, query='{job="a"}', limit="5")[0] == 400
+
+
+# Clients that go away, queues, and the log
+
+
+@pytest.fixture(scope="module")
+def slow(client: httpx.Client) -> dict[str, str]:
+    """A query that keeps the one slot busy for many seconds, if nothing ends it."""
+    body = "line with some words and a number 123 " * 20
+    for batch in range(20):
+        lines = [[str((NOW - 500) * 10**9 + batch * 10_000 + number), body] for number in range(5000)]
+        push(client, "slow", {"job": "slow"}, lines)
+    query = "".join(f' | line_format "{{{{ regexReplaceAll `w(o)r` .job `{n}` }}}}{{{{__line__}}}}"' for n in range(20))
+    return RANGE | {"query": f'count_over_time({{job="slow"}}{query} |~ "nothing" [10m])', "step": "1s"}
+
+
+def test_client_that_goes_away_ends_its_query(
+    server: LogAggregator, client: httpx.Client, slow: dict[str, str]
+) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{server.url}/loki/api/v1/query_range", params=slow, headers={"X-Scope-OrgID": "slow"}, timeout=0.5)
+    begun = time.monotonic()
+    wait_for(lambda: metric(client, "loki_request_duration_seconds_count", "loki_api_v1_query_range", '"499"') == 1)
+    # The slot is free again: the work has stopped.
+    assert get(client, "one", "query_range", query='{job="a"}')["result"]
+    assert time.monotonic() - begun < 5
+    wait_for(lambda: "status=499" in (server.directory / "server.log").read_text())
+
+
+def test_queries_beyond_those_that_may_wait_are_refused(
+    server: LogAggregator, client: httpx.Client, slow: dict[str, str]
+) -> None:
+    """One runs, one waits, and of the others each is refused."""
+    answers: list[tuple[int, str]] = []
+
+    def ask() -> None:
+        with suppress(httpx.ReadTimeout):
+            headers = {"X-Scope-OrgID": "slow"}
+            answer = httpx.get(f"{server.url}/loki/api/v1/query_range", params=slow, headers=headers, timeout=3)
+            answers.append((answer.status_code, answer.text))
+
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(answers) == 3)
+    # What reads nothing does not wait, and so Grafana's check of a busy server passes.
+    assert get(client, "slow", "query", query="vector(1)+vector(1)", time="4")["result"][0]["value"][1] == "2"
+    for thread in threads:
+        thread.join()
+    refused = (429, "too many outstanding requests (limit: 1, frontend.max_outstanding_per_tenant)\n")
+    assert answers == [refused] * 3
+
+
+def test_each_query_is_logged(server: LogAggregator, client: httpx.Client) -> None:
+    tags = {"X-Query-Tags": 'Source=logvolhist,Bad=a b"c'}
+    get(client, "one", "query_range", tags, query='{job="a"} |= "line"')
+    refusal(client, "one", "query", query="{")
+
+    def lines() -> list[str]:
+        return [line for line in (server.directory / "server.log").read_text().splitlines() if "msg=query " in line]
+
+    wait_for(lambda: any("tag_source=logvolhist" in line for line in lines()))
+    line = next(line for line in lines() if "tag_source=logvolhist" in line)
+    for part in (
+        "org_id=one",
+        'query="{job=\\"a\\"} |= \\"line\\""',
+        "query_type=filter",
+        "range_type=range",
+        "status=200",
+        "returned_lines=5",
+        "total_lines=5",
+        'tag_bad="a b_c"',
+    ):
+        assert part in line, line
+    assert any("status=400" in line and "parse error" in line for line in lines())
+
+
+def test_cache_control_is_accepted(client: httpx.Client) -> None:
+    assert get(client, "one", "query_range", {"Cache-Control": "no-cache"}, query='{job="a"}')["result"]
+
+
+def metric(client: httpx.Client, name: str, *parts: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith(name) and all(part in line for part in parts)
+    )

@@ -1,0 +1,38 @@
+import pytest
+
+from log_aggregator.http.query_headers import InvalidQueryLimits, query_context, query_tags
+from log_aggregator.services.query_context import NO_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("Source=logvolhist", {"source": "logvolhist"}),
+        ("Source=grafana,Feature=beta", {"source": "grafana", "feature": "beta"}),
+        ("a=b=c, d = e ,f,=g,h=", {"a": "b=c", "d": "e"}),
+        ('a=x" level=error\nb', {"a": "x_ level=error_b"}),
+    ],
+)
+def test_tags_are_pairs_without_what_could_forge_a_line_of_the_log(text: str, expected: dict[str, str]) -> None:
+    assert query_tags(text) == expected
+
+
+def test_limits_of_a_request_are_read_where_they_are_enabled() -> None:
+    headers = {"x-loki-query-limits": '{"maxQueryLength": "1h", "maxQueryBytesRead": "1GB"}'}
+    assert query_context(headers, own_limits=True).limits.max_query_bytes_read == 1 << 30
+    assert query_context(headers, own_limits=False) == NO_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "invalid X-Loki-Query-Limits header: Invalid JSON: EOF while parsing an object at line 1 column 1"),
+        ('{"maxQueryLength": "long"}', "invalid X-Loki-Query-Limits header: maxQueryLength: "),
+        ('{"maxEntries": 1}', "invalid X-Loki-Query-Limits header: maxEntries: Extra inputs are not permitted"),
+    ],
+)
+def test_limits_that_cannot_be_read_are_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidQueryLimits) as raised:
+        query_context({"x-loki-query-limits": text}, own_limits=True)
+    assert str(raised.value).startswith(message)
