@@ -167,6 +167,13 @@ class RedisServer(Server):
     def url(self) -> str:
         return f"redis://{_HOST}:{self.port}"
 
+    def tell(self, command: str) -> None:
+        """Sends a command of plain words, such as `CONFIG SET maxmemory 1mb`."""
+        with socket.create_connection((_HOST, self.port), timeout=5) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            answer = connection.recv(4096)
+        assert not answer.startswith(b"-"), answer
+
     def _command(self) -> list[str]:
         options = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         where = ["--bind", _HOST, "--port", str(self.port), "--dir", str(self.directory)]

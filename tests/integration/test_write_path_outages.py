@@ -1,0 +1,145 @@
+"""One real replica while Redis or the object store is down, hangs, is full or refuses: it says so, and recovers."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from servers import ACCESS_KEY, SECRET_KEY, LogAggregator, MotoServer, RedisServer
+
+COME_AGAIN = {429, 503}
+DEADLINE_SECONDS = 30.0
+MEBIBYTE = 1 << 20
+
+
+@dataclass
+class Installation:
+    redis: RedisServer
+    s3: MotoServer
+    replica: LogAggregator
+
+    def push(self, line: str) -> httpx.Response:
+        streams = [{"stream": {"app": "test"}, "values": [[str(time.time_ns()), line]]}]
+        return httpx.post(f"{self.replica.url}/loki/api/v1/push", json={"streams": streams}, timeout=DEADLINE_SECONDS)
+
+    def acknowledged(self, line: str) -> bool:
+        answer = self.push(line)
+        assert answer.is_success or answer.status_code in COME_AGAIN, answer.text
+        assert answer.is_success or answer.headers["Retry-After"]
+        return answer.is_success
+
+    def lines(self) -> list[str]:
+        params = {"query": '{app="test"}', "limit": "5000", "direction": "forward"}
+        answer = httpx.get(f"{self.replica.url}/loki/api/v1/query_range", params=params, timeout=DEADLINE_SECONDS)
+        answer.raise_for_status()
+        return [value[1][:20] for stream in answer.json()["data"]["result"] for value in stream["values"]]
+
+    def finds(self, *lines: str) -> bool:
+        try:
+            return self.lines() == list(lines)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == 503:  # a connection of before the outage
+                return False
+            raise
+
+    def flush(self) -> int:
+        return httpx.post(f"{self.replica.url}/flush", timeout=DEADLINE_SECONDS).status_code
+
+
+def create_bucket(s3: MotoServer) -> None:
+    httpx.put(f"{s3.url}/bucket").raise_for_status()
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with RedisServer(appendfsync="always") as redis, MotoServer() as s3:
+        config = tmp_path / "config.yaml"
+        aws = {
+            "endpoint": s3.url,
+            "bucketnames": "bucket",
+            "region": "us-east-1",
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+            "s3forcepathstyle": True,
+            "http_config": {"timeout": "1s"},
+            "backoff_config": {"max_period": "100ms", "max_retries": 2},
+        }
+        settings = {
+            "redis": {"url": redis.url, "lease_seconds": 2.0},
+            "storage_config": {"aws": aws},
+            "ingester": {"max_buffer_bytes": 4 * MEBIBYTE},
+            "limits_config": {"ingestion_rate_mb": 1000, "ingestion_burst_size_mb": 1000, "max_line_size": 0},
+        }
+        config.write_text(yaml.safe_dump(settings))
+        create_bucket(s3)
+        directory = tmp_path / "replica"
+        directory.mkdir()
+        with LogAggregator(f"-config.file={config}", "-workers=1", directory=directory) as replica:
+            yield Installation(redis, s3, replica)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_redis_that_dies_and_comes_back(installation: Installation) -> None:
+    assert installation.acknowledged("before")
+    installation.redis.kill()
+    assert not installation.acknowledged("during")
+    installation.redis.restart()
+    until(lambda: installation.acknowledged("after"))
+    assert [line for line in installation.lines() if line != "during"] == ["before", "after"]
+
+
+def test_redis_that_comes_back_empty(installation: Installation) -> None:
+    assert installation.acknowledged("before")
+    installation.redis.kill()
+    for path in (installation.redis.directory / "appendonlydir").iterdir():
+        path.unlink()
+    installation.redis.restart()
+    until(lambda: installation.finds("before"))  # without any push: by the next renewal
+    until(lambda: installation.acknowledged("after"))
+    assert installation.lines() == ["before", "after"]
+
+
+def test_redis_that_is_full_drains_by_a_flush(installation: Installation) -> None:
+    assert installation.acknowledged("before")
+    installation.redis.tell("CONFIG SET maxmemory 1")
+    assert not installation.acknowledged("during")
+    assert installation.lines() == ["before"]
+    assert installation.flush() < 300
+    installation.redis.tell("CONFIG SET maxmemory 0")
+    assert installation.acknowledged("after")
+    assert installation.lines() == ["before", "after"]
+
+
+def test_store_that_hangs_and_comes_back(installation: Installation) -> None:
+    """Pushes go on until the buffer is full, and again once it is flushed."""
+    pushed = []
+    installation.s3.pause()
+    try:
+        while installation.acknowledged(f"{len(pushed):020}" + "x" * (MEBIBYTE // 4)):
+            pushed.append(f"{len(pushed):020}")
+            assert len(pushed) < 20
+        assert len(pushed) > 8
+    finally:
+        installation.s3.resume()
+    until(lambda: installation.acknowledged("after"))
+    assert installation.flush() < 300
+    assert installation.lines() == [*pushed, "after"]
+
+
+def test_store_without_its_bucket_is_waited_for(installation: Installation) -> None:
+    httpx.delete(f"{installation.s3.url}/bucket").raise_for_status()
+    assert installation.acknowledged("during")
+    create_bucket(installation.s3)
+    assert installation.flush() < 300
+    assert installation.acknowledged("after")
+    assert installation.lines() == ["during", "after"]
