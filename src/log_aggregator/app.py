@@ -27,6 +27,7 @@ from log_aggregator.http.limits_pages import LimitsRoutes
 from log_aggregator.http.log_level import LogLevelRoutes
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.otlp import OtlpRoutes
+from log_aggregator.http.patterns import PatternRoutes
 from log_aggregator.http.push import PushRoutes
 from log_aggregator.http.query import QueryRoutes
 from log_aggregator.http.query_log import QueryLog
@@ -53,6 +54,7 @@ from log_aggregator.services.live_tail import LiveTails
 from log_aggregator.services.log_query import LogQueries
 from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
 from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.patterns import PatternQueries
 from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
@@ -112,7 +114,8 @@ class Server:
         limits = TenantLimits(config.limits_config, config.runtime_config, clock)
         catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns)
         tail = Tail(self._logs)
-        flusher = Flusher(store, catalog, self._logs, period_ns)
+        patterns = config.pattern_ingester.enabled
+        flusher = Flusher(store, catalog, self._logs, period_ns, mines_patterns=patterns)
         write_metrics = WriteMetrics(registry)
         self._ingester = Ingester(self._logs, flusher, tail, policy, clock, write_metrics, holder)
         takeover = Takeover(self._logs, flusher, clock, write_metrics, holder)
@@ -147,7 +150,7 @@ class Server:
             store,
             catalog,
             leadership,
-            Compactor(store, catalog, merged, period_ns, leadership.renew),
+            Compactor(store, catalog, merged, period_ns, leadership.renew, mines_patterns=patterns),
             Janitor(store, catalog, config.compactor.retention_delete_delay),
             clock,
             MaintenanceMetrics(registry),
@@ -184,6 +187,7 @@ class Server:
                 (Role.READ, QueryRoutes(queries, query_log, clock, own_limits)),
                 (Role.READ, LegacyQueryRoutes(queries, clock)),
                 (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
+                (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner, limits), clock)),
                 (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(TenantsSeries(SeriesQueries(extents, period_ns)), limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),

@@ -28,7 +28,7 @@ _MAX_BODY_BYTES = 1 << 30
 class ChunkEntry:
     """A chunk object: its key, its size, its Parquet footer, the XXH3-64 of each column by row group.
 
-    `coverage` is what all the chunks of its run cover together.
+    `coverage` is what all the chunks of its run cover together, `patterns` is for `formats.patterns`.
     """
 
     key: str
@@ -37,6 +37,7 @@ class ChunkEntry:
     checksums: dict[str, list[int]] = field(repr=False)
     shapes: tuple[StoredShape, ...]
     coverage: tuple[Coverage, ...] = field(repr=False)
+    patterns: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class _Chunk(msgspec.Struct, array_like=True, frozen=True):
     checksums: dict[str, list[int]]
     shapes: tuple[StoredShape, ...]
     coverage: list[_PackedCoverage]
+    patterns: bytes = b""
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -87,7 +89,7 @@ def encode_index(index: Index) -> bytes:
         index.tenant,
         index.period_start_ns,
         _packed(index.coverage),
-        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes, _packed(c.coverage)) for c in index.chunks],
+        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes, _packed(c.coverage), c.patterns) for c in index.chunks],
         list(index.streams),
         buffer.getvalue(),
     )
@@ -104,7 +106,8 @@ def decode_index(key: str, data: bytes) -> Index:
         refs = pl.read_ipc(body.refs)
         coverage = _unpacked(body.coverage)
         chunks = tuple(
-            ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes, _unpacked(c.coverage)) for c in body.chunks
+            ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes, _unpacked(c.coverage), c.patterns)
+            for c in body.chunks
         )
     except (zstandard.ZstdError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:
         raise CorruptData(f"{kind}: {error}") from error

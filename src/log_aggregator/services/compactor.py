@@ -32,6 +32,7 @@ from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAM
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
 from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Run, cells_of, runs_to_merge
+from log_aggregator.services.pattern_mining import chunk_patterns
 from log_aggregator.services.scan import Scan, Scanner, Unit
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectExists, StoreRefused
@@ -101,7 +102,10 @@ class Compactor:
         period_ns: int,
         still_leading: Callable[[], Awaitable[None]],
         cell_text_bytes: int = CELL_TEXT_BYTES,
+        *,
+        mines_patterns: bool = False,
     ) -> None:
+        self._mines_patterns = mines_patterns
         self._store = store
         self._catalog = catalog
         self._scanner = scanner
@@ -183,7 +187,8 @@ class Compactor:
             chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
             await self._store.put(key, chunk.data)
-            entry = ChunkEntry(key, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, coverage)
+            patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
+            entry = ChunkEntry(key, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, coverage, patterns)
             yield Index(period.tenant, period.start_ns, coverage, (entry,), used, number_refs([chunk.refs]))
 
     async def _rows(

@@ -20,6 +20,7 @@ from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
+from log_aggregator.services.pattern_mining import chunk_patterns
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
@@ -70,7 +71,16 @@ class _FlushedTenant:
 class Flusher:
     """Raises the store's errors, WalUnavailable, Fenced, RecordsLost."""
 
-    def __init__(self, store: ObjectStore, catalog: IndexCatalog, logs: WriteAheadLogs, period_ns: int) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        catalog: IndexCatalog,
+        logs: WriteAheadLogs,
+        period_ns: int,
+        *,
+        mines_patterns: bool = False,
+    ) -> None:
+        self._mines_patterns = mines_patterns
         self._store = store
         self._catalog = catalog
         self._logs = logs
@@ -132,7 +142,8 @@ class Flusher:
         chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
         name = chunk_key(tenant, period, coverage, 0)
         await self._store.put(name, chunk.data)
-        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, (coverage,))
+        patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
+        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, (coverage,), patterns)
         refs = number_refs([chunk.refs])
         index = Index(tenant, period, (coverage,), (entry,), used, refs)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)

@@ -1,0 +1,75 @@
+"""Patterns of log lines over HTTP: the same from the write-ahead log and from the store."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from servers import LogAggregator
+
+SECOND_NS = 1_000_000_000
+START = int(time.time()) // 60 * 60 - 600
+RANGE = {"start": str(START), "end": str(START + 300)}
+
+
+@pytest.fixture(scope="module", params=["unflushed", "flushed", "half flushed"])
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """A line of each of two streams every ten seconds, for two minutes, and one of another message a minute."""
+    with LogAggregator("-pattern-ingester.enabled=true") as server, httpx.Client(base_url=server.url) as client:
+        for half in (range(6), range(6, 12)):
+            for app in ("one", "two"):
+                values = [[str((START + 10 * n) * SECOND_NS), f"level=info user {n} logged in"] for n in half]
+                values += [[str((START + 10 * half[0]) * SECOND_NS), f"level=error disk {app} is full, {half[0]} left"]]
+                body = {"streams": [{"stream": {"app": app}, "values": values}]}
+                assert client.post("/loki/api/v1/push", json=body).status_code == 204
+            if request.param == "flushed" or (request.param == "half flushed" and half[0] == 0):
+                assert client.post("/flush", timeout=30).status_code == 204
+        yield client
+
+
+def patterns(client: httpx.Client, **params: str) -> list[dict[str, Any]]:
+    answer = client.get("/loki/api/v1/patterns", params=RANGE | params)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["status"] == "success"
+    found: list[dict[str, Any]] = body["data"]
+    return found
+
+
+def test_patterns_are_merged_over_streams_and_time(client: httpx.Client) -> None:
+    (logins, errors) = patterns(client, query='{app=~".+"}', step="60")
+    assert logins == {
+        "pattern": "level=info user <_> logged in",
+        "level": "info",
+        "samples": [[START, 12], [START + 60, 12]],
+    }
+    assert errors["level"] == "error"
+    assert errors["samples"] == [[START, 2], [START + 60, 2]]
+
+
+def test_selector_and_range_apply(client: httpx.Client) -> None:
+    (found, _) = patterns(client, query='{app="one"}', step="10s", end=str(START + 30))
+    assert found["samples"] == [[START, 1], [START + 10, 1], [START + 20, 1]]
+    assert patterns(client, query='{app="three"}') == []
+    assert patterns(client, query='{app="one"}', start=str(START + 200)) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"query": '{app="one"} |= "x"'}, "only label matchers are supported"),
+        ({"query": '{app="one"}', "step": "x"}, 'cannot parse "x" to a valid duration'),
+        ({}, "parse error : syntax error: unexpected $end"),
+    ],
+)
+def test_bad_requests(client: httpx.Client, params: dict[str, str], message: str) -> None:
+    answer = client.get("/loki/api/v1/patterns", params=RANGE | params)
+    assert (answer.status_code, answer.text.strip()) == (400, message)
+
+
+def test_route_is_missing_by_default() -> None:
+    with LogAggregator() as server:
+        answer = httpx.get(f"{server.url}/loki/api/v1/patterns", params={"query": '{app="one"}'})
+        assert answer.status_code == 404
