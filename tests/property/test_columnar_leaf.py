@@ -1,55 +1,22 @@
 """Range aggregations over columns are those of the row-wise stages, whatever lines, metadata and queries there are."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-import polars as pl
 from hypothesis import assume, event, given, reject, settings
 from hypothesis import strategies as st
 
-from log_aggregator.engine.batch import Batch
-from log_aggregator.engine.columnar_leaf import ColumnarLeaf, LinesNeeded
-from log_aggregator.engine.field_columns import field_columns
-from log_aggregator.engine.fields import extract, sample
-from log_aggregator.engine.leaf_plan import LeafPlan, plan_leaf
-from log_aggregator.engine.metric import leaves_of
-from log_aggregator.engine.pushdown import push_down_sums
-from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
-from log_aggregator.engine.samples import PipelineFailed, compile_sampler
-from log_aggregator.engine.shapes import discover
+from both_ways import FORMS, STREAMS, Entry, Form, assert_same, batches_of, by_columns, by_rows, leaf_of
+from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.steps import Steps
-from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import Windows
-from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
-from log_aggregator.formats.metadata import format_metadata, parse_metadata
-from log_aggregator.logql.ast import LogExpr, RangeAggregation
+from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.logql.errors import ParseError
-from log_aggregator.logql.parser import parse_expr
-from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 
 SECOND_NS = 1_000_000_000
-STREAMS: tuple[Labels, ...] = (
-    (("app", "shop"),),
-    (("app", "shop"), ("env", "prod")),
-    (("app", "web"), ("level", "info")),
-    (("app", "web"), ("n", "5")),
-    (("__kind__", "x"), ("app", "7"), ("level_extracted", "taken")),
-)
 METADATA_NAMES = ("trace", "level", "n", "app", "env", "level_extracted")
 VALUES = (
     *("info", "warn", "", "5", "1.5", "-3", "007", "1e3", "abc", "1h", "5KB", "1.2.3.4", "é"),
     *("\ufffd", "a b", "0x1F"),
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    stream: int
-    timestamp_ns: int
-    line: str
-    metadata: dict[str, str]
 
 
 JSON_KEYS = (
@@ -191,12 +158,9 @@ def queries(draw: st.DrawFn) -> RangeAggregation:
     elif grouping or draw(st.booleans()):
         text = f"sum {grouping} ({text})"
     try:
-        expr = parse_expr(text)
+        return leaf_of(text)
     except ParseError:
         reject()
-    assert not isinstance(expr, LogExpr)
-    (leaf,) = leaves_of(push_down_sums(expr))
-    return leaf
 
 
 steps = st.builds(
@@ -207,111 +171,19 @@ steps = st.builds(
 )
 
 
-def record_of(number: int, own: Sequence[Entry]) -> pl.DataFrame:
-    """Rows as a write-ahead log's record has them."""
-    return pl.DataFrame(
-        {
-            STREAM: [entry.stream for entry in own],
-            TIMESTAMP: [entry.timestamp_ns for entry in own],
-            ARRIVAL: [number] * len(own),
-            LINE: [entry.line for entry in own],
-            METADATA: format_metadata([entry.metadata for entry in own]),
-        },
-        schema=BATCH_SCHEMA,
-    ).with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
-
-
-def chunk_of(record: pl.DataFrame, *, every_field: bool) -> Batch:
-    """The rows as a flush stores them: sorted, with columns for some or all of their fields."""
-    frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    columns = field_columns(frame[LINE])
-    if columns.shape is None:
-        return Batch(STREAMS, frame, None, runs_of(frame))
-    values = columns.values
-    if every_field:
-        found = sample(frame[LINE])
-        assert {shape for kind in ("json", "logfmt") for _, shape in discover(found, kind)} >= set(columns.shapes)
-        every = {name for shape in columns.shapes for name in shape.names}
-        values = extract(frame[LINE], columns.shapes, sorted(every)).values
-    stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
-    return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), columns.shapes, runs_of(frame))
-
-
-def runs_of(frame: pl.DataFrame) -> tuple[tuple[int, int], ...]:
-    return tuple(frame.group_by(STREAM, maintain_order=True).len().iter_rows())
-
-
-def by_rows(leaf: RangeAggregation, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
-    """None where the pipeline fails."""
-    sampler = compile_sampler(leaf)
-    samples: dict[Labels, SeriesSamples] = {}
-    frame = pl.concat([batch.frame.select(BATCH_SCHEMA.names()) for batch in batches])
-    try:
-        for stream, time_ns, _, line, text in frame.sort(TIMESTAMP, ARRIVAL, maintain_order=True).iter_rows():
-            found = sampler.process(time_ns, line, STREAMS[stream], parse_metadata(text))
-            if found is not None:
-                own = samples.setdefault(found[0], SeriesSamples())
-                own.times_ns.append(time_ns)
-                own.values.append(found[1])
-    except PipelineFailed:
-        return None
-    return range_vectors(leaf, samples, times)
-
-
-def by_columns(plan: LeafPlan, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
-    """None where the pipeline fails."""
-    leaf = ColumnarLeaf(plan, Windows(plan.aggregation, times))
-    try:
-        for batch in batches:
-            available = batch.frame.columns
-            streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
-            try:
-                leaf.add(replace(batch, frame=batch.frame.select(leaf.columns(available, batch.shapes, streams))))
-            except LinesNeeded:
-                leaf.add(replace(batch, frame=batch.frame.select(leaf.everything(available))))
-    except PipelineFailed:
-        return None
-    return leaf.vectors()
-
-
-def assert_same(expected: list[Vector] | None, found: list[Vector] | None) -> None:
-    if expected is None or found is None:
-        assert expected == found
-        return
-    assert len(expected) == len(found)
-    for number, (left, right) in enumerate(zip(expected, found, strict=True)):
-        wanted, given_ = dict(left), dict(right)
-        assert len(given_) == len(right), "a series stands twice"
-        assert wanted.keys() == given_.keys(), number
-        for labels, value in wanted.items():
-            assert is_close(value, given_[labels]), (number, labels, value, given_[labels])
-
-
-def is_close(left: float, right: float) -> bool:
-    """Sums of the values here lose up to eight digits to cancellation."""
-    return (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9)
-
-
 records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3)
-forms = st.sampled_from(("record", "chunk", "chunk with every field"))
+forms = st.lists(st.sampled_from(FORMS), min_size=3, max_size=3)
 
 
 @settings(deadline=None)
-@given(leaf=queries(), records=records, form=st.lists(forms, min_size=3, max_size=3), times=steps)
+@given(leaf=queries(), records=records, forms=forms, times=steps)
 def test_columns_give_what_rows_give(
-    leaf: RangeAggregation, records: list[list[Entry]], form: list[str], times: Steps
+    leaf: RangeAggregation, records: list[list[Entry]], forms: list[Form], times: Steps
 ) -> None:
     plan = plan_leaf(leaf)
-    event(f"planned: {plan is not None}")
     assume(plan is not None)
     assert plan is not None
-    batches = []
-    for number, own in enumerate(records):
-        frame = record_of(number, own)
-        if form[number] == "record":
-            batches.append(Batch(STREAMS, frame))
-        else:
-            batches.append(chunk_of(frame, every_field=form[number] != "chunk"))
+    batches = batches_of(records, forms)
     expected = by_rows(leaf, batches, times)
     event(f"fails: {expected is None}, empty: {expected is not None and not any(expected)}")
     assert_same(expected, by_columns(plan, batches, times))

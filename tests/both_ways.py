@@ -1,0 +1,152 @@
+"""A range aggregation over a few entries, by the row-wise stages and by columns."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import polars as pl
+
+from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
+from log_aggregator.engine.combinations import LinesNeeded
+from log_aggregator.engine.field_columns import field_columns
+from log_aggregator.engine.fields import extract
+from log_aggregator.engine.leaf_plan import LeafPlan
+from log_aggregator.engine.metric import leaves_of
+from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
+from log_aggregator.engine.samples import PipelineFailed, compile_sampler
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import Vector
+from log_aggregator.engine.windows import Windows
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
+from log_aggregator.formats.metadata import format_metadata, parse_metadata
+from log_aggregator.logql.ast import LogExpr, RangeAggregation
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
+
+Form = Literal["record", "chunk", "chunk with every field"]
+FORMS: tuple[Form, ...] = ("record", "chunk", "chunk with every field")
+STREAMS: tuple[Labels, ...] = (
+    (("app", "shop"),),
+    (("app", "shop"), ("env", "prod")),
+    (("app", "web"), ("level", "info")),
+    (("app", "web"), ("n", "5")),
+    (("__kind__", "x"), ("app", "7"), ("level_extracted", "taken")),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`stream` is a number of STREAMS."""
+
+    stream: int
+    timestamp_ns: int
+    line: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def leaf_of(query: str) -> RangeAggregation:
+    """The one range aggregation of a query, as it is evaluated. Raises ParseError."""
+    expr = parse_expr(query)
+    assert not isinstance(expr, LogExpr)
+    (leaf,) = leaves_of(push_down_sums(expr))
+    return leaf
+
+
+def batches_of(records: Sequence[Sequence[Entry]], forms: Sequence[Form]) -> list[Batch]:
+    """Each record as a write-ahead log has it, or flushed to a chunk with columns for some or all of its fields."""
+    batches = []
+    for number, (entries, form) in enumerate(zip(records, forms, strict=False)):
+        frame = _record(number, entries)
+        match form:
+            case "record":
+                batches.append(Batch(STREAMS, frame))
+            case "chunk":
+                batches.append(_chunk(frame, every_field=False))
+            case "chunk with every field":
+                batches.append(_chunk(frame, every_field=True))
+    return batches
+
+
+def _record(number: int, own: Sequence[Entry]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            STREAM: [entry.stream for entry in own],
+            TIMESTAMP: [entry.timestamp_ns for entry in own],
+            ARRIVAL: [number] * len(own),
+            LINE: [entry.line for entry in own],
+            METADATA: format_metadata([entry.metadata for entry in own]),
+        },
+        schema=BATCH_SCHEMA,
+    ).with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
+
+
+def _chunk(record: pl.DataFrame, *, every_field: bool) -> Batch:
+    frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
+    columns = field_columns(frame[LINE])
+    if columns.shape is None:
+        return Batch(STREAMS, frame, None, _runs(frame))
+    values = columns.values
+    if every_field:
+        every = {name for shape in columns.shapes for name in shape.names}
+        values = extract(frame[LINE], columns.shapes, sorted(every)).values
+    stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
+    return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), columns.shapes, _runs(frame))
+
+
+def _runs(frame: pl.DataFrame) -> tuple[tuple[int, int], ...]:
+    return tuple(frame.group_by(STREAM, maintain_order=True).len().iter_rows())
+
+
+def by_rows(leaf: RangeAggregation, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
+    """None where the pipeline fails."""
+    sampler = compile_sampler(leaf)
+    samples: dict[Labels, SeriesSamples] = {}
+    frame = pl.concat([batch.frame.select(BATCH_SCHEMA.names()) for batch in batches])
+    try:
+        for stream, time_ns, _, line, text in frame.sort(TIMESTAMP, ARRIVAL, maintain_order=True).iter_rows():
+            found = sampler.process(time_ns, line, STREAMS[stream], parse_metadata(text))
+            if found is not None:
+                own = samples.setdefault(found[0], SeriesSamples())
+                own.times_ns.append(time_ns)
+                own.values.append(found[1])
+    except PipelineFailed:
+        return None
+    return range_vectors(leaf, samples, times)
+
+
+def by_columns(plan: LeafPlan, batches: Sequence[Batch], times: Steps) -> list[Vector] | None:
+    """None where the pipeline fails."""
+    leaf = ColumnarLeaf(plan, Windows(plan.aggregation, times))
+    try:
+        for batch in batches:
+            available = batch.frame.columns
+            streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
+            try:
+                leaf.add(replace(batch, frame=batch.frame.select(leaf.columns(available, batch.shapes, streams))))
+            except LinesNeeded:
+                leaf.add(replace(batch, frame=batch.frame.select(leaf.everything(available))))
+    except PipelineFailed:
+        return None
+    return leaf.vectors()
+
+
+def assert_same(expected: list[Vector] | None, found: list[Vector] | None) -> None:
+    if expected is None or found is None:
+        assert expected == found
+        return
+    assert len(expected) == len(found)
+    for number, (left, right) in enumerate(zip(expected, found, strict=True)):
+        wanted, given_ = dict(left), dict(right)
+        assert len(given_) == len(right), "a series stands twice"
+        assert wanted.keys() == given_.keys(), number
+        for labels, value in wanted.items():
+            assert is_close(value, given_[labels]), (number, labels, value, given_[labels])
+
+
+def is_close(left: float, right: float) -> bool:
+    """Sums of the values here lose up to eight digits to cancellation."""
+    return (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9)

@@ -1,0 +1,149 @@
+"""Entries and queries for which columns once told, or might tell, another story than rows."""
+
+import pytest
+
+from both_ways import FORMS, Entry, Form, assert_same, batches_of, by_columns, by_rows, leaf_of
+from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.steps import Steps
+
+# The streams of `both_ways`.
+SHOP, SHOP_PROD, WITH_LEVEL, WITH_N, WITH_KIND = range(5)
+MS = 1_000_000  # nanoseconds
+TIMES = Steps(10 * MS, 40 * MS, 10 * MS)
+LONG = "k" * 1024
+
+
+def entry(stream: int, time_ms: int, line: str, **metadata: str) -> Entry:
+    return Entry(stream, time_ms * MS, line, metadata)
+
+
+CASES: dict[str, tuple[str, list[Entry]]] = {
+    "a capture without a name is no label": (
+        'sum by (_) (count_over_time({app="x"} | pattern "<_> <level>" [10ms]))',
+        [entry(SHOP, 5, "a info")],
+    ),
+    "two captures for one label": (
+        'sum by (level_extracted) (count_over_time({app="x"} | pattern "<level_extracted> <level>" [10ms]))',
+        [entry(WITH_LEVEL, 5, "a b")],
+    ),
+    "a capture of bytes that were no UTF-8": (
+        'sum by (level) (count_over_time({app="x"} | pattern "<level> <_>" [10ms]))',
+        [entry(SHOP, 5, "a\ufffd b"), entry(SHOP, 5, "a b")],
+    ),
+    "a capture named as errors are": (
+        'sum by (__error__) (count_over_time({app="x"} | pattern "<__error__> <level>" | __error__ > 1 [10ms]))',
+        [entry(SHOP, 5, "5 b")],
+    ),
+    "a stream label with underscores before its name": (
+        'sum by (__kind__) (count_over_time({app="x"} [10ms]))',
+        [entry(WITH_KIND, 5, ""), entry(SHOP, 6, "")],
+    ),
+    "a field behind a label of all streams": (
+        'sum by (app_extracted) (count_over_time({app="x"} | json [10ms]))',
+        [entry(SHOP, 5, '{"app":"own"}')],
+    ),
+    "two fields for one label": (
+        'sum by (level_extracted) (count_over_time({app="x"} | json [10ms]))',
+        [
+            entry(WITH_LEVEL, 5, '{"level_extracted":"first","level":"second"}'),
+            entry(WITH_LEVEL, 6, '{"level":"first","level_extracted":"second"}'),
+        ],
+    ),
+    "an unwrapped label of the metadata": (
+        'max_over_time({app="x"} | json | unwrap n [10ms]) by (app)',
+        [entry(SHOP, 5, '{"n":5}', n="7"), entry(SHOP, 15, '{"n":5}')],
+    ),
+    "an unwrapped label of the stream": (
+        'max_over_time({app="x"} | json | unwrap n [10ms]) by (app)',
+        [entry(WITH_N, 5, '{"n":7}'), entry(SHOP, 5, '{"n":6}')],
+    ),
+    "an unwrapped label that a field was renamed to": (
+        'max_over_time({app="x"} | json | unwrap n_extracted [10ms]) by (app)',
+        [entry(WITH_N, 5, '{"n":7}'), entry(SHOP, 5, '{"n":6}')],
+    ),
+    "an error of an entry without the unwrapped label": (
+        'max_over_time({app="x"} | json | d > 5 | unwrap n [10ms]) by (app)',
+        [entry(SHOP, 5, '{"d":"odd"}'), entry(SHOP, 5, '{"d":"7","n":3}')],
+    ),
+    "an error of an entry that what its columns do not tell filters out": (
+        'sum(count_over_time({app="x"} | logfmt | app > 5 | level="" [10ms]))',
+        [entry(SHOP, 5, "level=info alone"), entry(SHOP, 5, "level=info")],
+    ),
+    "a comparison that fails before an address is looked at, or after": (
+        'sum(count_over_time({app="x"} | json | d > 5 | level = ip("1.2.3.4") [10ms]))',
+        [entry(SHOP, 5, '{"level":"9.9.9.9","d":"odd"}')],
+    ),
+    "white space around a key": (
+        'sum by (level, a_level) (count_over_time({app="x"} | json [10ms]))',
+        [entry(SHOP, 5, '{" level ":"info"}'), entry(SHOP, 5, '{"a":{" level":"info"}}')],
+    ),
+    "a field too deep to be looked for": (
+        f'sum by ({LONG}_a) (count_over_time({{app="x"}} | json [10ms]))',
+        [entry(SHOP, 5, f'{{"{LONG}":{{"a":"b"}}}}')],
+    ),
+    "the first of equal times, one of them to be looked at by rows": (
+        'first_over_time({app="x"} | json | unwrap n [10ms]) by (app)',
+        [
+            entry(SHOP, 5, '{"n":1}'),
+            entry(SHOP, 5, '{"n":1e1}'),
+            entry(SHOP, 15, '{"n":2e1}'),
+            entry(SHOP, 15, '{"n":2}'),
+        ],
+    ),
+    "windows with gaps between": (
+        'sum by (app) (bytes_over_time({app="x"} [3ms]))',
+        [entry(SHOP, time, "é" * time) for time in (7, 8, 10, 11, 37, 40, 41)],
+    ),
+    "values that are no plain numbers": (
+        'avg_over_time({app="x"} | logfmt | unwrap n [40ms]) by (app)',
+        [entry(SHOP, 5, f"n={text}") for text in ("1_000", "+5", "0x10", ".5", "1e3", "007", "-0", "9" * 16)],
+    ),
+    "a failure that a filter behind unwrap takes back": (
+        'avg_over_time({app="x"} | logfmt | unwrap n | __error__="" [40ms]) by (app)',
+        [entry(SHOP, 5, "n=1"), entry(SHOP, 6, "n=odd"), entry(SHOP, 7, "n=3 alone")],
+    ),
+    "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("query", "entries"), CASES.values(), ids=CASES)
+def test_columns_give_what_rows_give(query: str, entries: list[Entry], form: Form) -> None:
+    leaf = leaf_of(query)
+    plan = plan_leaf(leaf)
+    if plan is None:
+        return  # to the rows
+    batches = batches_of([entries], [form])
+    assert_same(by_rows(leaf, batches, TIMES), by_columns(plan, batches, TIMES))
+
+
+MANY = 5000
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_many_combinations_go_to_the_rows(form: Form) -> None:
+    leaf = leaf_of('sum by (n, app) (count_over_time({app="x"} | json [10ms]))')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    batches = batches_of([[entry(number % 2, number % 40, f'{{"n":{number}}}') for number in range(MANY)]], [form])
+    assert_same(by_rows(leaf, batches, TIMES), by_columns(plan, batches, TIMES))
+
+
+BY_ROWS = (
+    'count_over_time({app="x"} | json [1m])',
+    'sum without (level) (count_over_time({app="x"} | json [1m]))',
+    'sum by (x) (count_over_time({app="x"} | json x="a.b" [1m]))',
+    'sum by (x) (count_over_time({app="x"} | logfmt | json [1m]))',
+    'sum by (x) (count_over_time({app="x"} | unpack [1m]))',
+    'sum by (x) (count_over_time({app="x"} | level="info" | json [1m]))',
+    'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
+    'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',
+    'sum by (x) (count_over_time({app="x"} |> "<_>a" [1m]))',
+    'max_over_time({app="x"} | json | unwrap n [1m]) by (n)',
+    'max_over_time({app="x"} | unwrap n [1m]) by (app)',
+)
+
+
+@pytest.mark.parametrize("query", BY_ROWS)
+def test_what_no_column_tells_is_not_planned(query: str) -> None:
+    assert plan_leaf(leaf_of(query)) is None
