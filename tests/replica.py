@@ -173,7 +173,7 @@ class Replica:
         self.forced_flush = ForcedFlush(self.logs, self.takeover, clock)
         self.scanner = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
         self.compactor = Compactor(gated, self.catalog, self.scanner, HOUR_NS, _leading)
-        self.janitor = Janitor(gated, self.catalog, delay_ns=0)
+        self.janitor = Janitor(gated, self.catalog, 0, HOUR_NS)
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

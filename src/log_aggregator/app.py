@@ -18,6 +18,7 @@ from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.delete import DeleteRoutes
 from log_aggregator.http.detected import DetectedRoutes
 from log_aggregator.http.format_query import FormatQueryRoutes
 from log_aggregator.http.index import IndexRoutes
@@ -37,12 +38,15 @@ from log_aggregator.http.server import HttpServer, HttpSettings, Route
 from log_aggregator.http.shutdown import ShutdownRoutes
 from log_aggregator.http.status import StatusRoutes
 from log_aggregator.http.tail import TailRoutes
+from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.admission import Admission
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
+from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
 from log_aggregator.services.detection import Detection
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
+from log_aggregator.services.erasure import ErasureMetrics, Erasures
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.flushed_records import FlushedRecords
@@ -76,6 +80,7 @@ from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
 from log_aggregator.wal.leadership import Leadership
 from log_aggregator.wal.log import WriteAheadLogs
+from log_aggregator.wal.marks import Marks
 from log_aggregator.wal.names import Names
 
 logger = logging.getLogger(__name__)
@@ -84,6 +89,7 @@ _RETRY_SECONDS = 1.0
 _SECOND_NS = 1_000_000_000
 # Row groups that two chunks of a compaction share are read for both.
 _COMPACTION_CACHE_BYTES = 32 << 20
+_KEEPING = Limits(retention_period=0, retention_stream=(), deletion_mode="disabled")
 
 
 class Server:
@@ -128,7 +134,17 @@ class Server:
             DistributorMetrics(registry),
             config.ingester.max_returned_stream_errors,
         )
-        self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns)
+        kept = limits if config.compactor.retention_enabled else _everything_kept
+        deletions = Deletions(
+            store,
+            Marks(self._redis, names),
+            kept,
+            clock,
+            DeletionMetrics(registry),
+            config.compactor.delete_request_cancel_period,
+        )
+        hidden = Hidden(deletions, kept, clock)
+        self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns, hidden)
         extents = StreamExtents(self.scanner, catalog, period_ns, limits)
         queries = Queries(
             LogQueries(self.scanner),
@@ -146,12 +162,14 @@ class Server:
         leadership = Leadership(self._redis, names, holder, lease_seconds=config.redis.lease_seconds)
         # Of its own, so that what is read once does not displace what queries read again and again.
         merged = Scanner(RowGroups(store, catalog, _COMPACTION_CACHE_BYTES), catalog, tail, period_ns)
+        compactor = Compactor(store, catalog, merged, period_ns, leadership.renew, mines_patterns=patterns)
         maintenance = Maintenance(
             store,
             catalog,
             leadership,
-            Compactor(store, catalog, merged, period_ns, leadership.renew, mines_patterns=patterns),
-            Janitor(store, catalog, config.compactor.retention_delete_delay),
+            compactor,
+            Janitor(store, catalog, config.compactor.retention_delete_delay, period_ns),
+            Erasures(compactor, catalog, deletions, hidden, self._logs, clock, ErasureMetrics(registry), period_ns),
             clock,
             MaintenanceMetrics(registry),
             config.compactor.compaction_interval,
@@ -197,6 +215,8 @@ class Server:
             if needed & roles
             for route in part.routes()
         ]
+        if config.compactor.retention_enabled:
+            routes += DeleteRoutes(deletions, clock, config.compactor.delete_max_interval).routes()
         sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
         self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock)
 
@@ -249,6 +269,11 @@ async def serve(
         await Server(config, store, registry, clock, shown=shown).run(listening, stop)
     finally:
         await store.close()
+
+
+def _everything_kept(_: str) -> Limits:
+    """Without `compactor.retention_enabled`, nothing expires and nothing can be deleted."""
+    return _KEEPING
 
 
 def _terminate() -> None:

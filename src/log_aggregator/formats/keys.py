@@ -4,6 +4,8 @@
     <tenant>/index/<period>/compacted.<generation>.idx
     <tenant>/chunks/<period>/<wal>.<epoch>.<first>.<last>.<n>.parquet
     <tenant>/chunks/<period>/compacted.<generation>.<run>.<n>.parquet
+    <tenant>/deletes/<request>.json
+    <tenant>/deletes/<request>.progress
 
 Names of a flush follow from the position in a write-ahead log, so a repeated step writes the same object; an index
 object's name alone tells its time span and what it covers, so that listing names is enough to prune and to settle
@@ -19,6 +21,8 @@ from log_aggregator.model.position import Coverage, Position
 
 INDEX_SUFFIX = ".idx"
 CHUNK_SUFFIX = ".parquet"
+DELETE_REQUEST_SUFFIX = ".json"
+DELETE_PROGRESS_SUFFIX = ".progress"
 COMPACTED = "compacted"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PERIOD_FORM = "%Y-%m-%dT%H%MZ"
@@ -108,6 +112,18 @@ def compacted_index_key(tenant: str, period_start_ns: int, generation: int) -> s
 def compacted_chunk_key(tenant: str, period_start_ns: int, generation: int, run: str, number: int) -> str:
     name = f"{COMPACTED}.{generation:08}.{run}.{number}{CHUNK_SUFFIX}"
     return f"{chunk_period_prefix(tenant, period_start_ns)}{name}"
+
+
+def deletes_prefix(tenant: str) -> str:
+    return f"{tenant}/deletes/"
+
+
+def delete_request_key(tenant: str, request_id: str) -> str:
+    return f"{deletes_prefix(tenant)}{request_id}{DELETE_REQUEST_SUFFIX}"
+
+
+def delete_progress_key(tenant: str, request_id: str) -> str:
+    return f"{deletes_prefix(tenant)}{request_id}{DELETE_PROGRESS_SUFFIX}"
 
 
 def run_of_chunk(key: str) -> str:

@@ -12,12 +12,12 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.formats.chunk import ChunkOrigin
+from log_aggregator.formats.chunk import MAX, MIN, ChunkOrigin
 from log_aggregator.formats.index import ChunkEntry, Index, encode_index, joined, number_refs, restricted
 from log_aggregator.formats.keys import (
     IndexKey,
@@ -32,8 +32,9 @@ from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAM
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
 from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Run, cells_of, runs_to_merge
+from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.pattern_mining import chunk_patterns
-from log_aggregator.services.scan import Scan, Scanner, Unit
+from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectExists, StoreRefused
 from log_aggregator.storage.store import ObjectStore
@@ -43,26 +44,6 @@ from log_aggregator.storage.store import ObjectStore
 _COMPRESSION_LEVEL: Final = 9
 # A period is over this long after its end: by then, a flush of what arrived in time has been written.
 _CLOSED_AFTER_NS: Final = 2 * 3600 * 1_000_000_000
-
-
-class Erasure(Protocol):
-    """Which rows of one tenant must go: those of deletions and of expired streams."""
-
-    def concerns(self, index: Index) -> frozenset[str]:
-        """Keys of the chunks that may hold such rows."""
-        ...
-
-    def kept(self, batch: Batch) -> pl.DataFrame:
-        """The batch's rows but for those."""
-        ...
-
-
-class NothingErased:
-    def concerns(self, index: Index) -> frozenset[str]:
-        return frozenset()
-
-    def kept(self, batch: Batch) -> pl.DataFrame:
-        return batch.frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +95,42 @@ class Compactor:
         self._cell_text_bytes = cell_text_bytes
 
     async def compact(
-        self, tenant: str, period_start_ns: int, now_ns: int, erasure: Erasure | None = None
+        self, tenant: str, period_start_ns: int, now_ns: int, erasing: HiddenRows | None = None
     ) -> Compaction | None:
-        """One compaction of the period, if there is something to merge or to erase."""
+        """Merges runs of the period, if that pays, and leaves out what is to be erased."""
         period = await self._read(tenant, period_start_ns)
-        erasing = erasure if erasure is not None else NothingErased()
         closed = now_ns >= period_start_ns + self._period_ns + _CLOSED_AFTER_NS
-        chosen = set(runs_to_merge(period.runs, closed=closed))
-        concerned = frozenset[str]().union(*(erasing.concerns(index) for _, index in period.indexes))
-        chosen.update(run for run in period.runs if not concerned.isdisjoint(run.chunks))
+        chosen = runs_to_merge(period.runs, closed=closed)
         if not chosen:
             return None
-        return await self._merge(period, frozenset(key for run in chosen for key in run.chunks), len(chosen), erasing)
+        chunks = frozenset(key for run in chosen for key in run.chunks)
+        return await self._merge(period, chunks, erasing)
+
+    async def erase(self, tenant: str, period_start_ns: int, erasing: HiddenRows) -> Compaction | None:
+        """Writes chunks anew without what is to be erased; None if none has any of it."""
+        period = await self._read(tenant, period_start_ns)
+        concerned = [
+            chunk for _, index in period.indexes for chunk in await self._concerned(period.tenant, index, erasing)
+        ]
+        return await self._merge(period, frozenset(concerned), erasing) if concerned else None
+
+    async def _concerned(self, tenant: str, index: Index, erasing: HiddenRows) -> list[str]:
+        """Keys of the chunks that hold rows to be erased."""
+        found: list[str] = []
+        statistics = ScanStatistics()
+        low, high = index.refs.select(low=pl.col(MIN).min(), high=pl.col(MAX).max()).row(0)
+        if low is None or erasing.between(low, high) is None:
+            return found
+        scan = Scan(tenant, low, high + 1, lambda labels: True)
+        for unit in await asyncio.to_thread(_units, self._scanner, index, scan):
+            key = index.chunks[unit.chunk].key
+            streams = (index.streams[run.stream] for run in unit.runs)
+            if key in found or (concerning := erasing.among(streams, unit.min_ns, unit.max_ns)) is None:
+                continue
+            batch = await self._scanner.load(unit, scan, concerning.columns, statistics)
+            if (await asyncio.to_thread(concerning.kept, batch)).height < batch.frame.height:
+                found.append(key)
+        return found
 
     async def _read(self, tenant: str, period_start_ns: int) -> _Period:
         keys = await self._catalog.stored_keys(tenant, period_start_ns)
@@ -145,20 +150,20 @@ class Compactor:
             runs,
         )
 
-    async def _merge(self, period: _Period, chunks: Collection[str], run_count: int, erasing: Erasure) -> Compaction:
+    async def _merge(self, period: _Period, chunks: frozenset[str], erasing: HiddenRows | None) -> Compaction:
         sources = [restricted(index, chunks) for _, index in period.indexes]
         coverage = _merged_coverage(period, chunks)
         statistics = ScanStatistics()
-        written = [
-            part async for part in self._write(period, sources, _run_coverage(period, chunks), erasing, statistics)
-        ]
+        whole = all(chunks.issuperset(run.chunks) or chunks.isdisjoint(run.chunks) for run in period.runs)
+        writing = self._write(period, sources, _run_coverage(period, chunks), whole, erasing, statistics)
+        written = [part async for part in writing]
         kept = [_without(index, chunks) for key, index in period.indexes if key.generation]
         index = await asyncio.to_thread(joined, period.tenant, period.start_ns, coverage, [*kept, *written])
         data = await asyncio.to_thread(encode_index, index)
         await self._publish(period, data)
         entries = {chunk.key: chunk.size for _, source in period.indexes for chunk in source.chunks}
         return Compaction(
-            run_count,
+            len({run_of_chunk(key) for key in chunks}),
             sum(entries[key] for key in chunks),
             len(data) + sum(chunk.size for part in written for chunk in part.chunks),
             statistics.lines,
@@ -170,7 +175,8 @@ class Compactor:
         period: _Period,
         sources: Sequence[Index],
         coverage: tuple[Coverage, ...],
-        erasing: Erasure,
+        whole_runs: bool,
+        erasing: HiddenRows | None,
         statistics: ScanStatistics,
     ) -> AsyncIterator[Index]:
         """One chunk object a cell, and the part of the new index that leads to it."""
@@ -182,8 +188,8 @@ class Compactor:
             streams, rows = await self._rows(period.tenant, sources, cell, numbers, erasing, statistics)
             if rows.is_empty():
                 continue
-            last = number == len(cells) - 1
-            origin = ChunkOrigin(period.tenant, period.start_ns, coverage, generation, completes_run=last)
+            completes = whole_runs and number == len(cells) - 1
+            origin = ChunkOrigin(period.tenant, period.start_ns, coverage, generation, completes)
             chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
             await self._store.put(key, chunk.data)
@@ -197,7 +203,7 @@ class Compactor:
         sources: Sequence[Index],
         cell: Cell,
         numbers: dict[Labels, int],
-        erasing: Erasure,
+        erasing: HiddenRows | None,
         statistics: ScanStatistics,
     ) -> tuple[tuple[Labels, ...], pl.DataFrame]:
         """The cell's rows, sorted, each once, without those that are erased."""
@@ -211,7 +217,9 @@ class Compactor:
             for unit in await asyncio.to_thread(_units, self._scanner, source, scan):
                 batch = await self._scanner.load(unit, scan, BATCH_SCHEMA.names(), statistics)
                 statistics.lines += batch.frame.height
-                batches.append(Batch(batch.streams, await asyncio.to_thread(erasing.kept, batch)))
+                if erasing is not None:
+                    batch = Batch(batch.streams, await asyncio.to_thread(erasing.kept, batch))
+                batches.append(batch)
         return await asyncio.to_thread(_sorted, batches)
 
     async def _publish(self, period: _Period, data: bytes) -> None:
@@ -230,7 +238,7 @@ class Compactor:
         await self._catalog.publish(period.tenant, parse_index_key(key))
 
 
-def _units(scanner: Scanner, index: Index, scan: Scan) -> list[Unit]:
+def _units(scanner: Scanner, index: Index, scan: Scan) -> list[ChunkUnit]:
     return list(scanner.units_of(index, scan))
 
 

@@ -23,6 +23,7 @@ from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.query_limits import deadline
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.tail import TailRecord
@@ -81,6 +82,8 @@ class StreamExtents:
                 frames = [*stored, *known.of_records(view.records)]
                 frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
                 touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
+                if view.hidden is not None:
+                    touching = _seen(touching, known.table, view.hidden)
                 return question(Extents(known.table, touching))
 
         async with known.asking:
@@ -155,6 +158,19 @@ class _Tenant:
 
     def _keep(self, source: _Source, frame: pl.DataFrame) -> None:
         self._frames.put(source, frame, int(frame.estimated_size()) + _FRAME_OVERHEAD_BYTES)
+
+
+def _seen(frame: pl.DataFrame, table: LabelTable, hidden: HiddenRows) -> pl.DataFrame:
+    """Without the extents of which nothing is left to see. Of others, what is hidden still counts."""
+    low, high = frame.select(low=pl.col(MIN).min(), high=pl.col(MAX).max()).row(0)
+    if low is None or hidden.between(low, high) is None:
+        return frame
+    streams = table.streams(frame[STREAM])
+    seen = [
+        not hidden.hides_all(labels, low, high)
+        for labels, (low, high) in zip(streams, frame.select(MIN, MAX).iter_rows(), strict=True)
+    ]
+    return frame.filter(pl.Series(seen, dtype=pl.Boolean))
 
 
 def share_between(start_ns: int, end_ns: int) -> pl.Expr:

@@ -41,11 +41,12 @@ class Collected:
 class Janitor:
     """Raises the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, store: ObjectStore, catalog: IndexCatalog, delay_ns: int) -> None:
+    def __init__(self, store: ObjectStore, catalog: IndexCatalog, delay_ns: int, period_ns: int) -> None:
         """What is not needed any more is kept for the delay, for readers that began before."""
         self._store = store
         self._catalog = catalog
         self._delay_ns = delay_ns
+        self._period_ns = period_ns
 
     async def periods(self, tenant: str) -> list[int]:
         """The starts of all periods that have objects."""
@@ -80,6 +81,10 @@ class Janitor:
         ]
         await self._store.delete(unheld)
         return Collected(len(garbage), len(unheld))
+
+    def is_over(self, period_start_ns: int, oldest_ns: int) -> bool:
+        """Whether all of the period was older than this even the delay ago."""
+        return period_start_ns + self._period_ns + self._delay_ns <= oldest_ns
 
     async def expire(self, tenant: str, period_start_ns: int) -> Collected:
         """Removes all of a period."""

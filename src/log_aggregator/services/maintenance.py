@@ -12,9 +12,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.services.catalog import IndexCatalog
-from log_aggregator.services.compactor import Compactor
+from log_aggregator.services.compactor import Compaction, Compactor
+from log_aggregator.services.erasure import Erasures
+from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.ingester import log_failure
 from log_aggregator.services.janitor import Janitor
+from log_aggregator.services.retention import Retention
 from log_aggregator.storage.errors import ObjectExists
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalUnavailable
@@ -79,6 +82,7 @@ class Maintenance:
         leadership: Leadership,
         compactor: Compactor,
         janitor: Janitor,
+        erasures: Erasures,
         clock: Clock,
         metrics: MaintenanceMetrics,
         interval_ns: int,
@@ -88,6 +92,7 @@ class Maintenance:
         self._leadership = leadership
         self._compactor = compactor
         self._janitor = janitor
+        self._erasures = erasures
         self._clock = clock
         self._metrics = metrics
         self._interval_seconds = interval_ns / _SECOND_NS
@@ -161,23 +166,38 @@ class Maintenance:
         return [prefix.rstrip("/") for prefix in await self._store.list_prefixes("")]
 
     async def _sweep_tenant(self, tenant: str, now_ns: int, *, collect: bool) -> None:
-        for period, count in (await self._catalog.stored_counts(tenant)).items():
-            if count > 1:
-                await self._compact(tenant, period, now_ns)
+        counts = await self._catalog.stored_counts(tenant)
+        erasure = await self._erasures.of(tenant)
+        for period in [period for period, count in counts.items() if count > 1]:
+            await self._compact(tenant, period, now_ns, erasure.within(period))
+        if erasure.requests or collect:
+            for done in await self._erasures.carry_out(erasure):
+                self._count(done)
         if collect:
             for period in await self._janitor.periods(tenant):
-                removed = await self._janitor.collect(tenant, period, now_ns)
-                self._metrics.collected.labels("index").inc(removed.indexes)
-                self._metrics.collected.labels("chunk").inc(removed.chunks)
+                await self._clean(tenant, period, now_ns, erasure.retention)
 
-    async def _compact(self, tenant: str, period_start_ns: int, now_ns: int) -> None:
+    async def _compact(self, tenant: str, period_start_ns: int, now_ns: int, erasing: HiddenRows | None) -> None:
         with suppress(ObjectExists):  # another replica was faster, and goes on
-            while done := await self._compactor.compact(tenant, period_start_ns, now_ns):
-                self._metrics.compactions.inc()
-                self._metrics.read_bytes.inc(done.read_bytes)
-                self._metrics.written_bytes.inc(done.written_bytes)
-                self._metrics.dropped_rows.inc(done.rows_read - done.rows_written)
+            while done := await self._compactor.compact(tenant, period_start_ns, now_ns, erasing):
+                self._count(done)
                 logger.info("compacted", extra={"tenant": tenant, "period": period_start_ns, "runs": done.merged_runs})
+
+    def _count(self, done: Compaction) -> None:
+        self._metrics.compactions.inc()
+        self._metrics.read_bytes.inc(done.read_bytes)
+        self._metrics.written_bytes.inc(done.written_bytes)
+        self._metrics.dropped_rows.inc(done.rows_read - done.rows_written)
+
+    async def _clean(self, tenant: str, period_start_ns: int, now_ns: int, retention: Retention | None) -> None:
+        oldest_ns = now_ns - retention.longest_ns if retention is not None else 0
+        if self._janitor.is_over(period_start_ns, oldest_ns):
+            removed = await self._janitor.expire(tenant, period_start_ns)
+            logger.info("expired", extra={"tenant": tenant, "period": period_start_ns, "objects": removed.indexes})
+        else:
+            removed = await self._janitor.collect(tenant, period_start_ns, now_ns)
+        self._metrics.collected.labels("index").inc(removed.indexes)
+        self._metrics.collected.labels("chunk").inc(removed.chunks)
 
 
 def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> list[LogAggregatorError]:

@@ -5,8 +5,8 @@ out: a flush between the two can neither hide an entry nor show it twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -21,6 +21,7 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.layout import Layouts, Run
 from log_aggregator.services.row_groups import Form, RowGroups
 from log_aggregator.services.statistics import ScanStatistics
@@ -54,6 +55,7 @@ class TailUnit:
     covered: tuple[int, ...]
     min_ns: int
     max_ns: int
+    hidden: HiddenRows | None = field(default=None, repr=False)
 
     @property
     def tenant(self) -> str:
@@ -80,6 +82,7 @@ class ChunkUnit:
     shapes: tuple[Shape, ...] | None = field(repr=False)
     min_ns: int
     max_ns: int
+    hidden: HiddenRows | None = field(default=None, repr=False)
 
 
 Unit = TailUnit | ChunkUnit
@@ -90,21 +93,35 @@ Unit = TailUnit | ChunkUnit
 class View:
     """The records and index objects that together hold each entry once.
 
-    A record stands with the starts of the periods whose rows an index object has.
+    A record stands with the starts of the periods whose rows an index object has. `hidden` entries are not seen.
     """
 
     records: tuple[tuple[TailRecord, tuple[int, ...]], ...] = field(repr=False)
     indexes: tuple[IndexKey, ...] = field(repr=False)
+    hidden: HiddenRows | None = field(default=None, repr=False)
+
+
+async def _nothing_hidden(_: str) -> HiddenRows | None:
+    return None
 
 
 class Scanner:
     """Raises the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, row_groups: RowGroups, catalog: IndexCatalog, tail: Tail, period_ns: int) -> None:
+    def __init__(
+        self,
+        row_groups: RowGroups,
+        catalog: IndexCatalog,
+        tail: Tail,
+        period_ns: int,
+        hidden_of: Callable[[str], Awaitable[HiddenRows | None]] = _nothing_hidden,
+    ) -> None:
+        """`hidden_of` tells what of a tenant is not seen."""
         self._row_groups = row_groups
         self._catalog = catalog
         self._tail = tail
         self._period_ns = period_ns
+        self._hidden_of = hidden_of
         self._layouts = Layouts()
 
     async def ordered(
@@ -132,7 +149,10 @@ class Scanner:
         view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
         tail: list[Unit] = list(self._tail_units(view, scan))
         indexes = await self._catalog.load(view.indexes)
-        chunks = await asyncio.to_thread(lambda: [unit for index in indexes for unit in self.units_of(index, scan)])
+        hidden = view.hidden
+        chunks = await asyncio.to_thread(
+            lambda: [_hiding(unit, hidden) for index in indexes for unit in self.units_of(index, scan)]
+        )
         statistics.tail_records += len(tail)
         statistics.chunk_refs += sum(len(unit.runs) for unit in chunks)
         return [*tail, *chunks]
@@ -159,6 +179,21 @@ class Scanner:
         The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time. Columns come in the
         form asked for where it is at hand (`RowGroups.columns`).
         """
+        if unit.hidden is None:
+            return await self._load_all(unit, scan, columns, statistics, forms or {})
+        batch = await self._load_all(unit, scan, {*columns, *unit.hidden.columns}, statistics, {})
+        kept = await asyncio.to_thread(unit.hidden.kept, batch)
+        return replace(batch, frame=kept.select(columns), runs=None)
+
+    async def _load_all(
+        self,
+        unit: Unit,
+        scan: Scan,
+        columns: Collection[str],
+        statistics: ScanStatistics,
+        forms: Mapping[str, Form],
+    ) -> Batch:
+        """As `load`, with what is hidden."""
         if isinstance(unit, TailUnit) and len(unit.records) > 1:
             block = await self._tail.block(unit.records)
             return await asyncio.to_thread(_of_block, unit, block, scan, columns)
@@ -171,9 +206,7 @@ class Scanner:
         needed = set(columns) - {STREAM}
         if not _inside(unit, scan):
             needed.add(TIMESTAMP)
-        found = await self._row_groups.columns(
-            unit.index, unit.chunk, unit.row_group, needed, statistics, forms=forms or {}
-        )
+        found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics, forms=forms)
         rows = pl.DataFrame(found)
         if len(unit.runs) <= _MAX_SLICES:
             # Copies nothing, and is done before a thread is woken.
@@ -185,11 +218,20 @@ class Scanner:
         return Batch(unit.index.streams, frame, unit.shapes, runs)
 
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
-        """All that may hold entries of `[start_ns, end_ns)`."""
+        """All that may hold entries of `[start_ns, end_ns)`.
+
+        What is hidden is asked for first: once a deletion is carried out and no longer hidden, its rows are in none of
+        the index objects that are listed afterwards.
+        """
+        hidden = await self._hidden_of(tenant)
+        if hidden is not None:
+            start_ns = max(start_ns, hidden.oldest_ns)
+            if start_ns >= end_ns:
+                return View((), ())
         records = await self._tail.records(tenant, start_ns, end_ns)
         keys = await self._catalog.keys(tenant, start_ns, end_ns)
         wanted = tuple(key for key in keys if key.overlaps(start_ns, end_ns))
-        return View(tuple(self._uncovered(records, keys)), wanted)
+        return View(tuple(self._uncovered(records, keys)), wanted, hidden)
 
     def _uncovered(
         self, records: Sequence[TailRecord], keys: Sequence[IndexKey]
@@ -224,9 +266,10 @@ class Scanner:
             ):
                 done.add(block)
                 low, high = min(one.header.min_ns for one in members), max(one.header.max_ns for one in members)
-                yield TailUnit(members, (), low, high)
+                yield TailUnit(members, (), low, high, _hidden_between(view.hidden, low, high))
             else:
-                yield TailUnit((record,), covered, record.header.min_ns, record.header.max_ns)
+                low, high = record.header.min_ns, record.header.max_ns
+                yield TailUnit((record,), covered, low, high, _hidden_between(view.hidden, low, high))
 
     def units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
@@ -258,6 +301,17 @@ class Scanner:
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
         return Batch(batch.streams, kept)
+
+
+def _hidden_between(hidden: HiddenRows | None, min_ns: int, max_ns: int) -> HiddenRows | None:
+    return hidden.between(min_ns, max_ns) if hidden is not None else None
+
+
+def _hiding(unit: ChunkUnit, hidden: HiddenRows | None) -> ChunkUnit:
+    if hidden is None:
+        return unit
+    concerned = hidden.among((unit.index.streams[run.stream] for run in unit.runs), unit.min_ns, unit.max_ns)
+    return unit if concerned is None else replace(unit, hidden=concerned)
 
 
 def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> None:

@@ -9,6 +9,7 @@ class Names:
         self.epochs = f"{tag}:epochs"
         self.trimmed = f"{tag}:trimmed"
         self.flush_requests = f"{tag}:flush-requests"
+        self.deletions = f"{tag}:deletions"
         self._tag = tag
 
     @property

@@ -1,0 +1,33 @@
+"""Marks in Redis that tell replicas when what they keep of a tenant's delete requests is no longer true.
+
+A mark is a random text. Whoever changes the requests in the store renews the mark afterwards; whoever reads requests
+asks for the mark first, and may go on using what it has read as long as the mark is the same.
+"""
+
+import secrets
+
+from redis.asyncio import Redis
+
+from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.names import Names
+
+
+class Marks:
+    """Methods raise WalUnavailable, and where they write, WalFull."""
+
+    def __init__(self, redis: Redis, names: Names) -> None:
+        self._redis = redis
+        self._key = names.deletions
+
+    async def get(self, tenant: str) -> str:
+        """The tenant's mark, a new one if Redis has lost it."""
+        with translated("read the mark of deletions"):
+            found = await self._redis.hget(self._key, tenant)
+            if found is None:
+                await self._redis.hsetnx(self._key, tenant, secrets.token_hex(8))
+                found = await self._redis.hget(self._key, tenant)
+        return text(found or b"")
+
+    async def renew(self, tenant: str) -> None:
+        with translated("renew the mark of deletions"):
+            await self._redis.hset(self._key, tenant, secrets.token_hex(8))
