@@ -1,0 +1,150 @@
+"""Measures the log aggregator, or any server with Loki's API, and compares two measurements.
+
+    uv run python bench/bench.py run                          this tree: push, flush, queries, kernels
+    uv run python bench/bench.py run --revision HEAD~10       another revision, in a work tree of its own
+    uv run python bench/bench.py run --url URL --pid PID      a server that runs already, with its processes
+    uv run python bench/bench.py compare A.json B.json        ratios B/A of two measurements made close in time
+
+A figure by itself says as much about the machine as about the server: only ratios of runs on one machine mean anything.
+A server that is measured by URL must accept old samples and have its rate limits raised (`bench/bench.yml`).
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+from typing import Any
+
+import client
+import kernels
+import workload
+
+_ROOT = Path(__file__).resolve().parent.parent
+_READY_SECONDS = 60
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """All the figures of one server."""
+    if args.url:
+        return _measure(client.Target(args.url, tuple(args.pid)), args)
+    with tempfile.TemporaryDirectory(prefix="log-aggregator-bench-") as scratch:
+        tree = _ROOT if args.revision is None else _checked_out(args.revision, Path(scratch) / "tree")
+        try:
+            with _server(tree, Path(scratch) / "data") as target:
+                result = _measure(target, args)
+                result["stored_bytes"] = sum(
+                    path.stat().st_size for path in (Path(scratch) / "data" / "chunks").rglob("*") if path.is_file()
+                )
+        finally:
+            if args.revision is not None:
+                _git("worktree", "remove", "--force", str(tree))
+    if args.revision is None:
+        result["kernels"] = kernels.measure()
+    return result
+
+
+def _measure(target: client.Target, args: argparse.Namespace) -> dict[str, Any]:
+    result: dict[str, Any] = {"push": client.push(target, args.lines, args.encoding)}
+    client.flush(target)
+    names = args.only.split(",") if args.only else list(workload.QUERIES)
+    result["query"] = client.query(target, names, args.repeat)
+    result["peak_bytes"] = target.peak_bytes()
+    return result
+
+
+def _checked_out(revision: str, tree: Path) -> Path:
+    _git("worktree", "add", "--detach", str(tree), revision)
+    return tree
+
+
+def _git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=_ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def _server(tree: Path, data: Path) -> Iterator[client.Target]:
+    data.mkdir()
+    with create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, "LOG_AGGREGATOR_DATA": str(data), "PYTHONPATH": str(tree / "src")}
+    command = [sys.executable, "-m", "log_aggregator", f"-config.file={_ROOT / 'bench' / 'bench.yml'}"]
+    with (data / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, f"-server.http-listen-port={port}"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await_ready(url, process, data / "log")
+        yield client.Target(url, (process.pid,))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/ready", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise SystemExit(f"the server did not start:\n{log.read_text()[-2000:]}")
+
+
+def compare(args: argparse.Namespace) -> None:
+    a, b = (json.loads(Path(path).read_text()) for path in (args.a, args.b))
+    for name, figures in a["query"].items():
+        if other := b["query"].get(name):
+            print(
+                f"{name:20s} {figures['ms']:9.1f} -> {other['ms']:9.1f} ms  x{other['ms'] / figures['ms']:6.3f}"
+                f"   cpu {figures['cpu_s']:.2f} -> {other['cpu_s']:.2f} s"
+            )
+    for part in ("push", "kernels"):
+        for name, figure in a.get(part, {}).items():
+            other = b.get(part, {}).get(name)
+            if other is not None and figure:
+                print(f"{part} {name:20s} {figure:12.2f} -> {other:12.2f}  x{other / figure:6.3f}")
+    for name in ("peak_bytes", "stored_bytes"):
+        if name in a and name in b:
+            print(f"{name:20s} {a[name] / 1e6:9.1f} -> {b[name] / 1e6:9.1f} MB  x{b[name] / a[name]:6.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run")
+    running.add_argument("--url", help="a server that runs already")
+    running.add_argument("--pid", type=int, action="append", default=[], help="a process of it, its main one first")
+    running.add_argument("--revision", help="a git revision to check out and serve")
+    running.add_argument("--lines", type=int, default=400_000, help="of each of the three families")
+    running.add_argument("--encoding", choices=("protobuf", "json"), default="protobuf")
+    running.add_argument("--repeat", type=int, default=5)
+    running.add_argument("--only", help="names of queries, with commas")
+    running.add_argument("--out", help="a file for the figures as JSON; else they are printed")
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("a")
+    comparing.add_argument("b")
+    args = parser.parse_args()
+    if args.command == "compare":
+        compare(args)
+        return
+    text = json.dumps(run(args), indent=1)
+    if args.out:
+        Path(args.out).write_text(text + "\n")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
