@@ -32,6 +32,8 @@ _GROUP_TEXT_BYTES = 8 << 20
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
+# A flush sorts and compresses copies of what it writes, some three times its text.
+_SLICE_TEXT_BYTES = 128 << 20
 _RECORDS_PER_READ = 16
 # What a row takes in memory beside its text (stream, timestamp, two string views), and a stream of a segment's table.
 # Without them, empty lines would be free.
@@ -210,23 +212,36 @@ class Ingester:
     async def flush(self, reason: FlushReason) -> None:
         """Writes all that is buffered now. Raises groups of the store's errors, WalUnavailable, Fenced, RecordsLost."""
         async with self._flushing:
-            lease, records = self._lease, list(self._buffer.records)
-            if lease is None or not records:
-                return
-            begun, begun_ns = self._clock.monotonic_seconds(), self._clock.now_ns()
-            try:
-                result = await self._flusher.flush(lease, records)
-            except RecordsLost:
-                async with self._appending:
-                    await self._reopen(lease)
-                raise
-            self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
-            for chunk in result.chunks:
-                self._metrics.chunks_created.inc()
-                self._metrics.chunks_flushed.labels(reason).inc()
-                self._metrics.chunk_size_bytes.observe(chunk.stored_bytes)
-                self._metrics.chunk_entries.observe(chunk.entries)
-            self._drop(lease, len(records), begun_ns)
+            last = self._buffer.records[-1].position if self._buffer.records else None
+            while last is not None and (lease := self._lease) and (records := self._oldest(last)):
+                await self._flush_slice(lease, records, reason)
+
+    def _oldest(self, last: Position) -> list[LogRecord]:
+        """The oldest records up to a position, no more than are to be in memory twice."""
+        records: list[LogRecord] = []
+        size = 0
+        for record in self._buffer.records:
+            if record.position > last or (records and size + record.text_bytes > _SLICE_TEXT_BYTES):
+                break
+            records.append(record)
+            size += record.text_bytes
+        return records
+
+    async def _flush_slice(self, lease: Lease, records: Sequence[LogRecord], reason: FlushReason) -> None:
+        begun, begun_ns = self._clock.monotonic_seconds(), self._clock.now_ns()
+        try:
+            result = await self._flusher.flush(lease, records)
+        except RecordsLost:
+            async with self._appending:
+                await self._reopen(lease)
+            raise
+        self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
+        for chunk in result.chunks:
+            self._metrics.chunks_created.inc()
+            self._metrics.chunks_flushed.labels(reason).inc()
+            self._metrics.chunk_size_bytes.observe(chunk.stored_bytes)
+            self._metrics.chunk_entries.observe(chunk.entries)
+        self._drop(lease, len(records), begun_ns)
 
     # -- group commit -------------------------------------------------------
 
