@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from log_aggregator import __version__
+from log_aggregator.client import commands as client
 from log_aggregator.clock import SystemClock
 from log_aggregator.config.effective import config_yaml
 from log_aggregator.config.errors import ConfigError
@@ -49,6 +50,14 @@ log-aggregator: a Loki-compatible log store on Redis and S3
   log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1
   log-aggregator version           print the version
 
+Clients of a server, this program or a Loki (each has --help; LOKI_ADDR is where it is):
+  log-aggregator query | tail      print what a LogQL query finds, or lines as they arrive
+  log-aggregator push              send files or standard input
+  log-aggregator labels | series | stats
+Beside them:
+  log-aggregator config check [F]  what a server would make of a configuration
+  log-aggregator completion bash   or zsh, fish
+
 Flags of serve, in Go's form (-name=value or -name value):
   -config.file F[,F...]      the first of these that exists; without: /etc/loki/{cli-config,local-config,config}.yml
                              or .yaml, else defaults
@@ -68,10 +77,12 @@ def run(arguments: Sequence[str], stop: StopSignal) -> int:
     """The exit status."""
     named = bool(arguments) and not arguments[0].startswith("-")
     name = arguments[0] if named else "serve"
-    if name not in _COMMANDS:
+    if name not in _COMMANDS and name not in client.PARSERS:
         print(f"unknown command {name}\n\n{_USAGE}", file=sys.stderr)
         return 1
     try:
+        if name in client.PARSERS:
+            return client.run(name, arguments[1:])
         return _COMMANDS[name](arguments[1:] if named else arguments, stop)
     except ConfigError as error:
         print(error, file=sys.stderr)
