@@ -11,10 +11,14 @@ import polars as pl
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.model.limits import Limits
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
+from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
+from log_aggregator.services.erasure import ErasureMetrics, Erasures
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, FlushReason, Ingester
@@ -30,6 +34,7 @@ from log_aggregator.storage.store import ByteRange, ObjectMeta, ObjectStore
 from log_aggregator.wal.errors import WalUnavailable
 from log_aggregator.wal.index_list import IndexList
 from log_aggregator.wal.log import WriteAheadLogs
+from log_aggregator.wal.marks import Marks
 from log_aggregator.wal.names import Names
 
 Result = TypeVar("Result")
@@ -54,6 +59,10 @@ class StoppedClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.Event().wait()
+
+
+STOPPED = StoppedClock()
+KEEPING = Limits(deletion_mode="disabled")
 
 
 class Fate(Enum):
@@ -158,12 +167,25 @@ class Replica:
     """Enter it to let it take pushes. `gate` decides what its steps meet."""
 
     def __init__(
-        self, redis: Redis, names: Names, store: ObjectStore, holder: str, policy: FlushPolicy = POLICY
+        self,
+        redis: Redis,
+        names: Names,
+        store: ObjectStore,
+        holder: str,
+        policy: FlushPolicy = POLICY,
+        *,
+        clock: Clock = STOPPED,
+        limits: Limits = KEEPING,
     ) -> None:
         self.gate = Gate()
         self.holder = holder
         gated = GatedStore(store, self.gate)
-        clock, metrics = StoppedClock(), WriteMetrics(CollectorRegistry())
+        registry = CollectorRegistry()
+        metrics = WriteMetrics(registry)
+
+        def limits_of(_: str) -> Limits:
+            return limits
+
         self.logs = GatedLogs(redis, names, self.gate)
         self.catalog = IndexCatalog(gated, IndexList(redis, names), HOUR_NS)
         self.tail = Tail(self.logs)
@@ -171,8 +193,22 @@ class Replica:
         self.ingester = Ingester(self.logs, self.flusher, self.tail, policy, clock, metrics, holder)
         self.takeover = Takeover(self.logs, self.flusher, clock, metrics, holder)
         self.forced_flush = ForcedFlush(self.logs, self.takeover, clock)
-        self.scanner = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
-        self.compactor = Compactor(gated, self.catalog, self.scanner, HOUR_NS, _leading)
+        marks, deletion_metrics = Marks(redis, names), DeletionMetrics(registry)
+        self.deletions = Deletions(gated, marks, limits_of, clock, deletion_metrics, HOUR_NS)
+        self.hidden = Hidden(self.deletions, limits_of, clock)
+        self.scanner = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS, self.hidden)
+        merged = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
+        self.compactor = Compactor(gated, self.catalog, merged, HOUR_NS, _leading)
+        self.erasures = Erasures(
+            self.compactor,
+            self.catalog,
+            self.deletions,
+            self.hidden,
+            self.logs,
+            clock,
+            ErasureMetrics(registry),
+            HOUR_NS,
+        )
         self.janitor = Janitor(gated, self.catalog, 0, HOUR_NS)
         self._running: asyncio.Task[None] | None = None
 

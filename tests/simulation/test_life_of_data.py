@@ -1,0 +1,387 @@
+"""Random lives of data: pushed, flushed, compacted, deleted, expired, collected by replicas that fail, pause and die.
+
+What queries answer is compared with a model in memory. SIMULATION_SEEDS=1000 runs that many seeds, SIMULATION_SEED=42
+runs one again. A failure prints the seed and its history.
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.model.limits import Limits, StreamRetention
+from log_aggregator.model.segment import LINE, STREAM, TIMESTAMP
+from log_aggregator.services.scan import Scan
+from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.storage.memory import MemoryStore
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.names import Names
+from replica import HOUR_NS, POLICY, Entry, Fate, Killed, Replica
+from servers import RedisServer
+
+SEEDS = (
+    [int(os.environ["SIMULATION_SEED"])]
+    if "SIMULATION_SEED" in os.environ
+    else list(range(int(os.environ.get("SIMULATION_SEEDS", "25"))))
+)
+ACTIONS = 70
+REPLICAS = 3
+TENANTS = ("one", "two")
+TOKENS = ("red", "green", "blue")
+FATES = (None, None, None, None, Fate.HELD, Fate.HELD, Fate.FAILED, Fate.LOST, Fate.KILLED)
+SHORT_NS, LONG_NS = 24 * HOUR_NS, 48 * HOUR_NS
+LIMITS = Limits(
+    retention_period=LONG_NS, retention_stream=(StreamRetention(selector='{stream="stream-0"}', period=SHORT_NS),)
+)
+
+
+class MovingClock:
+    """Time goes by when the history says so; nobody wakes by himself."""
+
+    def __init__(self) -> None:
+        self.time_ns = time.time_ns()
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+    def monotonic_seconds(self) -> float:
+        return self.time_ns / 1e9
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Request:
+    """A delete request as the model knows it. `touched` entries were pushed when it was effective already."""
+
+    tenant: str
+    request_id: str
+    stream: str
+    token: str
+    start_ns: int
+    end_ns: int
+    created_ns: int
+
+    def selects(self, entry: Entry) -> bool:
+        return (
+            entry.tenant == self.tenant
+            and entry.stream == self.stream
+            and self.token in entry.line
+            and self.start_ns <= entry.timestamp_ns < self.end_ns
+        )
+
+
+@dataclass
+class Model:
+    """What has been pushed, and what may be seen of it."""
+
+    acknowledged: set[Entry] = field(default_factory=set)
+    tried: set[Entry] = field(default_factory=set)
+    unsure: set[Entry] = field(default_factory=set)
+    """Pushed after a request that selects them: seen once the deletion is over, or gone with it."""
+    requests: list[Request] = field(default_factory=list)
+
+    def try_push(self, entries: list[Entry]) -> None:
+        self.tried.update(entries)
+        self.unsure.update(entry for entry in entries if self._deleted(entry))
+
+    def delete(self, request: Request) -> None:
+        self.requests.append(request)
+        under_way = self.tried - self.acknowledged
+        self.unsure.update(entry for entry in under_way if request.selects(entry))
+
+    def expected(self, tenant: str, now_ns: int) -> tuple[set[Entry], set[Entry]]:
+        """What must be found, and what may."""
+        may = {
+            entry
+            for entry in self.tried
+            if entry.tenant == tenant
+            and entry.timestamp_ns >= now_ns - (SHORT_NS if entry.stream == "stream-0" else LONG_NS)
+            and (entry in self.unsure or not self._deleted(entry))
+        }
+        return (may & self.acknowledged) - self.unsure, may
+
+    def _deleted(self, entry: Entry) -> bool:
+        return any(request.selects(entry) for request in self.requests)
+
+
+class Simulation:
+    def __init__(self, redis: Redis, random: Random) -> None:
+        self.history: list[str] = []
+        self._redis = redis
+        self._random = random
+        self._names = Names(uuid.uuid4().hex)
+        self._clock = MovingClock()
+        self._store = MemoryStore(self._clock)
+        self._replicas: list[Replica] = []
+        self._model = Model()
+        self._under_way: dict[asyncio.Task[None], Replica] = {}
+        self._count = 0
+        self._watcher = self._made("watcher")
+
+    async def run(self) -> None:
+        try:
+            for _ in range(REPLICAS):
+                await self._begin()
+            actions = (
+                *(self._push, self._push, self._push, self._flush, self._flush, self._compact, self._compact),
+                *(self._sweep, self._erase, self._collect, self._delete, self._cancel),
+                *(self._expire_leases, self._resume, self._resume, self._kill, self._advance, self._forget),
+            )
+            for _ in range(ACTIONS):
+                await self._random.choice(actions)()
+                await self._check(self._watcher)
+            await self._settle()
+        finally:
+            for replica in self._replicas:
+                await self._end(replica)
+
+    def _made(self, holder: str) -> Replica:
+        return Replica(self._redis, self._names, self._store, holder, POLICY, clock=self._clock, limits=LIMITS)
+
+    async def _begin(self) -> None:
+        replica = self._made(f"replica-{self._count}")
+        self._count += 1
+        self._replicas.append(replica)
+        await replica.start()
+
+    # -- what replicas do, which may be held, fail or be its replica's end ---------------------------------------------
+
+    async def _push(self) -> None:
+        self._count += 1
+        tenant, replica = self._random.choice(TENANTS), self._random.choice(self._replicas)
+        hour = self._clock.time_ns // HOUR_NS * HOUR_NS
+        entries = [
+            Entry(
+                tenant,
+                f"stream-{self._random.randrange(3)}",
+                hour - self._random.randrange(60) * HOUR_NS + self._random.randrange(1000),
+                f"{self._random.choice(TOKENS)} {self._random.randrange(20)}",
+            )
+            for _ in range(self._random.randint(1, 4))
+        ]
+        self._model.try_push(entries)
+
+        async def push() -> None:
+            await replica.push(entries)
+            self._model.acknowledged.update(entries)
+
+        await self._act(f"push {entries}", replica, push, steps=2)
+
+    async def _flush(self) -> None:
+        replica = self._random.choice(self._replicas)
+        await self._act("flush", replica, replica.flush, steps=20)
+
+    async def _sweep(self) -> None:
+        replica = self._random.choice(self._replicas)
+
+        async def sweep() -> None:
+            await replica.takeover.sweep()
+
+        await self._act("take over", replica, sweep, steps=20)
+
+    async def _compact(self) -> None:
+        replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
+
+        async def compact() -> None:
+            erasure = await replica.erasures.of(tenant)
+            for period in await replica.janitor.periods(tenant):
+                # As if every period were over, so that there is something to merge.
+                await replica.compactor.compact(
+                    tenant, period, self._clock.time_ns + 100 * HOUR_NS, erasure.within(period)
+                )
+
+        await self._act(f"compact {tenant}", replica, compact, steps=60)
+
+    async def _erase(self) -> None:
+        replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
+
+        async def erase() -> None:
+            await replica.erasures.carry_out(await replica.erasures.of(tenant))
+
+        await self._act(f"erase {tenant}", replica, erase, steps=60)
+
+    async def _collect(self) -> None:
+        replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
+
+        async def collect() -> None:
+            retention = replica.hidden.retention(tenant)
+            assert retention is not None
+            for period in await replica.janitor.periods(tenant):
+                if replica.janitor.is_over(period, self._clock.time_ns - retention.longest_ns):
+                    await replica.janitor.expire(tenant, period)
+                else:
+                    await replica.janitor.collect(tenant, period, self._clock.time_ns)
+
+        await self._act(f"collect {tenant}", replica, collect, steps=60)
+
+    async def _act(
+        self, what: str, replica: Replica, action: Callable[[], Coroutine[Any, Any, None]], steps: int
+    ) -> None:
+        fate = self._random.choice(FATES)
+        if replica.gate.held.is_set() and not replica.gate.resumed.is_set():
+            fate = None  # one of its steps is held: this is another of its tasks
+        elif fate is not None:
+            replica.gate.plan(self._random.randrange(steps), fate)
+        self.history.append(f"{replica.holder}: {what}, {fate}")
+        task = asyncio.create_task(action())
+        held = asyncio.create_task(replica.gate.held.wait())
+        await asyncio.wait((task, held), timeout=None if fate else 0.2, return_when=asyncio.FIRST_COMPLETED)
+        held.cancel()
+        self._under_way[task] = replica
+        if replica.gate.dead:
+            await self._replace(replica)
+
+    # -- what happens to them, and what people ask for -----------------------------------------------------------------
+
+    async def _delete(self) -> None:
+        tenant, stream = self._random.choice(TENANTS), f"stream-{self._random.randrange(3)}"
+        token = self._random.choice((*TOKENS, ""))
+        end_ns = self._clock.time_ns - self._random.randrange(20) * HOUR_NS
+        start_ns = end_ns - self._random.randrange(1, 40) * HOUR_NS
+        query = f'{{stream="{stream}"}}' + (f' |= "{token}"' if token else "")
+        made = await self._watcher.deletions.add(tenant, query, start_ns, end_ns)
+        self._model.delete(Request(tenant, made.request_id, stream, token, start_ns, end_ns, made.created_ns))
+        self.history.append(f"delete {tenant} {query} [{start_ns}, {end_ns}): {made.request_id}")
+
+    async def _cancel(self) -> None:
+        """Within the time in which nothing has been erased yet."""
+        fresh = [one for one in self._model.requests if self._clock.time_ns < one.created_ns + HOUR_NS]
+        if fresh:
+            request = self._random.choice(fresh)
+            self.history.append(f"cancel {request.request_id}")
+            await self._watcher.deletions.cancel(request.tenant, request.request_id, force=False)
+            self._model.requests.remove(request)
+
+    async def _advance(self) -> None:
+        self._clock.time_ns += self._random.choice((1, 1, 2, 5)) * HOUR_NS
+        self.history.append("time goes by")
+
+    async def _forget(self) -> None:
+        self.history.append("redis forgets its lists")
+        await self._watcher.logs.forget_lists()
+
+    async def _expire_leases(self) -> None:
+        keys = [key async for key in self._redis.scan_iter(self._names.lease("*"))]
+        for key in sorted(keys):
+            if self._random.random() < 0.5:
+                await self._redis.delete(key)
+        self.history.append("leases expire")
+
+    async def _resume(self) -> None:
+        replica = self._random.choice(self._replicas)
+        self.history.append(f"{replica.holder}: resume")
+        replica.gate.resumed.set()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=0.05)
+        if replica.gate.dead:
+            await self._replace(replica)
+
+    async def _kill(self) -> None:
+        if self._random.random() < 0.3:
+            await self._replace(self._random.choice(self._replicas))
+
+    async def _replace(self, replica: Replica) -> None:
+        self.history.append(f"{replica.holder}: dies")
+        self._replicas.remove(replica)
+        await self._end(replica)
+        await self._begin()
+
+    async def _end(self, replica: Replica) -> None:
+        await replica.end()
+        tasks = [task for task, of_replica in self._under_way.items() if of_replica is replica]
+        for task in tasks:
+            task.cancel()  # it may wait for what the dead process would have told it
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """In the end one compacted index object a period has everything, also for one who has only the store."""
+        for replica in self._replicas:
+            replica.gate.fates = {}
+            replica.gate.resumed.set()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=5)
+        for replica in list(self._replicas):
+            await self._end(replica)
+        async for key in self._redis.scan_iter(self._names.lease("*")):
+            await self._redis.delete(key)
+        last = self._made("last")
+        await last.takeover.sweep()
+        assert await last.logs.states() == []
+        self._clock.time_ns += HOUR_NS  # no request can be cancelled any more
+        for tenant in TENANTS:
+            await last.erasures.carry_out(await last.erasures.of(tenant))
+            for period in await last.janitor.periods(tenant):
+                await last.compactor.compact(tenant, period, self._clock.time_ns + 100 * HOUR_NS)
+            assert all(known.is_processed for known in await last.deletions.requests(tenant))
+        await self._check(self._watcher)
+        self._clock.time_ns += 25 * HOUR_NS  # orphans are old, and what was deleted is not hidden any more
+        for tenant in TENANTS:
+            for period in await last.janitor.periods(tenant):
+                await last.janitor.collect(tenant, period, self._clock.time_ns)
+                kept = await last.catalog.load(await last.catalog.stored_keys(tenant, period))
+                chunks = [meta.key async for meta in self._store.list(f"{tenant}/chunks/")]
+                assert {chunk.key for index in kept for chunk in index.chunks} <= set(chunks)
+        await self._redis.flushdb()
+        await self._check(self._made("from the store alone"))
+
+    async def _check(self, reader: Replica) -> None:
+        for tenant in TENANTS:
+            found = Counter(await self._found(reader, tenant))
+            must, may = self._model.expected(tenant, self._clock.time_ns)
+            assert must - set(found) == set(), "lost"
+            assert set(found) - may == set(), "should not be seen"
+            assert [entry for entry, count in found.items() if count > 1] == [], "seen twice"
+        await self._reap()
+
+    async def _found(self, reader: Replica, tenant: str) -> list[Entry]:
+        found: list[Entry] = []
+        now_ns = self._clock.time_ns
+        scan = Scan(tenant, now_ns - 100 * HOUR_NS, now_ns + HOUR_NS, lambda labels: True)
+        async for batch in reader.scanner.ordered(scan, "forward", ScanStatistics()):
+            for stream, timestamp, line in batch.frame.select(STREAM, TIMESTAMP, LINE).iter_rows():
+                found.append(Entry(tenant, dict(batch.streams[stream])["stream"], timestamp, line))
+        return found
+
+    async def _reap(self) -> None:
+        """What ended may have failed in the ways that were planned, and in no other."""
+        ended = [task for task in self._under_way if task.done()]
+        for task in ended:
+            del self._under_way[task]
+            error = None if task.cancelled() else task.exception()
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            assert error is None or isinstance(error, LogAggregatorError | Killed), error
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+@pytest.fixture
+async def redis(server: RedisServer) -> AsyncIterator[Redis]:
+    client = connect(server.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_random_life(redis: Redis, seed: int) -> None:
+    simulation = Simulation(redis, Random(seed))
+    try:
+        await simulation.run()
+    except BaseException:
+        print(f"SIMULATION_SEED={seed}", *simulation.history, sep="\n")
+        raise
