@@ -1,0 +1,1 @@
+"""Its place makes the modules beside it (`corpus`, `comparison`) importable from the tests here."""
