@@ -20,6 +20,7 @@ from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.delete import DeleteRoutes
 from log_aggregator.http.detected import DetectedRoutes
+from log_aggregator.http.export import ExportRoutes
 from log_aggregator.http.format_query import FormatQueryRoutes
 from log_aggregator.http.index import IndexRoutes
 from log_aggregator.http.labels import LabelRoutes
@@ -47,6 +48,7 @@ from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
 from log_aggregator.services.detection import Detection
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.erasure import ErasureMetrics, Erasures
+from log_aggregator.services.export import Exports
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.flushed_records import FlushedRecords
@@ -146,15 +148,18 @@ class Server:
         hidden = Hidden(deletions, kept, clock)
         self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns, hidden)
         extents = StreamExtents(self.scanner, catalog, period_ns, limits)
+        logs = LogQueries(self.scanner)
+        admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
         queries = Queries(
-            LogQueries(self.scanner),
+            logs,
             MetricQueries(self.scanner),
             extents,
-            Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant),
+            admission,
             limits,
             clock,
             allow_instant_logs=config.querier.allow_instant_log_queries,
         )
+        exports = Exports(logs, admission, limits, clock)
         query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
         own_limits = config.querier.per_request_limits_enabled
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
@@ -202,7 +207,11 @@ class Server:
                 (Role.ALL, RingRoutes(self._logs)),
                 (Role.ALL, RulesRoutes()),
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
-                (Role.READ, QueryRoutes(queries, query_log, clock, own_limits)),
+                (
+                    Role.READ,
+                    QueryRoutes(queries, query_log, clock, own_limits, config.frontend.support_parquet_encoding),
+                ),
+                (Role.READ, ExportRoutes(exports, clock, own_limits)),
                 (Role.READ, LegacyQueryRoutes(queries, clock)),
                 (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
                 (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner, limits), clock)),

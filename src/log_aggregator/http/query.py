@@ -1,28 +1,35 @@
 """The query routes."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
-from sanic.response import HTTPResponse
+from sanic.response import HTTPResponse, raw
 
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
+from log_aggregator.http.answer_columns import PARQUET_TYPE, entry_columns, media_types, parquet, sample_columns
 from log_aggregator.http.encode import answer_data, encoding_flags
+from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.query_headers import query_context
 from log_aggregator.http.query_log import QueryLog, Watched
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Handler, Route
-from log_aggregator.services.queries import Answer, InstantQuery, Queries, RangeQuery
+from log_aggregator.services.cursor import decode_cursor, encode_cursor
+from log_aggregator.services.queries import Answer, InstantQuery, Matrix, Queries, RangeQuery, Streams
+
+CURSOR_HEADER = "X-Next-Cursor"
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRoutes:
-    """With `own_limits`, a request may set itself limits."""
+    """With `own_limits`, a request may set itself limits; with `parquet`, ask for Parquet."""
 
     queries: Queries
     log: QueryLog
     clock: Clock
     own_limits: bool
+    parquet: bool
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -37,22 +44,41 @@ class QueryRoutes:
         begun = time.perf_counter()
         given = call.params
         context = query_context(call.request.headers, own_limits=self.own_limits)
-        bounds = params.ordered_bounds(given, self.clock.now_ns())
-        query = RangeQuery(
+        wants_parquet = self._wants_parquet(call)
+        query = self._range_query(given)
+        watched = Watched(
+            call.tenant, query.text, "range", context, query.start_ns, query.end_ns, query.step_ns, query.limit
+        )
+        with self.log.watching(watched):
+            answer = watched.answer = await self.queries.range(call.tenant, query, context)
+        response = await _in_parquet(answer) if wants_parquet else self._answer(call, answer, begun)
+        if isinstance(answer, Streams) and answer.following:
+            response.headers[CURSOR_HEADER] = encode_cursor(answer.following)
+        return response
+
+    def _range_query(self, given: Params) -> RangeQuery:
+        """A cursor stands for the range and the direction of the query that it was given with."""
+        cursor = decode_cursor(text) if (text := given.get("cursor")) else None
+        if cursor is None:
+            bounds, direction = params.ordered_bounds(given, self.clock.now_ns()), params.direction(given)
+        else:
+            bounds, direction = Bounds(cursor.start_ns, cursor.end_ns), cursor.direction
+        return RangeQuery(
             given.get("query"),
             bounds.start_ns,
             bounds.end_ns,
             params.step(given, bounds),
             params.limit(given),
-            params.direction(given),
+            direction,
             params.interval(given),
+            cursor,
         )
-        watched = Watched(
-            call.tenant, query.text, "range", context, query.start_ns, query.end_ns, query.step_ns, query.limit
-        )
-        with self.log.watching(watched):
-            watched.answer = await self.queries.range(call.tenant, query, context)
-        return self._answer(call, watched.answer, begun)
+
+    def _wants_parquet(self, call: Call) -> bool:
+        wanted = next(iter(media_types(call.request.headers.get("accept", "")))) == PARQUET_TYPE
+        if wanted and not self.parquet:
+            raise InvalidParameter("parquet encoding is not enabled: see frontend.support_parquet_encoding")
+        return wanted
 
     async def _instant(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
@@ -69,3 +95,10 @@ class QueryRoutes:
     def _answer(self, call: Call, answer: Answer, begun: float) -> HTTPResponse:
         flags = encoding_flags(call.request.headers)
         return json_response(call.request, success(answer_data(answer, flags, time.perf_counter() - begun)))
+
+
+async def _in_parquet(answer: Streams | Matrix) -> HTTPResponse:
+    def encode() -> bytes:
+        return parquet(entry_columns(answer.rows) if isinstance(answer, Streams) else sample_columns(answer))
+
+    return raw(await asyncio.to_thread(encode), content_type=PARQUET_TYPE)

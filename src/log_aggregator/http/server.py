@@ -7,7 +7,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _SWITCHING = 101
 CLIENT_GONE = 499  # as Loki logs a request whose client went away
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _POLL_SECONDS = 0.02
 _MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
@@ -41,6 +43,23 @@ class Call:
     params: Params
     tenant: str
     path: dict[str, str]  # the parameters of the route
+
+    async def stream(self, first: bytes, pieces: AsyncIterable[bytes], content_type: str) -> HTTPResponse:
+        """Sends the pieces as they come and returns what has been sent. A failure is seen as a body that is cut off."""
+        response: Any = await self.request.respond(HTTPResponse(content_type=content_type, headers=_NO_SNIFFING))
+        transport: Any = self.request.transport
+        try:
+            if first:
+                await response.send(first)
+            async for piece in pieces:
+                if piece:
+                    await response.send(piece)
+            await response.eof()
+        except BaseException:
+            transport.abort()
+            raise
+        assert isinstance(response, HTTPResponse)
+        return response
 
 
 class NotAWebsocket(LogAggregatorError):
@@ -184,24 +203,50 @@ class HttpServer:
                     connection.close_if_idle()
             await self._clock.sleep(_POLL_SECONDS)
 
-    def _wrapped(self, route: Route, *, ws: bool = False) -> Callable[..., Coroutine[Any, Any, HTTPResponse]]:
-        async def serve(request: Request, **path: str) -> HTTPResponse:
+    def _wrapped(self, route: Route, *, ws: bool = False) -> Callable[..., Coroutine[Any, Any, HTTPResponse | None]]:
+        async def serve(request: Request, **path: str) -> HTTPResponse | None:
             begun = time.perf_counter()
             inflight = self._metrics.inflight.labels(request.method, route.name)
             inflight.inc()
             status = CLIENT_GONE
             try:
-                response = await self._answer(route, request, path)
+                async with self._given_time(route, request):
+                    response = await self._answer(route, request, path)
                 status = response.status
             finally:
                 inflight.dec()
                 seconds = time.perf_counter() - begun
                 self._metrics.observe(request.method, route.name, status, seconds, is_query=route.is_query, ws=ws)
+            if request.responded:
+                return None  # a stream, which has been sent
             if self._draining:
                 response.headers["Connection"] = "close"
             return response
 
         return serve
+
+    @asynccontextmanager
+    async def _given_time(self, route: Route, request: Request) -> AsyncIterator[None]:
+        """Lets a query take the time that its tenant's limits give it: the write timeout is for clients that do not
+        read. Sanic counts from the last write, so something is written: nothing.
+        """
+        if not route.is_query:
+            yield
+            return
+
+        protocol: Any = request.protocol
+
+        async def keep() -> None:
+            with suppress(SanicException, asyncio.CancelledError):  # the client has gone
+                while True:
+                    await asyncio.sleep(self._settings.write_timeout_seconds / 3)
+                    await protocol.send(b"")
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
 
     def _wrapped_socket(self, route: SocketRoute) -> Callable[..., Coroutine[Any, Any, HTTPResponse | None]]:
         async def agree(call: Call) -> HTTPResponse:
@@ -215,7 +260,7 @@ class HttpServer:
 
         async def serve(request: Request, **path: str) -> HTTPResponse | None:
             response = await plain(request, **path)
-            if response.status != _SWITCHING:
+            if response is None or response.status != _SWITCHING:
                 return response
             async with upgraded(request) as websocket:
                 self._open_sockets.add(websocket)

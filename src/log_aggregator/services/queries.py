@@ -3,7 +3,7 @@
 The tenant may stand for several (`model.tenants`).
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from log_aggregator.model.limits import Limits
 from log_aggregator.services import query_limits
 from log_aggregator.services.admission import Admission
 from log_aggregator.services.blocked_queries import check_blocked
+from log_aggregator.services.cursor import Cursor, cursor_behind, not_given
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
@@ -35,7 +36,10 @@ _INSTANT_LOGS_NS = 3600 * _SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class RangeQuery:
-    """Times in nanoseconds, `[start_ns, end_ns)` for logs; `interval_ns` 0 for every entry."""
+    """Times in nanoseconds, `[start_ns, end_ns)` for logs; `interval_ns` 0 for every entry.
+
+    With the cursor of an earlier page, the range is what that page left.
+    """
 
     text: str
     start_ns: int
@@ -44,6 +48,7 @@ class RangeQuery:
     limit: int
     direction: Direction
     interval_ns: int
+    cursor: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ class InstantQuery:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Entries in the order of the query's direction."""
+    """Entries in the order of the query's direction. With a `following` cursor there may be more of them."""
 
-    rows: list[Row] = field(repr=False)
+    rows: Sequence[Row] = field(repr=False)
     statistics: ScanStatistics
+    following: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +162,15 @@ class Queries:
     async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
         query_limits.check_entries(query.limit, limits)
         start_ns = query_limits.clamp_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
-        return await self._run_logs(
-            tenant, LogQuery(expr, start_ns, query.end_ns, query.limit, query.direction, query.interval_ns)
+        limit = query.limit + (query.cursor.given if query.cursor else 0)
+        found = await self._run_logs(
+            tenant, LogQuery(expr, start_ns, query.end_ns, limit, query.direction, query.interval_ns)
         )
+        rows = not_given(found.rows, query.cursor) if query.cursor else found.rows
+        if len(found.rows) < limit:
+            return Streams(rows, found.statistics)
+        following = cursor_behind(found.rows, query.direction, query.start_ns, query.end_ns, query.interval_ns)
+        return Streams(rows, found.statistics, following)
 
     async def _instant_logs(self, tenant: str, expr: LogExpr, query: InstantQuery, limits: Limits) -> Streams:
         if not self._allow_instant_logs:

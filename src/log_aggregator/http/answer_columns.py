@@ -1,0 +1,55 @@
+"""Answers as columns: what clients get that ask for Parquet. Names are Loki's."""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import polars as pl
+
+from log_aggregator.engine.pipeline import Row
+from log_aggregator.services.queries import Matrix
+
+PARQUET_TYPE: Final = "application/vnd.apache.parquet"
+
+_TIME, _LABELS = pl.Datetime("ns", "UTC"), pl.Map(pl.String(), pl.String())
+ENTRY_SCHEMA: Final = pl.Schema({"timestamp": _TIME, "labels": _LABELS, "line": pl.String()})
+SAMPLE_SCHEMA: Final = pl.Schema({"timestamp": _TIME, "labels": _LABELS, "value": pl.Float64()})
+
+
+def entry_columns(rows: Sequence[Row]) -> pl.DataFrame:
+    """Labels of all kinds together."""
+    return pl.DataFrame(
+        {
+            "timestamp": [row.timestamp_ns for row in rows],
+            "labels": [dict(row.labels()) for row in rows],
+            "line": [row.line for row in rows],
+        },
+        schema=ENTRY_SCHEMA,
+    )
+
+
+def sample_columns(matrix: Matrix) -> pl.DataFrame:
+    samples = [
+        (time_ns, sample.labels, sample.value)
+        for time_ns, vector in zip(matrix.steps.times_ns, matrix.vectors, strict=True)
+        for sample in vector
+    ]
+    return pl.DataFrame(
+        {
+            "timestamp": [time_ns for time_ns, _, _ in samples],
+            "labels": [dict(labels) for _, labels, _ in samples],
+            "value": [value for _, _, value in samples],
+        },
+        schema=SAMPLE_SCHEMA,
+    )
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def media_types(accept: str) -> Iterable[str]:
+    """The types of an Accept header in its own order, parameters left out."""
+    return (part.partition(";")[0].strip().lower() for part in accept.split(","))
