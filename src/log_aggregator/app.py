@@ -56,7 +56,7 @@ from log_aggregator.services.follower import Follower
 from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, Ingester
 from log_aggregator.services.janitor import Janitor
-from log_aggregator.services.live_tail import LiveTails
+from log_aggregator.services.live_tail import LiveTailMetrics, LiveTails
 from log_aggregator.services.log_query import LogQueries
 from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
 from log_aggregator.services.metric_query import MetricQueries
@@ -163,7 +163,9 @@ class Server:
         query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
         own_limits = config.querier.per_request_limits_enabled
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
-        tails = LiveTails(follower, self.scanner, limits, clock, config.querier.tail_max_duration)
+        tails = LiveTails(
+            follower, self.scanner, limits, clock, LiveTailMetrics(registry), config.querier.tail_max_duration
+        )
         leadership = Leadership(self._redis, names, holder, lease_seconds=config.redis.lease_seconds)
         # Of its own, so that what is read once does not displace what queries read again and again.
         merged = Scanner(RowGroups(store, catalog, _COMPACTION_CACHE_BYTES), catalog, tail, period_ns)

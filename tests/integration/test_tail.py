@@ -163,7 +163,9 @@ async def test_legacy_route_has_its_own_shape(here: LogAggregator, app: str) -> 
 
 
 async def test_delay_holds_entries_back_and_orders_them(here: LogAggregator, app: str) -> None:
+    await push(here, app, "past")
     async with tail(here, f'{{app="{app}"}}', delay_for=1) as connection:
+        await lines_until(connection, "past")
         pushed = time.monotonic()
         await asyncio.gather(*(push(here, app, f"line {number}") for number in range(5)))
         async for frame in frames(connection):

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from sanic import Request
+from sanic.exceptions import RequestCancelled, WebsocketClosed
 
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.errors import first_error
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,12 @@ _INTERNAL_ERROR = 1011
 _MAX_REASON_BYTES = 123  # of a close frame
 
 
+class PeerLost(LogAggregatorError):
+    """The connection is gone, or its peer takes nothing from it."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
+
+
 class Socket:
     """One connection that was upgraded."""
 
@@ -30,9 +37,12 @@ class Socket:
         self._leaving = asyncio.Event()
 
     async def send(self, text: str) -> None:
-        """Waits while the peer is slow. Raises TimeoutError if it stays so."""
-        async with asyncio.timeout(_SEND_SECONDS):
-            await self._websocket.send(text)
+        """Waits while the peer is slow. Raises PeerLost."""
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._websocket.send(text)
+        except (TimeoutError, RequestCancelled, WebsocketClosed) as error:
+            raise PeerLost(f"cannot send: {type(error).__name__}") from error
 
     def leave(self) -> None:
         """Ends the conversation soon: the server is shutting down."""
@@ -47,7 +57,7 @@ class Socket:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
         if talking.cancelled():
             await self._close(_GOING_AWAY, "")
             return

@@ -8,7 +8,6 @@ import polars as pl
 
 from log_aggregator.clock import Clock
 from log_aggregator.engine.batch import Batch
-from log_aggregator.model.position import Position
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA
 from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
@@ -21,16 +20,15 @@ _AHEAD_NS = 30 * _MINUTE_NS
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Records of one log behind `after`, or from its first on, up to and with `last`."""
+    """Records of one log, by the first and last `arrival` that they may have."""
 
     wal: str
-    after: Position | None
-    last: Position
+    first_arrival: int
+    last_arrival: int
 
     def rows(self) -> pl.Expr:
         """Which rows of a chunk are theirs, if the chunk is of the log."""
-        first = 0 if self.after is None else self.after.arrival + 1
-        return pl.col(ARRIVAL).is_between(first, self.last.arrival)
+        return pl.col(ARRIVAL).is_between(self.first_arrival, self.last_arrival)
 
 
 class FlushedRecords:

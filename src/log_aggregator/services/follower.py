@@ -6,7 +6,7 @@ Nothing is read while nobody listens. A record that was flushed before it could 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from log_aggregator.clock import Clock
@@ -17,7 +17,7 @@ from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flushed_records import FlushedRecords, Missed
 from log_aggregator.wal.arrivals import Arrivals
-from log_aggregator.wal.log import WriteAheadLogs
+from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ class Follower:
         self._following = asyncio.Event()
         self._cursors: dict[str, Position | None] = {}
         self._missed: list[Missed] = []
-        self._looked_seconds = 0.0
 
     @asynccontextmanager
     async def listening(self, tenant: str, take: Take) -> AsyncIterator[None]:
@@ -80,32 +79,49 @@ class Follower:
         if not self._following.is_set():
             self._cursors = await self._arrivals.heads([state.wal for state in await self._logs.states()])
             self._missed = []
-            self._looked_seconds = self._clock.monotonic_seconds()
             self._following.set()
         while self._following.is_set():
-            if self._clock.monotonic_seconds() - self._looked_seconds >= _LOOK_SECONDS:
-                await self._look()
-                await self._recover()
-            await self._read()
+            found = await self._wait()
+            # After the records: what was trimmed before they were read is known by now.
+            await self._find_missed(await self._logs.states(), found)
+            for wal, records in found.items():
+                for position, data in records:
+                    await self._hand_out_record(wal, position, data)
+            await self._recover()
 
-    async def _look(self) -> None:
-        """Finds new logs, and records that were trimmed before they were read."""
-        states = await self._logs.states()
-        for state in states:
-            cursor = self._cursors.setdefault(state.wal, None)
-            if state.trimmed is not None and (cursor is None or cursor < state.trimmed):
-                self._miss(state.wal, cursor, state.trimmed)
-        gone = self._cursors.keys() - {state.wal for state in states}
-        for wal, head in (await self._arrivals.heads(gone)).items():
-            cursor = self._cursors[wal]
-            if head is not None and (cursor is None or cursor < head):
-                self._miss(wal, cursor, head)
+    async def _wait(self) -> dict[str, list[tuple[Position, bytes]]]:
+        if not self._cursors:
+            await self._clock.sleep(_LOOK_SECONDS)
+            return {}
+        return await self._arrivals.wait(self._cursors, _RECORDS_PER_READ, _LOOK_SECONDS)
+
+    async def _find_missed(
+        self, states: Sequence[LogState], found: Mapping[str, Sequence[tuple[Position, bytes]]]
+    ) -> None:
+        """Moves the cursors: past the records, and past those that were trimmed before they were read."""
+        trimmed = {state.wal: state.trimmed for state in states}
+        for wal in trimmed:
+            self._cursors.setdefault(wal, None)
+        gone = self._cursors.keys() - trimmed.keys()
+        trimmed |= await self._arrivals.heads(gone)
+        for wal, last in trimmed.items():
+            records = found.get(wal, ())
+            if last is not None:
+                self._miss(wal, self._cursors[wal], last, records[0][0] if records else None)
+            if records:
+                self._cursors[wal] = records[-1][0]
+        for wal in gone - found.keys():
             del self._cursors[wal]
-        self._looked_seconds = self._clock.monotonic_seconds()
 
-    def _miss(self, wal: str, after: Position | None, last: Position) -> None:
-        self._missed.append(Missed(wal, after, last))
+    def _miss(self, wal: str, after: Position | None, last: Position, before: Position | None) -> None:
+        """Takes note of records behind one position, up to and with another, and before the first that was read."""
+        if after is not None and last <= after:
+            return
         self._cursors[wal] = last
+        first_arrival = 0 if after is None else after.arrival + 1
+        last_arrival = last.arrival if before is None else min(last.arrival, before.arrival - 1)
+        if first_arrival <= last_arrival:
+            self._missed.append(Missed(wal, first_arrival, last_arrival))
 
     async def _recover(self) -> None:
         while self._missed:
@@ -113,16 +129,6 @@ class Follower:
                 async for batch in self._flushed.batches(tenant, self._missed[0]):
                     await self._hand_out(tenant, batch)
             del self._missed[0]
-
-    async def _read(self) -> None:
-        if not self._cursors:
-            await self._clock.sleep(_LOOK_SECONDS)
-            return
-        found = await self._arrivals.wait(self._cursors, _RECORDS_PER_READ, _LOOK_SECONDS)
-        for wal, records in found.items():
-            for position, data in records:
-                await self._hand_out_record(wal, position, data)
-                self._cursors[wal] = position
 
     async def _hand_out_record(self, wal: str, position: Position, data: bytes) -> None:
         try:

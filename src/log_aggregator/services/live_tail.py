@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import polars as pl
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from log_aggregator.clock import Clock
 from log_aggregator.engine.batch import Batch
@@ -62,6 +63,16 @@ class Frame:
     dropped: list[tuple[Labels, int]] = field(repr=False)
 
 
+class LiveTailMetrics:
+    """Of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.active = Gauge("loki_querier_tail_active", "Live tails that are connected", registry=registry)
+        self.text_bytes = Counter(
+            "loki_querier_tail_bytes_total", "Bytes of lines sent to live tails", registry=registry
+        )
+
+
 class LiveTails:
     """Those of one process; `max_concurrent_tail_requests` counts them alone."""
 
@@ -71,12 +82,14 @@ class LiveTails:
         scanner: Scanner,
         limits_of: Callable[[str], Limits],
         clock: Clock,
+        metrics: LiveTailMetrics,
         max_duration_ns: int,
     ) -> None:
         self._follower = follower
         self._scanner = scanner
         self._limits_of = limits_of
         self._clock = clock
+        self._metrics = metrics
         self._max_duration_ns = max_duration_ns
         self._running: dict[str, int] = {}
 
@@ -91,12 +104,14 @@ class LiveTails:
         if 0 < allowed <= running:
             raise TailEnded(f"max concurrent tail requests limit exceeded, count > limit ({running + 1} > {allowed})")
         self._running[tenant] = running + 1
+        self._metrics.active.inc()
         try:
             async with asyncio.timeout(self._max_duration_ns / _SECOND_NS if self._max_duration_ns else None):
                 await self._run(tenant, query.expr, query, send, limits)
         except TimeoutError as expired:
             raise TailEnded("reached tail max duration limit") from expired
         finally:
+            self._metrics.active.dec()
             self._running[tenant] -= 1
             if not self._running[tenant]:
                 del self._running[tenant]
@@ -109,15 +124,22 @@ class LiveTails:
 
         async def take(batch: Batch) -> None:
             # Room is looked for at the beginning: the reader makes more of it meanwhile, never less.
-            waiting.add(*await asyncio.to_thread(selected.take, batch, waiting.rows_free, waiting.bytes_free))
+            try:
+                waiting.add(*await asyncio.to_thread(selected.take, batch, waiting.rows_free, waiting.bytes_free))
+            except Exception as error:
+                waiting.fail(error)  # this tail ends, not those of others that the follower serves as well
+
+        async def send_counted(frame: Frame) -> None:
+            await send(frame)
+            self._metrics.text_bytes.inc(sum(len(row.line) for row in frame.rows))
 
         async with self._follower.listening(tenant, take):
             async with deadline(limits):
                 past = await self._past(tenant, query, selected)
             if past:
-                await send(Frame(past, []))
+                await send_counted(Frame(past, []))
             async for frame in waiting.frames():
-                await send(frame)
+                await send_counted(frame)
 
     async def _past(self, tenant: str, query: TailQuery, selected: "_Selected") -> list[Row]:
         end_ns = self._clock.now_ns() + self._limits_of(tenant).creation_grace_period
@@ -191,6 +213,7 @@ class _Waiting:
         self._bytes = 0
         self._dropped: list[tuple[Labels, int]] = []
         self._added = asyncio.Event()
+        self._failure: Exception | None = None
 
     @property
     def rows_free(self) -> int:
@@ -208,9 +231,16 @@ class _Waiting:
         if rows or dropped:
             self._added.set()
 
+    def fail(self, error: Exception) -> None:
+        self._failure = error
+        self._added.set()
+
     async def frames(self) -> AsyncIterator[Frame]:
+        """Raises what `fail` was called with."""
         while True:
             await self._added.wait()
+            if self._failure is not None:
+                raise self._failure
             if self._rows and self._delay_seconds:
                 await self._clock.sleep(max(0.0, self._rows[0][0] - self._clock.monotonic_seconds()))
             frame = self._next_frame()

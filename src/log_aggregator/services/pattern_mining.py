@@ -26,7 +26,7 @@ _LEVEL = "detected_level"
 def chunk_patterns(streams: Sequence[Labels], rows: pl.DataFrame) -> bytes:
     """The encoded patterns of rows that are sorted by stream."""
     wanted = min(_MOST_LINES, max(_FEWEST_LINES, rows.height // _SAMPLED_SHARE))
-    stride = -(-rows.height // wanted)
+    stride = max(1, -(-rows.height // wanted))
     sample = rows.select(STREAM, TIMESTAMP, LINE, METADATA).gather_every(stride)
     found = []
     for stream, own in groupby(sample.iter_rows(), key=itemgetter(0)):
