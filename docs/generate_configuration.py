@@ -76,15 +76,12 @@ MEANINGS: Final = {
     "querier.max_concurrent": "Queries at a time, in one process",
     "querier.tail_max_duration": "After which a tail is closed",
     "querier.multi_tenant_queries_enabled": "`X-Scope-OrgID: a|b` reads the logs of both tenants",
-    "querier.per_request_limits_enabled": "A request may set itself tighter limits in the `X-Loki-Query-Limits` header",
     "querier.allow_instant_log_queries": "`/query` with a log query answers with the newest lines of the last hour; "
     "Loki, and `false`, answer with an error",
     "querier.per_request_limits_enabled": "Whether `X-Loki-Query-Limits` of a request tightens the tenant's limits",
     "frontend.max_outstanding_per_tenant": "Queries of a tenant that may wait; more are answered 429",
     "frontend.log_queries_longer_than": "Slower queries are logged; 0: none",
     "frontend.support_parquet_encoding": "Answers as Parquet to clients that ask for it",
-    "frontend.support_parquet_encoding": "`query_range` answers in Parquet where the client asks for it "
-    "(`Accept: application/vnd.apache.parquet`)",
     "frontend.compress_responses": "Answers are compressed where the client accepts it",
     "limits_config.ingestion_rate_strategy": "`global`: the rate is a tenant's over all replicas, counted in Redis; "
     "`local`: of each replica",
@@ -133,8 +130,6 @@ MEANINGS: Final = {
     "limits_config.tsdb_max_query_parallelism": "0: no queries; other values change nothing",
     "limits_config.max_query_bytes_read": "A query that would read more is refused; 0: no limit",
     "limits_config.max_querier_bytes_read": "The same, of what one querier would read; 0: no limit",
-    "limits_config.max_query_parallelism": "0 answers every query of the tenant 429; other values change nothing",
-    "limits_config.tsdb_max_query_parallelism": "The same",
     "limits_config.query_timeout": "After which a query is answered 504",
     "limits_config.required_labels": "Labels that a query must match on",
     "limits_config.minimum_labels_number": "How many labels a query must match on",
