@@ -66,7 +66,7 @@ def test_selector_and_range_apply(client: httpx.Client) -> None:
 )
 def test_bad_requests(client: httpx.Client, params: dict[str, str], message: str) -> None:
     answer = client.get("/loki/api/v1/patterns", params=RANGE | params)
-    assert (answer.status_code, answer.text.strip()) == (400, message)
+    assert (answer.status_code, answer.text.splitlines()[0]) == (400, message)
 
 
 def test_route_is_missing_by_default() -> None:
