@@ -10,10 +10,10 @@ import polars as pl
 import xxhash
 
 from log_aggregator.formats import delta
-from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.parquet import ColumnChunk, ParquetFooter, footer_bytes
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.position import Coverage
+from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, text_bytes_of_rows
 
 VERSION = 1
@@ -88,15 +88,23 @@ class _Note(msgspec.Struct, frozen=True):
     shapes: tuple[StoredShape, ...]
 
 
+_note_decoder = msgspec.json.Decoder(_Note)
+_labels_decoder = msgspec.json.Decoder(dict[str, str])
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedChunk:
-    """A Parquet file, the refs to its rows, and the XXH3-64 of each column of each row group."""
+    """A Parquet file, the refs to its rows, and the XXH3-64 of each column of each row group.
+
+    `skip_filter` is for `formats.skip_filter`.
+    """
 
     data: bytes
     footer: bytes
     refs: pl.DataFrame  # REF_SCHEMA
     checksums: dict[str, list[int]]
     shapes: tuple[StoredShape, ...]
+    skip_filter: bytes = b""
 
 
 def encode_chunk(
@@ -145,6 +153,47 @@ def _with_packed_times(data: bytes, times: pl.Series, compression_level: int) ->
         replacements.append(ColumnChunk(pages, plain_bytes, (delta.RLE, delta.DELTA_BINARY_PACKED)))
         start += group.rows
     return footer.rewritten(data, TIMESTAMP, replacements)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedChunk:
+    """What an index tells of a chunk, found in the chunk itself. The refs of `encoded` number `streams`."""
+
+    origin: ChunkOrigin
+    streams: tuple[Labels, ...]
+    encoded: EncodedChunk = field(repr=False)
+    rows: int
+    min_ns: int
+    max_ns: int
+
+
+def decode_chunk(key: str, data: bytes) -> DecodedChunk:
+    """The whole object read again. `key` names it in messages. Raises CorruptData, UnknownVersion.
+
+    A Parquet file has no checksum of its own; what was changed in it without breaking it goes unnoticed here.
+    """
+    kind = f"chunk {key}"
+    try:
+        footer = ParquetFooter.of_file(data)
+        note = _note_decoder.decode(footer.key_values()[METADATA_KEY])
+        if note.version != VERSION:
+            raise UnknownVersion(kind, note.version, VERSION)
+        coverage = tuple(
+            Coverage(wal, epoch, Position.parse(first), Position.parse(last))
+            for wal, epoch, first, last in note.coverage
+        )
+        columns = pl.read_parquet(data, columns=[LABELS, TIMESTAMP, METADATA, LINE])
+        texts = columns[LABELS].unique(maintain_order=True)
+        streams = tuple(tuple(sorted(_labels_decoder.decode(text).items())) for text in texts)
+    except (KeyError, ValueError, msgspec.MsgspecError, pl.exceptions.PolarsError) as error:
+        raise CorruptData(f"{kind}: {error}") from error
+    numbers = pl.Series(STREAM, range(len(streams)), dtype=pl.UInt32)
+    frame = columns.with_columns(columns[LABELS].replace_strict(texts, numbers, return_dtype=pl.UInt32).alias(STREAM))
+    refs = _refs(frame, [group.rows for group in footer.row_groups])
+    low, high = frame.select(low=pl.col(TIMESTAMP).min(), high=pl.col(TIMESTAMP).max()).row(0)
+    origin = ChunkOrigin(note.tenant, note.period_start_ns, coverage, note.generation, note.completes_run)
+    encoded = EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer), note.shapes)
+    return DecodedChunk(origin, streams, encoded, frame.height, low, high)
 
 
 def check_column(chunk: str, column: str, data: bytes, checksum: int) -> None:

@@ -21,6 +21,7 @@ _TAIL_BYTES = 8
 # Field ids of parquet.thrift.
 _FILE_SCHEMA, _FILE_ROWS, _FILE_ROW_GROUPS, _FILE_KEY_VALUE, _FILE_ORDERS = 2, 3, 4, 5, 7
 _ELEMENT_NAME, _ELEMENT_CHILDREN = 4, 5
+_PAIR_KEY, _PAIR_VALUE = 1, 2
 _GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS, _GROUP_OFFSET = 1, 2, 3, 5
 _GROUP_COMPRESSED = 6
 _CHUNK_OFFSET, _CHUNK_META = 2, 3
@@ -69,6 +70,13 @@ class ParquetFooter:
     @classmethod
     def of_file(cls, data: bytes) -> "ParquetFooter":
         return cls(footer_bytes(data))
+
+    def key_values(self) -> dict[str, str]:
+        """The file's metadata."""
+        pairs = self._file[_FILE_KEY_VALUE].value if _FILE_KEY_VALUE in self._file else []
+        return {
+            pair[_PAIR_KEY].value.decode(): pair[_PAIR_VALUE].value.decode() for pair in pairs if _PAIR_VALUE in pair
+        }
 
     def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, dict[str, bytes]]]) -> bytes:
         """A Parquet file of these columns, from (row group, bytes by column) in the order given."""
@@ -123,6 +131,12 @@ def footer_bytes(data: bytes) -> bytes:
     if start < len(MAGIC):
         raise CorruptData("Parquet footer is longer than the file")
     return data[start:-_TAIL_BYTES]
+
+
+def with_section(data: bytes, section: bytes) -> tuple[bytes, int]:
+    """The file with these bytes, which its readers do not look at, before the footer; and where they begin."""
+    start = len(data) - _TAIL_BYTES - len(footer_bytes(data))
+    return data[:start] + section + data[start:], start
 
 
 def _append(out: bytearray, data: bytes) -> int:

@@ -6,7 +6,7 @@ cover. Replaced objects stay for a while, so a reader may act on any list that w
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
@@ -159,6 +159,14 @@ async def _unless_full(filling: Coroutine[None, None, None]) -> None:
     # A Redis that is full of write-ahead log cannot take the list. The next reader lists the store again.
     with suppress(WalFull):
         await filling
+
+
+def counting(keys: Sequence[IndexKey], coverages: Mapping[str, Sequence[Coverage]]) -> list[IndexKey]:
+    """Of one tenant and period, the keys that count. `coverages` are those of the readable index objects by key."""
+    newest = max((key for key in keys if key.generation), key=lambda key: key.generation, default=None)
+    if newest is None:
+        return settled(keys, ())
+    return [newest, *settled(keys, coverages.get(newest.key, ()))]
 
 
 def settled(keys: Iterable[IndexKey], compacted: Iterable[Coverage]) -> list[IndexKey]:

@@ -1,0 +1,133 @@
+"""Damaged and lost objects: explicit errors of queries, what `verify` finds, what `rebuild-index` restores."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from cluster import LATER_NS, TENANT, Cluster
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.parquet import ParquetFooter
+from log_aggregator.model.segment import LINE
+from log_aggregator.services.rebuild import rebuild_indexes
+from log_aggregator.services.verify import Severity, verify_store
+from log_aggregator.storage.errors import ObjectNotFound
+from log_aggregator.wal.connection import connect
+from servers import RedisServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+@pytest.fixture
+async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
+    client = connect(server.url)
+    started = Cluster(client)
+    yield started
+    await started.end()
+    await client.aclose()
+
+
+async def compact(cluster: Cluster) -> None:
+    await cluster.reader().compactor.compact(TENANT, 0, LATER_NS)
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+DAMAGES: list[Callable[[bytes], bytes]] = [
+    lambda data: flipped(data, len(data) // 3),
+    lambda data: flipped(data, len(data) - 3),
+    lambda data: data[: len(data) // 2],
+]
+
+
+async def first_error(cluster: Cluster) -> LogAggregatorError:
+    with pytest.raises((LogAggregatorError, ExceptionGroup)) as caught:
+        await cluster.reader().entries(TENANT)
+    error: BaseException = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LogAggregatorError)
+    return error
+
+
+async def test_a_whole_store_is_found_whole(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    await compact(cluster)
+    await cluster.flushed(1, "other")
+    report = await verify_store(cluster.store)
+    assert report.is_whole
+    assert (report.tenants, report.chunks, report.entries) == (2, 2, len(entries) + 10)
+    assert {finding.severity for finding in report.findings} == {Severity.LEFTOVER}
+    assert len(report.findings) == 3  # the index objects that are replaced
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("part", ["index", "chunks"])
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damage_is_named(cluster: Cluster, part: str, compacted: bool, damage: Callable[[bytes], bytes]) -> None:
+    await cluster.flushed(2)
+    if compacted:
+        await compact(cluster)
+    name = next(key for key in await cluster.keys(part) if compacted == ("compacted." in key))
+    await cluster.store.put(name, damage(await cluster.store.get(name)))
+    report = await verify_store(cluster.store)
+    assert [finding.key for finding in report.findings if finding.severity is Severity.DAMAGE] == [name]
+    assert not report.is_whole
+
+
+@pytest.mark.parametrize("part", ["index", "chunks"])
+async def test_a_query_that_meets_damage_names_the_object(cluster: Cluster, part: str) -> None:
+    await cluster.flushed(1)
+    (name,) = await cluster.keys(part)
+    data = await cluster.store.get(name)
+    place = len(data) // 3 if part == "index" else ParquetFooter.of_file(data).row_groups[0].spans[LINE].start + 9
+    await cluster.store.put(name, flipped(data, place))
+    error = await first_error(cluster)
+    assert isinstance(error, CorruptData)
+    assert name in str(error)
+
+
+async def test_a_query_that_misses_a_chunk_names_it(cluster: Cluster) -> None:
+    await cluster.flushed(1)
+    (name,) = await cluster.keys("chunks")
+    await cluster.store.delete([name])
+    error = await first_error(cluster)
+    assert isinstance(error, ObjectNotFound)
+    assert name in str(error)
+    report = await verify_store(cluster.store)
+    assert [finding.message for finding in report.findings] == [f"chunk {name} is missing"]
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+async def test_index_objects_are_rebuilt_from_chunks_alone(cluster: Cluster, rounds: int) -> None:
+    entries = await cluster.flushed(3)
+    for _ in range(rounds):
+        await compact(cluster)
+        entries = list({*entries, *(await cluster.flushed(4))})
+    before = {key: await cluster.store.get(key) for key in await cluster.keys("index")}
+    await cluster.store.delete(list(before))
+    await cluster.redis.flushdb()
+    rebuilt = await rebuild_indexes(cluster.store)
+    assert rebuilt.findings == []
+    reader = cluster.reader()
+    assert sorted(await reader.entries(TENANT)) == sorted(entries)
+    assert (await verify_store(cluster.store)).is_whole
+    if not rounds:
+        assert set(await cluster.keys("index")) == set(before)
+    assert (await rebuild_indexes(cluster.store)).written == []
+
+
+async def test_a_damaged_compacted_index_object_is_rebuilt(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    await compact(cluster)
+    name = next(key for key in await cluster.keys("index") if "compacted." in key)
+    await cluster.store.put(name, b"garbage")
+    await rebuild_indexes(cluster.store)
+    await cluster.redis.flushdb()
+    assert sorted(await cluster.reader().entries(TENANT)) == sorted(entries)
