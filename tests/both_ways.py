@@ -1,7 +1,7 @@
-"""A range aggregation over a few entries, by the row-wise stages and by columns."""
+"""Range aggregations and log queries over a few entries, by the row-wise stages and by columns."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -9,11 +9,15 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
-from log_aggregator.engine.combinations import LinesNeeded
+from log_aggregator.engine.combinations import PLAIN_NUMBER, LinesNeeded
 from log_aggregator.engine.field_columns import field_columns
 from log_aggregator.engine.fields import extract
 from log_aggregator.engine.leaf_plan import LeafPlan
+from log_aggregator.engine.log_plan import plan_log
+from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.metric import leaves_of
+from log_aggregator.engine.order import Direction, in_order
+from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler
@@ -126,12 +130,62 @@ def by_columns(plan: LeafPlan, batches: Sequence[Batch], times: Steps) -> list[V
             available = batch.frame.columns
             streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
             try:
-                leaf.add(replace(batch, frame=batch.frame.select(leaf.columns(available, batch.shapes, streams))))
+                wanted = leaf.columns(available, batch.shapes, streams)
+                leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
             except LinesNeeded:
-                leaf.add(replace(batch, frame=batch.frame.select(leaf.everything(available))))
+                wanted = leaf.everything(available)
+                leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
     except PipelineFailed:
         return None
     return leaf.vectors()
+
+
+def log_by_rows(expr: LogExpr, batches: Sequence[Batch], direction: Direction, limit: int) -> list[Row]:
+    frames = [batch.frame.select(BATCH_SCHEMA.names()) for batch in batches]
+    return _passing(frames, compile_pipeline(expr.stages), direction, limit)
+
+
+def log_by_columns(expr: LogExpr, batches: Sequence[Batch], direction: Direction, limit: int) -> list[Row]:
+    """As `services.log_query` does it: once more without a limit if rows that were cut are missed."""
+    plan = plan_log(expr)
+    chooser = RowChooser(plan, direction, limit)
+    rows = _passing(_chosen(batches, chooser), plan.pipeline, direction, limit)
+    if len(rows) < limit and chooser.has_cut:
+        rows = _passing(_chosen(batches, RowChooser(plan, direction, None)), plan.pipeline, direction, limit)
+    return rows
+
+
+def _chosen(batches: Sequence[Batch], chooser: RowChooser) -> list[pl.DataFrame]:
+    frames = []
+    for batch in batches:
+        streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
+        wanted = chooser.columns(batch.frame.columns, batch.shapes, streams)
+        codes = {name: "codes" for name in wanted if name == METADATA or name.startswith(FIELD_PREFIX)}
+        frames.append(chooser.choose(_with_columns(batch, wanted, codes)))
+    return frames
+
+
+def _passing(frames: Sequence[pl.DataFrame], pipeline: Pipeline, direction: Direction, limit: int) -> list[Row]:
+    rows: list[Row] = []
+    for stream, time_ns, _, line, text in in_order(pl.concat(frames), direction).iter_rows():
+        row = pipeline.process(time_ns, line, STREAMS[stream], parse_metadata(text))
+        if row is not None:
+            rows.append(row)
+    return rows[:limit]
+
+
+def _with_columns(batch: Batch, names: Collection[str], forms: Mapping[str, str]) -> Batch:
+    """The batch with these columns alone; those of a chunk in the form that is asked for, if it can be."""
+    frame = batch.frame.select(sorted(names))
+    if batch.runs is not None:
+        frame = frame.with_columns(_formed(frame[name], form) for name, form in forms.items())
+    return replace(batch, frame=frame)
+
+
+def _formed(column: pl.Series, form: str) -> pl.Series:
+    if form == "codes":
+        return column.cast(pl.Enum(column.unique().drop_nulls()))
+    return column.cast(pl.Float64) if column.str.contains(PLAIN_NUMBER).all() else column
 
 
 def assert_same(expected: list[Vector] | None, found: list[Vector] | None) -> None:

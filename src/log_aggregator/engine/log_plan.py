@@ -79,7 +79,7 @@ def _labelled(stages: Sequence[Stage]) -> list[Stage]:
             break
     if taken and isinstance(taken[0], ParserStage) and not is_plain_parser(taken[0]):
         return []
-    return [] if order_matters(taken, None) else taken
+    return [] if order_matters(stages, None) else taken
 
 
 def _filters(stages: Sequence[Stage]) -> list[ast.LabelFilterStage]:

@@ -18,7 +18,7 @@ class RowChooser:
 
     With a limit, a batch gives no more rows than that, and those of equal time, from the end where the answer begins:
     where every chosen row surely passes the pipeline. `has_cut` then tells that rows were left out for the limit, which
-    matters if some of the others turn out to be duplicates.
+    matters if some of the others turn out not to count.
     """
 
     def __init__(self, plan: LogPlan, direction: Direction, limit: int | None) -> None:
@@ -63,10 +63,15 @@ class RowChooser:
         return frame.filter(kept), is_sure
 
     def _nearest(self, frame: pl.DataFrame, limit: int) -> pl.DataFrame:
-        times = frame[TIMESTAMP]
-        if self._direction == "backward":
-            nearest = frame.filter(times >= times.top_k(limit).min())
-        else:
-            nearest = frame.filter(times <= times.bottom_k(limit).max())
+        nearest = self._within(frame, frame[TIMESTAMP], limit)
+        if nearest.select(pl.struct(STREAM, TIMESTAMP).is_duplicated().any()).item():
+            # Perhaps the same entry twice. So many different times hold as many entries.
+            nearest = self._within(frame, frame[TIMESTAMP].unique(), limit)
         self.has_cut |= nearest.height < frame.height
         return nearest
+
+    def _within(self, frame: pl.DataFrame, times: pl.Series, limit: int) -> pl.DataFrame:
+        """The rows up to the time that is the limit's among these."""
+        if self._direction == "backward":
+            return frame.filter(pl.col(TIMESTAMP) >= times.top_k(limit).min())
+        return frame.filter(pl.col(TIMESTAMP) <= times.bottom_k(limit).max())

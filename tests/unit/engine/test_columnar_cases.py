@@ -2,9 +2,23 @@
 
 import pytest
 
-from both_ways import FORMS, Entry, Form, assert_same, batches_of, by_columns, by_rows, leaf_of
+from both_ways import (
+    FORMS,
+    Entry,
+    Form,
+    assert_same,
+    batches_of,
+    by_columns,
+    by_rows,
+    leaf_of,
+    log_by_columns,
+    log_by_rows,
+)
 from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.order import Direction
 from log_aggregator.engine.steps import Steps
+from log_aggregator.logql.ast import LogExpr
+from log_aggregator.logql.parser import parse_expr
 
 # The streams of `both_ways`.
 SHOP, SHOP_PROD, WITH_LEVEL, WITH_N, WITH_KIND = range(5)
@@ -147,3 +161,32 @@ BY_ROWS = (
 @pytest.mark.parametrize("query", BY_ROWS)
 def test_what_no_column_tells_is_not_planned(query: str) -> None:
     assert plan_leaf(leaf_of(query)) is None
+
+
+LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
+    "an entry pushed again beside one that the limit cuts off": (
+        "",
+        [[entry(SHOP, 10, "a"), entry(SHOP, 10, "a"), entry(SHOP, 9, "b")], [entry(SHOP, 8, "c")]],
+    ),
+    "a number that is none, behind an address in the query and before it in the line": (
+        '| json | level = ip("1.2.3.4") | drop app | d > 5',
+        [[entry(SHOP, 10, '{"d":"odd","level":"9.9.9.9"}'), entry(SHOP, 9, '{"level":"9.9.9.9","d":"odd"}')]],
+    ),
+    "a second parser that finds what a filter has missed": (
+        '| json | level = "" | logfmt',
+        [[entry(SHOP, 10, '{"a":" level=info "}'), entry(SHOP, 9, '{"a":"b"}'), entry(SHOP, 8, '{"a":"c"}')]],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize(("stages", "records"), LOG_CASES.values(), ids=LOG_CASES)
+def test_columns_choose_what_rows_need(
+    stages: str, records: list[list[Entry]], direction: Direction, form: Form
+) -> None:
+    expr = parse_expr(f'{{app="x"}} {stages}')
+    assert isinstance(expr, LogExpr)
+    batches = batches_of(records, [form] * len(records))
+    for limit in (1, 2, 3):
+        assert log_by_columns(expr, batches, direction, limit) == log_by_rows(expr, batches, direction, limit)
