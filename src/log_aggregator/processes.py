@@ -14,6 +14,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+_MEMORY_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _BACKLOG: Final = 1024
 
 
@@ -37,6 +38,20 @@ def usable_cores() -> int:
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def usable_memory_bytes() -> int:
+    """What this machine has, or less where a container's limit says so."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [_memory_limit(path) for path in _MEMORY_LIMITS]
+    return min(physical, *(limit for limit in limits if limit is not None), physical)
+
+
+def _memory_limit(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # not there, or "max"
+        return None
 
 
 def listen(address: str, port: int, count: int) -> list[socket.socket]:

@@ -32,8 +32,8 @@ from log_aggregator.wal.index_list import IndexList
 
 # Beyond this many periods, the list of periods that exist is asked for first.
 _FEW_PERIODS = 40
-_CACHE_BYTES = 128 << 20
 _DECODED_FACTOR = 6  # an index object in memory against its compressed bytes
+_DEFAULT_CACHE_BYTES = 128 << 20
 _CONCURRENT_GETS = 16
 
 
@@ -46,12 +46,14 @@ class IndexGone(LogAggregatorError):
 class IndexCatalog:
     """Raises the store's and WalUnavailable errors, CorruptData, IndexGone."""
 
-    def __init__(self, store: ObjectStore, index_list: IndexList, period_ns: int) -> None:
+    def __init__(
+        self, store: ObjectStore, index_list: IndexList, period_ns: int, cache_bytes: int = _DEFAULT_CACHE_BYTES
+    ) -> None:
         self._store = store
         self._list = index_list
         self._period_ns = period_ns
-        self._cache: SizedLru[str, Index] = SizedLru(_CACHE_BYTES)
-        self._footers: SizedLru[str, ParquetFooter] = SizedLru(_CACHE_BYTES)
+        self._cache: SizedLru[str, Index] = SizedLru(cache_bytes // 2)
+        self._footers: SizedLru[str, ParquetFooter] = SizedLru(cache_bytes // 2)
         self._gets = asyncio.Semaphore(_CONCURRENT_GETS)
 
     async def keys(self, tenant: str, start_ns: int, end_ns: int) -> list[IndexKey]:

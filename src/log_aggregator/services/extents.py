@@ -34,7 +34,7 @@ _RECORD = "record"
 _RECORDS_AT_ONCE = 256
 _INDEXES_AT_ONCE = 8
 
-_CACHE_BYTES = 512 << 20  # of all tenants
+_DEFAULT_CACHE_BYTES = 512 << 20  # of all tenants
 _FRAME_BYTES = 256 << 20  # of one tenant's extents
 _STREAM_BYTES = 1024  # a stream of a few labels in the table
 _FRAME_OVERHEAD_BYTES = 1024
@@ -60,13 +60,18 @@ class StreamExtents:
     """Raises QueryTimeout, the store's errors, WalUnavailable, CorruptData."""
 
     def __init__(
-        self, scanner: Scanner, catalog: IndexCatalog, period_ns: int, limits_of: Callable[[str], Limits]
+        self,
+        scanner: Scanner,
+        catalog: IndexCatalog,
+        period_ns: int,
+        limits_of: Callable[[str], Limits],
+        cache_bytes: int = _DEFAULT_CACHE_BYTES,
     ) -> None:
         self._scanner = scanner
         self._catalog = catalog
         self._period_ns = period_ns
         self._limits_of = limits_of
-        self._tenants: SizedLru[str, _Tenant] = SizedLru(_CACHE_BYTES)
+        self._tenants: SizedLru[str, _Tenant] = SizedLru(cache_bytes)
 
     async def ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
         """The answer of a function, which runs in a thread, to the extents that touch `[start_ns, end_ns)`."""

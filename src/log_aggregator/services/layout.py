@@ -9,7 +9,7 @@ from log_aggregator.formats.index import CHUNK, Index
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.segment import STREAM
 
-_CACHE_BYTES = 64 << 20
+DEFAULT_CACHE_BYTES = 64 << 20
 _RUN_BYTES = 250
 
 
@@ -36,8 +36,8 @@ class RowGroupLayout:
 class Layouts:
     """Index objects do not change, so neither do their layouts. Safe to use from several threads."""
 
-    def __init__(self) -> None:
-        self._cache: SizedLru[str, tuple[RowGroupLayout, ...]] = SizedLru(_CACHE_BYTES)
+    def __init__(self, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self._cache: SizedLru[str, tuple[RowGroupLayout, ...]] = SizedLru(cache_bytes)
 
     def of(self, index: Index) -> tuple[RowGroupLayout, ...]:
         """The row groups of all its chunks."""

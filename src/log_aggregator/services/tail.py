@@ -15,8 +15,8 @@ from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 _RECORDS_PER_READ = 64  # of each log and round trip
-_DECODED_BYTES = 128 << 20
-_MERGED_BYTES = 192 << 20
+_DEFAULT_RECORDS_BYTES = 128 << 20
+_DEFAULT_BLOCKS_BYTES = 192 << 20
 # Queries pay for each part of what they read, so small records are put together.
 _BLOCK_RECORDS = 256
 _BLOCK_BYTES = 16 << 20
@@ -104,11 +104,16 @@ class Tail:
     Its memory is bounded by what may stand in the logs, which each ingester bounds.
     """
 
-    def __init__(self, logs: WriteAheadLogs) -> None:
+    def __init__(
+        self,
+        logs: WriteAheadLogs,
+        records_bytes: int = _DEFAULT_RECORDS_BYTES,
+        blocks_bytes: int = _DEFAULT_BLOCKS_BYTES,
+    ) -> None:
         self._logs = logs
         self._known: dict[str, _Log] = {}
-        self._decoded: SizedLru[tuple[str, Position], Segment] = SizedLru(_DECODED_BYTES)
-        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, int], Block]] = SizedLru(_MERGED_BYTES)
+        self._decoded: SizedLru[tuple[str, Position], Segment] = SizedLru(records_bytes)
+        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, int], Block]] = SizedLru(blocks_bytes)
         self._reading = asyncio.Lock()
         self._asked = 0
         self._answered = 0
