@@ -13,6 +13,7 @@ helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not install
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "log-aggregator"
+PLAIN = ROOT / "helm" / "kubernetes.yaml"
 VALUES = {path.stem.removesuffix("-values"): path for path in (CHART / "ci").glob("*.yaml")}
 KUBERNETES = ("1.27", "1.31", "1.35")
 BUCKET = {"s3": {"bucket": "logs"}}
@@ -55,6 +56,20 @@ def test_kubernetes_accepts_every_object(name: str, version: str, tmp_path: Path
     documents = [one for one in render(load(name)) if one["kind"] not in CUSTOM]
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(yaml.safe_dump_all(documents))
+    validate(manifest, version)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_accepts_the_manifest_without_helm(version: str) -> None:
+    validate(PLAIN, version)
+
+
+def test_program_accepts_the_configuration_of_the_manifest_without_helm(tmp_path: Path) -> None:
+    config = of_kind(list(yaml.safe_load_all(PLAIN.read_text())), "ConfigMap")["loki-config"]["data"]
+    verify(config, tmp_path)
+
+
+def validate(manifest: Path, version: str) -> None:
     command = [Path(sys.executable).parent / "kubernetes-validate", "--strict", "-k", version, manifest]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -135,7 +150,11 @@ def test_every_pod_fits_into_half_a_gigabyte_and_cannot_write_to_its_root() -> N
 
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_program_accepts_the_configuration(name: str, tmp_path: Path) -> None:
-    for file, text in of_kind(render(load(name)), "ConfigMap")["loki-config"]["data"].items():
+    verify(of_kind(render(load(name)), "ConfigMap")["loki-config"]["data"], tmp_path)
+
+
+def verify(files: Mapping[str, str], tmp_path: Path) -> None:
+    for file, text in files.items():
         (tmp_path / file).write_text(text)
     program = Path(sys.executable).parent / "log-aggregator"
     done = subprocess.run(
