@@ -49,11 +49,15 @@ log-aggregator: a Loki-compatible log store on Redis and S3
   log-aggregator [serve] [flags]   run a server (the default)
   log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1
   log-aggregator version           print the version
+  log-aggregator verify [flags]    read the whole store and say what is damaged; exit with 1 if anything is
+  log-aggregator rebuild-index [flags]
+                                   write index objects that are lost or damaged anew, from the chunks
 
 Clients of a server, this program or a Loki (each has --help; LOKI_ADDR is where it is):
   log-aggregator query | tail      print what a LogQL query finds, or lines as they arrive
   log-aggregator push              send files or standard input
   log-aggregator labels | series | stats
+  log-aggregator delete --older-than 7d
 Beside them:
   log-aggregator config check [F]  what a server would make of a configuration
   log-aggregator completion bash   or zsh, fish
@@ -132,6 +136,25 @@ def _health(arguments: Sequence[str], stop: StopSignal) -> int:
         return 1
 
 
+def _verify(arguments: Sequence[str], stop: StopSignal) -> int:
+    from log_aggregator.maintaining import verify
+
+    return asyncio.run(verify(*_stored(arguments)))
+
+
+def _rebuild_index(arguments: Sequence[str], stop: StopSignal) -> int:
+    from log_aggregator.maintaining import rebuild_index
+
+    return asyncio.run(rebuild_index(*_stored(arguments)))
+
+
+def _stored(arguments: Sequence[str]) -> tuple[Config, S3Settings | FilesystemSettings]:
+    """The configuration, and where it says that data lies."""
+    config = configure(parse_flags(arguments), os.environ).config
+    set_up_logs(config.server.log_level)
+    return config, store_of(config, data_directory_of(config, os.environ.get(_DATA_VARIABLE, "")))
+
+
 def _print_version(arguments: Sequence[str], stop: StopSignal) -> int:
     print(_VERSION)
     return 0
@@ -141,6 +164,8 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str], StopSignal], int]]] = {
     "serve": _serve,
     "health": _health,
     "version": _print_version,
+    "verify": _verify,
+    "rebuild-index": _rebuild_index,
     "worker": _worker,
 }
 
@@ -171,6 +196,7 @@ async def _serve_all(
     stopping, clock = stop.event(), SystemClock()
     embedded = not config.redis.url.get_secret_value()
     workers = config.workers or (1 if embedded else usable_cores())
+    config = config.model_copy(update={"workers": workers})
     async with AsyncExitStack() as stack:
         if embedded:
             redis = EmbeddedRedis(data_directory, clock)

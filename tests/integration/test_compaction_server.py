@@ -1,5 +1,7 @@
 """The running server compacts by itself, and answers the same before and after."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +76,25 @@ async def test_the_server_compacts_a_period_that_is_over(server: LogAggregator, 
     await until(compacted)
     assert answers(client) == before
     assert "loki_boltdb_shipper_compactor_running 1.0" in metrics_of(client)
+
+
+def test_a_store_is_verified_and_its_index_rebuilt_beside_the_server(server: LogAggregator) -> None:
+    data = server.directory / "data"
+    verified = command("verify", data)
+    assert verified.returncode == 0
+    assert verified.stdout.splitlines()[-1].endswith(": whole")
+    for index in data.rglob("*.idx"):
+        index.write_bytes(b"damaged")
+    damaged = command("verify", data)
+    assert damaged.returncode == 1
+    assert damaged.stdout.splitlines()[-1].endswith(": damaged")
+    assert command("rebuild-index", data).returncode == 0
+    (line,) = [line for line in command("verify", data).stdout.splitlines() if "entries" in line]
+    assert "150 entries" in line
+
+
+def command(name: str, data: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / "log-aggregator"
+    return subprocess.run(
+        [program, name, f"-common.path-prefix={data}"], capture_output=True, text=True, timeout=60, check=False
+    )

@@ -1,5 +1,7 @@
 """Delete requests over HTTP: made, effective at once, cancelled, carried out."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,6 +197,19 @@ def test_what_is_wrong_with_a_request(patient: httpx.Client, params: dict[str, s
 def test_a_tenant_without_deletion_is_refused(patient: httpx.Client) -> None:
     answer = Tenant(patient, "forbidden").delete('{app="x"}')
     assert (answer.status_code, answer.text) == (403, "deletion is not available for this tenant\n")
+
+
+def test_the_command_deletes_what_is_older(patient: httpx.Client) -> None:
+    tenant = Tenant(patient, "command")
+    tenant.push("one", "old")
+    tenant.push("one", "new", start=NOW)
+    program = Path(sys.executable).parent / "log-aggregator"
+    where = ["--url", str(patient.base_url), "--org-id", "command"]
+    done = subprocess.run(
+        [program, "delete", "--older-than", "1d", *where], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("entries of {} before 20")
+    assert tenant.lines() == ["new"]
 
 
 async def test_deletions_are_carried_out(prompt: httpx.Client) -> None:

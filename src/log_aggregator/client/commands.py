@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from log_aggregator.client.completion import SHELLS, completion, words_of
+from log_aggregator.client.deletion import delete
 from log_aggregator.client.entries import FORMS
 from log_aggregator.client.errors import ClientError
 from log_aggregator.client.labels import labels, series, stats
@@ -15,7 +16,7 @@ from log_aggregator.client.push import push
 from log_aggregator.client.query import query
 
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
-_SERVER_COMMANDS: Final = ("serve", "health", "version")
+_SERVER_COMMANDS: Final = ("serve", "health", "version", "verify", "rebuild-index")
 
 
 def run(name: str, arguments: Sequence[str]) -> int:
@@ -104,6 +105,16 @@ def _stats() -> ArgumentParser:
     return parser
 
 
+def _delete() -> ArgumentParser:
+    parser = _parser("delete", "Delete old entries: from answers at once, from the store later.")
+    _add_server(parser)
+    parser.add_argument("--url", dest="addr", default=SUPPRESS, help="the same as --addr")
+    parser.add_argument("--older-than", required=True, metavar="AGE", help="such as 7d")
+    parser.add_argument("--query", default="{}", help="only what this query selects; {} is everything")
+    parser.set_defaults(run=delete)
+    return parser
+
+
 def _config() -> ArgumentParser:
     parser = _parser("config", "About configuration files.")
     inner = parser.add_subparsers(required=True, metavar="check")
@@ -141,6 +152,7 @@ PARSERS: Final[Mapping[str, Callable[[], ArgumentParser]]] = {
     "labels": _labels,
     "series": _series,
     "stats": _stats,
+    "delete": _delete,
     "config": _config,
     "completion": _completion,
 }
