@@ -5,7 +5,8 @@ Source: the parameter rules of Loki's HTTP API (docs/http-api.md gives them in o
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
@@ -33,9 +34,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidParameter(LogAggregatorError):
-    """A parameter that cannot be read, or is out of its range."""
+    """A parameter that cannot be read, or is out of its range: `name` is its name, where the message has none."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
+    name: str = ""
 
 
 class Params:
@@ -89,7 +91,8 @@ def allowed_bounds(params: Params, limits: Limits, now_ns: int) -> Bounds:
 
 def instant(params: Params, now_ns: int) -> int:
     """`time` of an instant query."""
-    return timestamp(params.get("time"), now_ns)
+    with _about("time"):
+        return timestamp(params.get("time"), now_ns)
 
 
 def limit(params: Params) -> int:
@@ -99,7 +102,8 @@ def limit(params: Params) -> int:
 def positive(params: Params, name: str, default: int) -> int:
     """A limit by any name: Loki's words are the same for all."""
     text = params.get(name)
-    value = integer(text) if text else default
+    with _about(name):
+        value = integer(text) if text else default
     if value <= 0:
         raise InvalidParameter("limit must be a positive value")
     if value > _MAX_LIMIT:
@@ -120,7 +124,8 @@ def step(params: Params, range_: Bounds) -> int:
     text = params.get("step")
     if not text:
         return max((range_.end_ns - range_.start_ns) // SECOND_NS // 250, 1) * SECOND_NS
-    value = seconds_or_duration(text)
+    with _about("step"):
+        value = seconds_or_duration(text)
     if value <= 0:
         raise InvalidParameter("zero or negative query resolution step widths are not accepted. Try a positive integer")
     return value
@@ -129,7 +134,8 @@ def step(params: Params, range_: Bounds) -> int:
 def interval(params: Params) -> int:
     """Nanoseconds, zero for none."""
     text = params.get("interval")
-    value = seconds_or_duration(text) if text else 0
+    with _about("interval"):
+        value = seconds_or_duration(text) if text else 0
     if value < 0:
         raise InvalidParameter("interval must be >= 0")
     return value
@@ -230,3 +236,13 @@ class _naming:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, InvalidParameter):
             raise InvalidParameter(f"could not parse '{self._name}' parameter: {error}") from error
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Says which parameter is wrong, beside Loki's message, which does not."""
+    try:
+        yield
+    except InvalidParameter as error:
+        error.name = name
+        raise

@@ -20,6 +20,7 @@ from sanic.http.http1 import Http
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.errors import error_response, first_error, status_of
+from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.params import Params
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
@@ -310,7 +311,9 @@ def _failed(route: Route, request: Request, error: LogAggregatorError) -> HTTPRe
     status = status_of(error)
     if status >= 500:
         logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
-    return route.error(request, str(error), status)
+    given = _params(request)
+    queries = [query for name in ("query", "match", "match[]") for query in given.all(name)]
+    return route.error(request, with_hint(error, queries), status)
 
 
 def _refused(request: Request, error: SanicException) -> HTTPResponse:

@@ -17,9 +17,13 @@ _SECOND_NS = 1_000_000_000
 
 
 class QueryRefused(LogAggregatorError):
-    """The query asks for more than a limit allows."""
+    """The query asks for more than a limit allows: `limit` is its key, where the message does not name it."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self, message: str, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class QueryingDisabled(LogAggregatorError):
@@ -86,7 +90,8 @@ def check_span(length_ns: int, limits: Limits) -> None:
     if 0 < allowed < length_ns:
         raise QueryRefused(
             f"the query time range exceeds the limit (query length: {format_go_duration(length_ns)}, "
-            f"limit: {format_prometheus_duration(allowed)})"
+            f"limit: {format_prometheus_duration(allowed)})",
+            "max_query_length",
         )
 
 
@@ -100,7 +105,8 @@ def check_expr(expr: Expr, limits: Limits) -> None:
         if leaf.range.range_ns > limits.max_query_range:
             raise QueryRefused(
                 f"[interval] value exceeds limit: [{format_prometheus_duration(leaf.range.range_ns)}] > "
-                f"[{format_prometheus_duration(limits.max_query_range)}]"
+                f"[{format_prometheus_duration(limits.max_query_range)}]",
+                "max_query_range",
             )
 
 
@@ -114,19 +120,22 @@ def _check_matchers(matchers: tuple[Matcher, ...], limits: Limits) -> None:
     allowed = limits.max_streams_matchers_per_query
     if 0 < allowed < len(matchers):
         raise QueryRefused(
-            f"max streams matchers per query exceeded, matchers-count > limit ({len(matchers)} > {allowed})"
+            f"max streams matchers per query exceeded, matchers-count > limit ({len(matchers)} > {allowed})",
+            "max_streams_matchers_per_query",
         )
     names = [matcher.name for matcher in matchers]
     missing = [name for name in limits.required_labels if name not in names]
     if missing:
         raise QueryRefused(
             f"stream selector is missing required matchers [{', '.join(missing)}], "
-            f"labels present in the query were [{', '.join(names)}]"
+            f"labels present in the query were [{', '.join(names)}]",
+            "required_labels",
         )
     if len(matchers) < limits.minimum_labels_number:
         raise QueryRefused(
             f"stream selector has less label matchers than required: (present: [{', '.join(names)}], "
-            f"number_present: {len(matchers)}, required_number_label_matchers: {limits.minimum_labels_number})"
+            f"number_present: {len(matchers)}, required_number_label_matchers: {limits.minimum_labels_number})",
+            "minimum_labels_number",
         )
 
 
@@ -138,7 +147,8 @@ def check_series(vectors: list[Vector], limits: Limits) -> None:
         raise QueryRefused(
             f"maximum number of series ({allowed}) reached for a single query; consider reducing query cardinality by "
             "adding more specific stream selectors, reducing the time range, or aggregating results with functions "
-            "like sum(), count() or topk()"
+            "like sum(), count() or topk()",
+            "max_query_series",
         )
 
 

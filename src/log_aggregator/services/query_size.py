@@ -26,7 +26,8 @@ async def check_size(
     if size > allowed:
         raise QueryRefused(
             f"the query would read too many bytes (query: {_rounded(size)}, limit: {format_size(allowed)}); consider "
-            "adding more specific stream selectors or reduce the time range of the query"
+            "adding more specific stream selectors or reduce the time range of the query",
+            "max_query_bytes_read",
         )
 
 

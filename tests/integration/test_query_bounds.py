@@ -84,7 +84,7 @@ def refusal(
     answer = client.get(
         f"/loki/api/v1/{path}", params=RANGE | params, headers={"X-Scope-OrgID": tenant} | (headers or {})
     )
-    return answer.status_code, answer.text.rstrip("\n")
+    return answer.status_code, answer.text.splitlines()[0] if answer.text else ""
 
 
 # Several tenants
