@@ -1,10 +1,15 @@
-"""Hostile lines, metadata and stages, for tests that hold columns to rows."""
+"""Hostile entries and queries, for tests that hold columns to rows."""
 
 from collections.abc import Sequence
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
-from both_ways import FORMS, STREAMS, Entry
+from both_ways import FORMS, STREAMS, Entry, leaf_of
+from log_aggregator.engine.steps import Steps
+from log_aggregator.logql.ast import LogExpr, RangeAggregation
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.parser import parse_expr
 
 SECOND_NS = 1_000_000_000
 METADATA_NAMES = ("trace", "level", "n", "app", "env", "level_extracted")
@@ -120,3 +125,70 @@ label_stages = st.one_of(
 )
 records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3)
 forms = st.lists(st.sampled_from(FORMS), min_size=3, max_size=3)
+
+unwraps = st.builds(
+    "| unwrap {}{}".format,
+    st.sampled_from(("n", "duration(d)", "bytes(d)", "duration_seconds(d)", "level", "n_extracted", "n")),
+    st.sampled_from(("", "", ' | __error__ = ""', " | level = `info`", " | n > 2", ' | app = "shop" or env = "prod"')),
+)
+OF_LINES = ("count_over_time", "rate", "bytes_over_time", "bytes_rate", "absent_over_time")
+OF_VALUES = (
+    *("sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "stddev_over_time", "stdvar_over_time"),
+    *("first_over_time", "last_over_time", "rate", "rate_counter", "quantile_over_time", "absent_over_time"),
+)
+GROUPED = frozenset(OF_VALUES[1:8]) | {"quantile_over_time"}
+
+
+@st.composite
+def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
+    unwrap = draw(st.just("") | unwraps)
+    operation = draw(st.sampled_from(OF_VALUES if unwrap else OF_LINES))
+    stages = [
+        *draw(st.lists(line_filters, max_size=1)),
+        *draw(st.lists(parsers.map("| {}".format), max_size=1)),
+        *draw(st.lists(label_stages.map("| {}".format), max_size=3)),
+    ]
+    range_text = draw(st.sampled_from(("1s", "2s", "1500ms", "1ms", "7s")))
+    offset = draw(st.sampled_from(("", "", " offset 1s", " offset -700ms")))
+    quantile = draw(st.sampled_from(("0", "0.5", "0.99", "1", "2")))
+    parameter = f"{quantile}, " if operation == "quantile_over_time" else ""
+    labels = draw(st.lists(names, max_size=2, unique=True))
+    by, without = (f"{word} ({', '.join(labels)})" for word in ("by", "without"))
+    grouping = draw(st.sampled_from((by, by, by, by, without, "")))
+    text = f'{operation}({parameter}{{app=~".+"}} {" ".join(stages)} {unwrap} [{range_text}]{offset})'
+    if operation in GROUPED:
+        text = f"{text} {grouping}"
+    elif grouping or draw(st.booleans()):
+        text = f"sum {grouping} ({text})"
+    try:
+        return leaf_of(text)
+    except ParseError:
+        reject()
+
+
+steps = st.builds(
+    lambda first, count, step: Steps(first, first + count * step, step),
+    st.integers(0, 8).map(lambda half: half * SECOND_NS // 2),
+    st.integers(0, 12),
+    st.sampled_from((SECOND_NS, SECOND_NS // 2, 700_000_000, 3 * SECOND_NS, SECOND_NS // 50)),
+)
+
+
+other_stages = st.sampled_from(("line_format `{{.level}} {{.n}}`", "decolorize", "json", "logfmt", "unpack"))
+
+
+@st.composite
+def log_expressions(draw: st.DrawFn) -> LogExpr:
+    stages = [
+        *draw(st.lists(line_filters, max_size=1)),
+        *draw(st.lists(parsers.map("| {}".format), max_size=1)),
+        *draw(st.lists(label_stages.map("| {}".format), max_size=2)),
+        *draw(st.lists(other_stages.map("| {}".format), max_size=1)),
+        *draw(st.lists(label_stages.map("| {}".format) | line_filters, max_size=1)),
+    ]
+    try:
+        expr = parse_expr(f'{{app=~".+"}} {" ".join(stages)}')
+    except ParseError:
+        reject()
+    assert isinstance(expr, LogExpr)
+    return expr
