@@ -28,7 +28,8 @@ _MAX_BODY_BYTES = 1 << 30
 class ChunkEntry:
     """A chunk object: its key, its size, its Parquet footer, the XXH3-64 of each column by row group.
 
-    `coverage` is what all the chunks of its run cover together, `patterns` is for `formats.patterns`.
+    `coverage` is what all the chunks of its run cover together, `patterns` is for `formats.patterns`,
+    `skip_filter` for `formats.skip_filter`.
     """
 
     key: str
@@ -38,6 +39,7 @@ class ChunkEntry:
     shapes: tuple[StoredShape, ...]
     coverage: tuple[Coverage, ...] = field(repr=False)
     patterns: bytes = field(default=b"", repr=False)
+    skip_filter: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class _Chunk(msgspec.Struct, array_like=True, frozen=True):
     shapes: tuple[StoredShape, ...]
     coverage: list[_PackedCoverage]
     patterns: bytes = b""
+    skip_filter: bytes = b""
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -89,7 +92,10 @@ def encode_index(index: Index) -> bytes:
         index.tenant,
         index.period_start_ns,
         _packed(index.coverage),
-        [_Chunk(c.key, c.size, c.footer, c.checksums, c.shapes, _packed(c.coverage), c.patterns) for c in index.chunks],
+        [
+            _Chunk(c.key, c.size, c.footer, c.checksums, c.shapes, _packed(c.coverage), c.patterns, c.skip_filter)
+            for c in index.chunks
+        ],
         list(index.streams),
         buffer.getvalue(),
     )
@@ -106,7 +112,7 @@ def decode_index(key: str, data: bytes) -> Index:
         refs = pl.read_ipc(body.refs)
         coverage = _unpacked(body.coverage)
         chunks = tuple(
-            ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes, _unpacked(c.coverage), c.patterns)
+            ChunkEntry(c.key, c.size, c.footer, c.checksums, c.shapes, _unpacked(c.coverage), c.patterns, c.skip_filter)
             for c in body.chunks
         )
     except (zstandard.ZstdError, msgspec.MsgspecError, pl.exceptions.PolarsError, ValueError) as error:

@@ -194,7 +194,16 @@ class Compactor:
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
             await self._store.put(key, chunk.data)
             patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
-            entry = ChunkEntry(key, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, coverage, patterns)
+            entry = ChunkEntry(
+                key,
+                len(chunk.data),
+                chunk.footer,
+                chunk.checksums,
+                chunk.shapes,
+                coverage,
+                patterns,
+                chunk.skip_filter,
+            )
             yield Index(period.tenant, period.start_ns, coverage, (entry,), used, number_refs([chunk.refs]))
 
     async def _rows(

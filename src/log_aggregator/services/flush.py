@@ -143,7 +143,16 @@ class Flusher:
         name = chunk_key(tenant, period, coverage, 0)
         await self._store.put(name, chunk.data)
         patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
-        entry = ChunkEntry(name, len(chunk.data), chunk.footer, chunk.checksums, chunk.shapes, (coverage,), patterns)
+        entry = ChunkEntry(
+            name,
+            len(chunk.data),
+            chunk.footer,
+            chunk.checksums,
+            chunk.shapes,
+            (coverage,),
+            patterns,
+            chunk.skip_filter,
+        )
         refs = number_refs([chunk.refs])
         index = Index(tenant, period, (coverage,), (entry,), used, refs)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)

@@ -11,6 +11,7 @@ from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
@@ -80,7 +81,8 @@ class LogQueries:
         chooser: RowChooser | None,
         pipeline: Pipeline,
     ) -> "_Chosen":
-        scan = Scan(tenant, query.start_ns, query.end_ns, compile_selector(query.expr.matchers))
+        accepts, needles = compile_selector(query.expr.matchers), needles_of(query.expr.stages)
+        scan = Scan(tenant, query.start_ns, query.end_ns, accepts, needles=needles)
         chosen = _Chosen(query)
         async for batch in self._scanner.ordered(scan, query.direction, statistics, chooser):
             await asyncio.to_thread(chosen.take, batch, pipeline)

@@ -14,9 +14,10 @@ from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.shapes import Shape
+from log_aggregator.engine.skip_filter import Needle
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, ROW_OFFSET, ROWS
 from log_aggregator.formats.index import Index
-from log_aggregator.formats.keys import IndexKey, period_start
+from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
@@ -24,6 +25,7 @@ from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.layout import Layouts, Run
 from log_aggregator.services.row_groups import Form, RowGroups
+from log_aggregator.services.skip_filters import HashedNeedle, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Block, Tail, TailRecord
 
@@ -35,13 +37,17 @@ _TAIL_COLUMNS = frozenset({STREAM, TIMESTAMP, ARRIVAL, LINE, METADATA, LINE_BYTE
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What to read. `accepts` chooses streams, `predicate` rows by the columns of a batch."""
+    """What to read. `accepts` chooses streams, `predicate` rows by the columns of a batch.
+
+    Rows that do not meet all `needles` are not wanted, and may be left out.
+    """
 
     tenant: str
     start_ns: int
     end_ns: int  # exclusive
     accepts: Callable[[Labels], bool]
     predicate: pl.Expr | None = None
+    needles: tuple[Needle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class ChunkUnit:
     shapes: tuple[Shape, ...] | None = field(repr=False)
     min_ns: int
     max_ns: int
+    index_key: str = ""
+    """Of the index object, so that other replicas find the unit."""
     hidden: HiddenRows | None = field(default=None, repr=False)
 
 
@@ -115,13 +123,15 @@ class Scanner:
         tail: Tail,
         period_ns: int,
         hidden_of: Callable[[str], Awaitable[HiddenRows | None]] = _nothing_hidden,
+        skip_filters: SkipFilters | None = None,
     ) -> None:
-        """`hidden_of` tells what of a tenant is not seen."""
+        """`hidden_of` tells what of a tenant is not seen. Without `skip_filters`, none are read."""
         self._row_groups = row_groups
         self._catalog = catalog
         self._tail = tail
         self._period_ns = period_ns
         self._hidden_of = hidden_of
+        self._skip_filters = skip_filters
         self._layouts = Layouts()
 
     async def ordered(
@@ -151,11 +161,28 @@ class Scanner:
         indexes = await self._catalog.load(view.indexes)
         hidden = view.hidden
         chunks = await asyncio.to_thread(
-            lambda: [_hiding(unit, hidden) for index in indexes for unit in self.units_of(index, scan)]
+            lambda: [
+                _hiding(unit, hidden)
+                for key, index in zip(view.indexes, indexes, strict=True)
+                for unit in self.units_of(index, scan, key.key)
+            ]
         )
+        if self._skip_filters is not None and scan.needles:
+            chunks = await _holding(self._skip_filters, chunks, scan.needles, statistics)
         statistics.tail_records += len(tail)
         statistics.chunk_refs += sum(len(unit.runs) for unit in chunks)
         return [*tail, *chunks]
+
+    async def units_in(self, keys: Sequence[str], scan: Scan) -> list[ChunkUnit]:
+        """The units of these index objects, as `units` gives them where nothing is hidden.
+
+        Whether the objects are still listed does not matter.
+        """
+        indexes = await self._catalog.load([parse_index_key(key) for key in keys])
+        pairs = list(zip(keys, indexes, strict=True))
+        return await asyncio.to_thread(
+            lambda: [unit for key, index in pairs for unit in self.units_of(index, scan, key)]
+        )
 
     async def streams_of(self, unit: Unit) -> Sequence[Labels]:
         """The streams that the unit's rows may belong to."""
@@ -271,7 +298,7 @@ class Scanner:
                 low, high = record.header.min_ns, record.header.max_ns
                 yield TailUnit((record,), covered, low, high, _hidden_between(view.hidden, low, high))
 
-    def units_of(self, index: Index, scan: Scan) -> Iterator[ChunkUnit]:
+    def units_of(self, index: Index, scan: Scan, index_key: str = "") -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
         accepted = {number for number, labels in enumerate(index.streams) if scan.accepts(labels)}
         for group in self._layouts.of(index):
@@ -283,7 +310,7 @@ class Scanner:
             if runs:
                 low, high = min(run.min_ns for run in runs), max(run.max_ns for run in runs)
                 columns = self._row_groups.column_names(index, group.chunk) | {STREAM}
-                yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high)
+                yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high, index_key)
 
     async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics, chooser: RowChooser | None) -> Batch:
         """The rows that the scan wants, with all the columns of a batch."""
@@ -301,6 +328,35 @@ class Scanner:
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
         return Batch(batch.streams, kept)
+
+
+async def _holding(
+    skip_filters: SkipFilters, units: Sequence[ChunkUnit], needles: Sequence[Needle], statistics: ScanStatistics
+) -> list[ChunkUnit]:
+    """The units that may hold all the needles."""
+    by_chunk: dict[str, list[ChunkUnit]] = {}
+    for unit in units:
+        by_chunk.setdefault(unit.index.chunks[unit.chunk].key, []).append(unit)
+    hashed = [HashedNeedle.of(needle) for needle in needles]
+
+    async def held(own: list[ChunkUnit]) -> list[ChunkUnit]:
+        chunk = own[0].index.chunks[own[0].chunk]
+        for one in hashed:
+            if all(_has_label(unit, one.needle.label) for unit in own):
+                continue
+            found = await skip_filters.row_groups(chunk, one, statistics)
+            if found is not None:
+                own = [unit for unit in own if unit.row_group in found or _has_label(unit, one.needle.label)]
+        return own
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(held(own)) for own in by_chunk.values()]
+    return [unit for task in tasks for unit in task.result()]
+
+
+def _has_label(unit: ChunkUnit, name: str | None) -> bool:
+    """Whether a stream of the unit has it."""
+    return name is not None and any(name == own for run in unit.runs for own, _ in unit.index.streams[run.stream])
 
 
 def _hidden_between(hidden: HiddenRows | None, min_ns: int, max_ns: int) -> HiddenRows | None:
