@@ -32,7 +32,7 @@ class LegacyQueryRoutes:
         if not isinstance(parse_expr(text), LogExpr):
             raise InvalidParameter("legacy endpoints only support streams result type")
         if regexp := given.get("regexp"):
-            text += f" |~ {quote(regexp)}"
+            text += f"\n|~ {quote(regexp)}"  # on a line of its own: the query may end in a comment
         bounds = params.ordered_bounds(given, self.clock.now_ns())
         query = RangeQuery(
             text,
