@@ -32,6 +32,7 @@ OURS: Final = frozenset(
         "redis.lease_seconds",
         "ingester.max_buffer_bytes",
         "querier.allow_instant_log_queries",
+        "querier.fan_out_row_groups",
     }
 )
 
@@ -78,6 +79,7 @@ MEANINGS: Final = {
     "querier.multi_tenant_queries_enabled": "`X-Scope-OrgID: a|b` reads the logs of both tenants",
     "querier.allow_instant_log_queries": "`/query` with a log query answers with the newest lines of the last hour; "
     "Loki, and `false`, answer with an error",
+    "querier.fan_out_row_groups": "Row groups of chunks from which on a metric query asks other replicas for help",
     "querier.per_request_limits_enabled": "Whether `X-Loki-Query-Limits` of a request tightens the tenant's limits",
     "frontend.max_outstanding_per_tenant": "Queries of a tenant that may wait; more are answered 429",
     "frontend.log_queries_longer_than": "Slower queries are logged; 0: none",

@@ -50,6 +50,8 @@ from log_aggregator.services.distributor import Distributor, DistributorMetrics
 from log_aggregator.services.erasure import ErasureMetrics, Erasures
 from log_aggregator.services.export import Exports
 from log_aggregator.services.extents import StreamExtents
+from log_aggregator.services.fan_out import FanOut
+from log_aggregator.services.fan_out_metrics import FanOutMetrics
 from log_aggregator.services.flush import Flusher
 from log_aggregator.services.flushed_records import FlushedRecords
 from log_aggregator.services.follower import Follower
@@ -71,6 +73,7 @@ from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
 from log_aggregator.services.tenants_scanner import TenantsScanner
 from log_aggregator.services.tenants_series import TenantsSeries
+from log_aggregator.services.worker import Worker
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.metered import StoreMetrics
@@ -84,6 +87,7 @@ from log_aggregator.wal.leadership import Leadership
 from log_aggregator.wal.log import WriteAheadLogs
 from log_aggregator.wal.marks import Marks
 from log_aggregator.wal.names import Names
+from log_aggregator.wal.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -148,11 +152,12 @@ class Server:
         hidden = Hidden(deletions, kept, clock)
         self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns, hidden)
         extents = StreamExtents(self.scanner, catalog, period_ns, limits)
+        work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
         logs = LogQueries(self.scanner)
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
         queries = Queries(
             logs,
-            MetricQueries(self.scanner),
+            MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups)),
             extents,
             admission,
             limits,
@@ -191,6 +196,7 @@ class Server:
                 ("takeover", Role.WRITE | Role.BACKEND, takeover.run),
                 ("runtime-config", Role.ALL, limits.run),
                 ("follower", Role.READ, follower.run),
+                ("worker", Role.READ, Worker(work, self.scanner, admission, clock, sharing).run),
                 ("compactor", Role.BACKEND, maintenance.run),
             )
             if needed & roles

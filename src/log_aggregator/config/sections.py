@@ -111,6 +111,7 @@ class QuerierSettings(Section):
     tail_max_duration: Duration = _HOUR_NS
     multi_tenant_queries_enabled: bool = False
     per_request_limits_enabled: bool = False
+    fan_out_row_groups: int = Field(default=16, gt=0)  # ours
     allow_instant_log_queries: bool = True  # ours: Loki answers such queries with an error
 
 

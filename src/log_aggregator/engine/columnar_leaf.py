@@ -10,11 +10,13 @@ from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, PLAIN_NUMBER, Combinations, LinesNeeded, constant
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
+from log_aggregator.engine.partial import partial_result, renumbered
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
+from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -29,7 +31,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
 
 
 class ColumnarLeaf:
-    """Collects batches, in any order and from several threads; then `vectors`."""
+    """Collects batches, and what others have collected, in any order and from several threads; then `vectors`."""
 
     def __init__(self, plan: LeafPlan, windows: Windows) -> None:
         self._plan = plan
@@ -92,6 +94,19 @@ class ColumnarLeaf:
             ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
             samples = [ordered.sort(TIME, ARRIVAL, ROW, maintain_order=True).select(SAMPLES_SCHEMA.names())]
         return self._windows.of_samples(series, samples)
+
+    def partial(self) -> PartialResult:
+        """What was collected, for the `merge` of another leaf of the same plan and windows."""
+        schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
+        return partial_result(list(self._series), self._totals, self._counted, self._samples, schema)
+
+    def merge(self, partial: PartialResult) -> None:
+        """As if all its batches had been added here."""
+        numbers = pl.Series([self._number(labels) for labels in partial.series], dtype=pl.UInt32)
+        collections = (self._totals, partial.totals), (self._counted, partial.counted), (self._samples, partial.samples)
+        for collected, frame in collections:
+            if frame.height:
+                collected.append(renumbered(frame, numbers))
 
     # -- rows to series -------------------------------------------------------
 

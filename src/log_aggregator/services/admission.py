@@ -25,7 +25,10 @@ class Admission:
     """Of one process. Not safe to use from several threads."""
 
     def __init__(self, concurrent: int, max_outstanding_per_tenant: int) -> None:
+        self._concurrent = concurrent
         self._free = concurrent
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._max_outstanding = max_outstanding_per_tenant
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -38,9 +41,19 @@ class Admission:
         finally:
             self._leave()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no query runs."""
+        return self._free == self._concurrent
+
+    async def wait_idle(self) -> None:
+        while not self.is_idle:
+            await self._idle.wait()
+
     async def _enter(self, tenant: str) -> None:
         if self._free:
             self._free -= 1
+            self._idle.clear()
             return
         queue = self._waiting.setdefault(tenant, deque())
         if len(queue) >= self._max_outstanding:
@@ -60,6 +73,8 @@ class Admission:
         """Hands the slot to the next tenant, which then stands behind the others."""
         if not self._waiting:
             self._free += 1
+            if self.is_idle:
+                self._idle.set()
             return
         tenant, queue = self._waiting.popitem(last=False)
         turn = queue.popleft()

@@ -1,5 +1,6 @@
 """What a query has read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,3 +15,8 @@ class ScanStatistics:
     lines: int = 0
     text_bytes: int = 0
     kept_lines: int = 0
+
+    def add(self, figures: Mapping[str, int]) -> None:
+        """What another replica has read for this query, by the names of the fields."""
+        for name, figure in figures.items():
+            setattr(self, name, getattr(self, name) + figure)

@@ -1,11 +1,13 @@
 """Scans over several tenants at once, whose streams have a label that names their tenant."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from log_aggregator.engine.batch import Batch
+from log_aggregator.formats.index import Index
 from log_aggregator.model.tenants import are_several, tenants_of, with_tenant
-from log_aggregator.services.scan import Scan, Scanner, TailUnit, Unit
+from log_aggregator.services.scan import ChunkUnit, Scan, Scanner, TailUnit, Unit
 from log_aggregator.services.statistics import ScanStatistics
 
 
@@ -22,6 +24,10 @@ class TenantsScanner(Scanner):
         for tenant in tenants_of(scan.tenant):
             found += await super().units(_of_tenant(scan, tenant), statistics)
         return found
+
+    def units_of(self, index: Index, scan: Scan, index_key: str = "") -> Iterator[ChunkUnit]:
+        own = _of_tenant(scan, index.tenant) if are_several(scan.tenant) else scan
+        return super().units_of(index, own, index_key)
 
     async def load(self, unit: Unit, scan: Scan, *how: Any, **forms: Any) -> Batch:
         if not are_several(scan.tenant):

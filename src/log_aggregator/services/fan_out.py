@@ -1,0 +1,214 @@
+"""The shares of a range aggregation over many row groups, offered to replicas with free capacity.
+
+The asking replica works on its shares too, from the last to the first, and takes back what others leave lying: so it
+waits for nobody but who is at work and alive. Without Redis it does everything itself.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
+from log_aggregator.engine.samples import PipelineFailed
+from log_aggregator.formats.errors import CorruptData, UnknownVersion
+from log_aggregator.formats.partial_result import FailedReply, PartialReply, RefusedReply, Reply, decode_reply
+from log_aggregator.formats.subquery import MAX_BYTES, encode_subquery
+from log_aggregator.services.fan_out_metrics import FanOutMetrics, Fate
+from log_aggregator.services.leaf_units import LeafUnit, LeafUnits
+from log_aggregator.services.scan import ChunkUnit, Scan
+from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.subquery import Question, subquery_of
+from log_aggregator.wal.errors import WalFull, WalUnavailable
+from log_aggregator.wal.work_queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+# Many small shares spread evenly; each costs some milliseconds on either side.
+_UNITS_PER_SHARE = 4
+_FEW_SHARES = 16
+_MAX_SHARES = 64
+# While one share is read, the other is computed.
+_SHARES_AT_A_TIME = 2
+# After which a worker counts as dead. It shows that it is alive four times as often (services/worker.py).
+_SILENT_SECONDS = 2.0
+_LOOK_SECONDS = 0.25
+_LISTEN_SECONDS = 5.0
+# A Redis that hangs must not hold up a query.
+_REDIS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeafTask:
+    """What is to be added to the leaf."""
+
+    question: Question
+    columnar: ColumnarLeaf = field(repr=False)
+    scan: Scan
+    units: Sequence[LeafUnit] = field(repr=False)
+    statistics: ScanStatistics
+
+
+class FanOut:
+    """`min_units` row groups at least are worth the detour."""
+
+    def __init__(self, queue: WorkQueue, metrics: FanOutMetrics, min_units: int) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._min_units = min_units
+
+    async def add(self, task: LeafTask, units: LeafUnits) -> None:
+        """Adds all the units of the task. Raises what `LeafUnits` raises, in groups."""
+        shares, own = self._divided(task)
+        text = task.question.text if shares else None
+        if text is None:
+            await units.add(task.units, task.columnar, task.scan, task.statistics)
+        else:
+            await _Sharing(self._queue, self._metrics, task, units).run(text, shares, own)
+
+    def _divided(self, task: LeafTask) -> tuple[list[list[LeafUnit]], list[LeafUnit]]:
+        """Shares, and what stays here: records, which this replica has read, and units of which rows are hidden."""
+        known = [one for one in task.units if isinstance(one.unit, ChunkUnit) and one.unit.hidden is None]
+        if len(known) < self._min_units:
+            return [], list(task.units)
+        size = max(1, min(_UNITS_PER_SHARE, len(known) // _FEW_SHARES), -(-len(known) // _MAX_SHARES))
+        shares = [known[begin : begin + size] for begin in range(0, len(known), size)]
+        own = [one for one in task.units if not (isinstance(one.unit, ChunkUnit) and one.unit.hidden is None)]
+        return shares, own
+
+
+class _Sharing:
+    """One leaf on its way to its end."""
+
+    def __init__(self, queue: WorkQueue, metrics: FanOutMetrics, task: LeafTask, units: LeafUnits) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._task = task
+        self._units = units
+        self._query = queue.new_query()
+        self._tenant = task.question.tenant
+        self._open: dict[str, Sequence[LeafUnit]] = {}  # offered and not answered, by id
+        self._own: deque[tuple[Sequence[LeafUnit], Fate | None]] = deque()  # to be computed here
+        self._replies: deque[tuple[Sequence[LeafUnit], bytes]] = deque()
+        self._changed = asyncio.Event()
+        self._alone = False
+
+    async def run(self, text: str, shares: Sequence[Sequence[LeafUnit]], own: Sequence[LeafUnit]) -> None:
+        ids = await self._offer(text, shares)
+        try:
+            async with asyncio.TaskGroup() as group:
+                attending = [group.create_task(loop()) for loop in (self._listen, self._renew)] if ids else []
+                async with asyncio.TaskGroup() as working:
+                    working.create_task(self._compute(own))
+                    for _ in range(_SHARES_AT_A_TIME):
+                        working.create_task(self._work())
+                for loop in attending:
+                    loop.cancel()
+        finally:
+            if ids:
+                # Otherwise it ends by itself, some seconds later.
+                with suppress(WalUnavailable, WalFull, TimeoutError):
+                    async with asyncio.timeout(_REDIS_SECONDS):
+                        await self._queue.end(self._query, self._tenant, ids)
+
+    async def _offer(self, text: str, shares: Sequence[Sequence[LeafUnit]]) -> list[str]:
+        """The ids of the shares that others may have; the others are our own."""
+        encoded = [encode_subquery(subquery_of(self._query, self._task.question, text, share)) for share in shares]
+        small = [(share, data) for share, data in zip(shares, encoded, strict=True) if len(data) <= MAX_BYTES]
+        self._own += [(share, None) for share, data in zip(shares, encoded, strict=True) if len(data) > MAX_BYTES]
+        ids: list[str] = []
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                ids = await self._queue.add(self._query, self._tenant, [data for _, data in small])
+        except (WalUnavailable, WalFull, TimeoutError) as error:
+            self._go_alone(error)
+        self._open = {id_: share for id_, (share, _) in zip(ids, small, strict=False)}
+        self._own += [(share, None) for share, _ in small[len(ids) :]]
+        return ids
+
+    async def _work(self) -> None:
+        """Until there is nothing left to do, and nothing to wait for."""
+        while True:
+            if self._replies:
+                await self._receive(*self._replies.popleft())
+            elif self._own:
+                share, fate = self._own.popleft()
+                if fate is not None:
+                    self._metrics.shared.labels(fate).inc()
+                await self._compute(share)
+            elif not self._open:
+                return
+            elif not await self._take():
+                self._changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._changed.wait()
+
+    async def _take(self) -> bool:
+        """Makes a share our own that no living worker has. The last first: workers begin with the first."""
+        ids = list(reversed(self._open))
+        taken: str | None = ids[0]
+        if not self._alone:
+            try:
+                async with asyncio.timeout(_REDIS_SECONDS):
+                    taken = await self._queue.take(self._tenant, ids, _SILENT_SECONDS)
+            except (WalUnavailable, WalFull, TimeoutError) as error:
+                self._go_alone(error)
+        if taken is None:
+            return False
+        share = self._open.pop(taken, None)
+        if share is not None:
+            self._own.append((share, Fate.TAKEN))
+        return True
+
+    async def _compute(self, share: Sequence[LeafUnit]) -> None:
+        task = self._task
+        await self._units.add(share, task.columnar, task.scan, task.statistics)
+
+    async def _receive(self, share: Sequence[LeafUnit], data: bytes) -> None:
+        match await asyncio.to_thread(_decoded, data):
+            case PartialReply(result, figures):
+                await asyncio.to_thread(self._task.columnar.merge, result)
+                self._task.statistics.add(figures)
+                self._metrics.shared.labels(Fate.ANSWERED).inc()
+            case FailedReply(error=error, series=series):
+                self._metrics.shared.labels(Fate.ANSWERED).inc()
+                raise PipelineFailed(error, series)
+            case RefusedReply(reason=reason):
+                logger.info("a share of a query was refused", extra={"reason": reason})
+                self._own.append((share, Fate.REFUSED))
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                answer = await self._queue.wait_answer(self._query, _LISTEN_SECONDS)
+                # Whoever was taken for dead may answer after all.
+                share = self._open.pop(answer[0], None) if answer is not None else None
+                if answer is not None and share is not None:
+                    self._replies.append((share, answer[1]))
+                    self._changed.set()
+        except (WalUnavailable, WalFull) as error:
+            self._go_alone(error)
+
+    async def _renew(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(self._queue.renewal_seconds)
+                await self._queue.renew(self._query)
+        except (WalUnavailable, WalFull) as error:
+            self._go_alone(error)
+
+    def _go_alone(self, error: Exception) -> None:
+        if not self._alone:
+            logger.warning("a query goes on without other replicas", extra={"error": str(error)})
+        self._alone = True
+        self._changed.set()
+
+
+def _decoded(data: bytes) -> Reply:
+    try:
+        return decode_reply(data)
+    except (CorruptData, UnknownVersion) as error:
+        return RefusedReply(str(error))
