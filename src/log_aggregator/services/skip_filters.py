@@ -21,7 +21,7 @@ from log_aggregator.services.row_groups import coalesce
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.store import ByteRange, ObjectStore
 
-_DEFAULTDEFAULT_CACHE_BYTES = 32 << 20
+_DEFAULT_CACHE_BYTES = 32 << 20
 _CONCURRENT_GETS = 32
 # Of each text; every further one costs a read and tells little more.
 _MAX_HASHES = 8
