@@ -15,6 +15,7 @@ from log_aggregator.config.environment import variables
 from log_aggregator.config.keys import IGNORED, REFUSED, RENAMED
 from log_aggregator.config.schema import fields_of, is_list, leaf_fields, section_in
 from log_aggregator.config.sections import Config, PeriodSettings
+from log_aggregator.model.access import TokenSettings, UserSettings
 from log_aggregator.model.limits import BlockedQuery, StreamRetention
 from log_aggregator.model.otlp import Action, AttributeRule
 from log_aggregator.model.quantity import ByteSize, Duration, Time, format_duration, format_size, format_time
@@ -30,6 +31,11 @@ OURS: Final = frozenset(
         "redis.url",
         "redis.prefix",
         "redis.lease_seconds",
+        "redis.wait_replicas",
+        "redis.wait_timeout",
+        "auth.users",
+        "auth.tokens",
+        "auth.open",
         "ingester.max_buffer_bytes",
         "querier.allow_instant_log_queries",
         "querier.fan_out_row_groups",
@@ -47,16 +53,30 @@ MEANINGS: Final = {
     "workers": "Processes. 0: one with the embedded Redis, else one for each core",
     "server.http_listen_address": "Address to listen on; empty: all interfaces",
     "server.http_listen_port": "Port to listen on; 0: any free one",
+    "server.http_listen_conn_limit": "Connections at a time, in each process; more are answered 503. 0: no bound",
+    "server.http_tls_config.cert_file": "Certificate chain in PEM; with it the server speaks HTTPS. Read again when it "
+    "changes",
+    "server.http_tls_config.key_file": "Of the certificate, not encrypted",
+    "server.http_tls_config.client_auth_type": "Whether clients must have certificates",
+    "server.http_tls_config.client_ca_file": "Authorities of client certificates, read once",
+    "server.tls_min_version": "Below `VersionTLS12` nothing is spoken",
+    "auth.users": "Names with passwords; with users or tokens, each request needs credentials "
+    "([security](security.md))",
+    "auth.tokens": "Bearer tokens",
+    "auth.open": "Routes that need no credentials, of `ready`, `buildinfo`, `metrics` and `root`",
     "server.http_path_prefix": "Path before that of every route, such as `/logs`",
     "server.http_server_read_timeout": "For reading one request",
     "server.http_server_write_timeout": "For answering one request",
     "server.http_server_idle_timeout": "After which a connection without a request is closed",
     "server.graceful_shutdown_timeout": "For ending after SIGTERM: half for requests under way, half for a last flush",
     "server.log_level": "Of the program's own log, which goes to standard error as logfmt",
-    "redis.url": "`redis://`, `rediss://` (TLS) or `unix://`. Empty: a Redis-compatible server of the program's own "
+    "redis.url": "`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://host:port,host:port/master` or "
+    "`redis+cluster://host:port,host:port` ([durability](durability.md)). Empty: a Redis-compatible server of the program's own "
     "runs in the data directory, and there can be only one replica. Also `REDIS_URL`",
     "redis.prefix": "What the names of all keys in Redis begin with; installations that share one need different ones",
     "redis.lease_seconds": "Seconds after which another replica takes over the write-ahead log of one that fell silent",
+    "redis.wait_replicas": "Replicas of Redis that must have an append before it is acknowledged",
+    "redis.wait_timeout": "For these replicas; then the push is answered 503. At most 5 s",
     "common.path_prefix": "The data directory: the embedded Redis and, without S3, chunks. Without it, "
     "`LOG_AGGREGATOR_DATA`, else the parent of a configured chunk directory, else `./data`",
     "common.storage.filesystem.chunks_directory": "Objects as files below this directory; all replicas must mount it",
@@ -180,6 +200,22 @@ S3_MEANINGS: Final = {
 }
 
 LIST_MEANINGS: Final = {
+    UserSettings: {
+        "name": "Of the user, without a colon",
+        "password_file": "Holds the password; read again when it changes. One of the three must be given",
+        "password_env": "An environment variable that holds it",
+        "password_hash": "Its hash, as `log-aggregator hash-password` prints it, or `sha256:` with hex digits",
+        "tenants": "For whom the user may act; `*`: any. Of no meaning where `auth_enabled` is `false`",
+        "scopes": "What the user may do, of `read`, `write`, `admin` and `metrics`",
+    },
+    TokenSettings: {
+        "name": "What messages call the token",
+        "token_file": "Holds the token; read again when it changes. One of the three must be given",
+        "token_env": "An environment variable that holds it",
+        "token_hash": "Its hash: `sha256:` with hex digits",
+        "tenants": "As of users",
+        "scopes": "As of users",
+    },
     PeriodSettings: {
         "from": "Accepted; the last period holds for all times",
         "store": "Accepted without effect: the stored format is this program's own",
@@ -277,6 +313,8 @@ def _sections() -> Iterator[str]:
 _HEAD: Final = "| key | meaning | type | default | Loki |\n|---|---|---|---|---|\n"
 _LIST_HEAD: Final = "| key | meaning | type | default |\n|---|---|---|---|\n"
 _LISTS: Final[dict[type[Section], str]] = {
+    UserSettings: "`auth.users`",
+    TokenSettings: "`auth.tokens`",
     PeriodSettings: "`schema_config.configs`",
     AttributeRule: "the rules below `otlp_config`",
     BlockedQuery: "`limits_config.blocked_queries`",

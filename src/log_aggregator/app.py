@@ -18,6 +18,8 @@ from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.http.access import Access
+from log_aggregator.http.auth import Credentials
 from log_aggregator.http.delete import DeleteRoutes
 from log_aggregator.http.detected import DetectedRoutes
 from log_aggregator.http.export import ExportRoutes
@@ -39,6 +41,7 @@ from log_aggregator.http.server import HttpServer, HttpSettings, Route
 from log_aggregator.http.shutdown import ShutdownRoutes
 from log_aggregator.http.status import StatusRoutes
 from log_aggregator.http.tail import TailRoutes
+from log_aggregator.http.tls import server_tls
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.admission import Admission
@@ -201,6 +204,8 @@ class Server:
             )
             if needed & roles
         }
+        tls = server_tls(config.server.http_tls_config, config.server.tls_min_version, clock)
+        credentials = Credentials(config.auth, os.environ, clock)
 
         def otlp_of(tenant: str) -> OtlpSettings:
             return limits(tenant).otlp_config
@@ -210,6 +215,8 @@ class Server:
             route
             for needed, part in (
                 (Role.ALL, StatusRoutes(shown or registry, partial(config_yaml, config), services, self._ready, flush)),
+                *([("certificates", Role.ALL, tls.run)] if tls is not None else ()),
+                ("credentials", Role.ALL if config.auth.is_configured else Role(0), credentials.run),
                 (Role.ALL, LimitsRoutes(limits, config.pattern_ingester.enabled)),
                 (Role.ALL, LogLevelRoutes()),
                 (Role.ALL, RingRoutes(self._logs)),
@@ -235,7 +242,7 @@ class Server:
         if config.compactor.retention_enabled:
             routes += DeleteRoutes(deletions, clock, config.compactor.delete_max_interval).routes()
         sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
-        self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock)
+        self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock, access, tls)
 
     async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:
         """Serves until `stop` is set or this is cancelled; then drains, and flushes or hands over the log."""
@@ -249,6 +256,7 @@ class Server:
                 finally:
                     logger.info("shutting down")
                     await self._http.drain(self._deadline_seconds / 2)
+        access = Access(credentials, config.auth.open) if config.auth.is_configured else None
                     for loop in loops:
                         loop.cancel()
         finally:
@@ -320,3 +328,4 @@ def _http_settings(config: Config) -> HttpSettings:
         no_auth_tenant=config.no_auth_tenant,
         several_tenants=config.querier.multi_tenant_queries_enabled,
     )
+        max_connections=server.http_listen_conn_limit,

@@ -50,6 +50,7 @@ async def client(handlers: Handlers) -> AsyncIterator[httpx.AsyncClient]:
         write_timeout_seconds=WRITE_TIMEOUT_SECONDS,
         idle_timeout_seconds=10,
         path_prefix="",
+        max_connections=0,
         auth_enabled=False,
         no_auth_tenant="fake",
         several_tenants=False,

@@ -47,7 +47,9 @@ REFUSED: Final[Mapping[str, str]] = {
         [f"common.storage.{kind}" for kind in ("gcs", "azure", "alibabacloud", "bos", "cos", "swift")], _ONLY_S3
     ),
     "lbac": "label based access control is not supported",
-    "server.http_tls_config": "let a proxy terminate TLS",
+    **dict.fromkeys(
+        [f"server.http_tls_config.{name}" for name in ("cert", "key", "client_ca")], "name a file, as in cert_file"
+    ),
     "storage_config.object_prefix": _NO_PREFIX,
     "storage_config.object_store.storage_prefix": _NO_PREFIX,
 }
@@ -70,11 +72,11 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         grpc_server_max_connection_age_grace grpc_server_max_connection_idle grpc_server_max_recv_msg_size
         grpc_server_max_send_msg_size grpc_server_min_time_between_pings grpc_server_num_workers
         grpc_server_ping_without_stream_allowed grpc_server_read_buffer_size grpc_server_recv_buffer_pools_enabled
-        grpc_server_stats_tracking_enabled grpc_server_write_buffer_size grpc_tls_config http_listen_conn_limit
+        grpc_server_stats_tracking_enabled grpc_server_write_buffer_size grpc_tls_config
         http_listen_network http_log_closed_connections_without_response_enabled http_server_read_header_timeout
         log_format log_request_at_info_level_enabled log_request_exclude_headers_list log_request_headers
         log_source_ips_enabled log_source_ips_full log_source_ips_header log_source_ips_regex proxy_protocol_enabled
-        register_instrumentation report_grpc_codes_in_instrumentation_label_enabled tls_cipher_suites tls_min_version
+        register_instrumentation report_grpc_codes_in_instrumentation_label_enabled tls_cipher_suites
         trace_request_exclude_headers_list trace_request_headers
     """,
     "common": """

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from log_aggregator.config.roles import Role
+from log_aggregator.http.tls import MinVersion, TlsSettings
+from log_aggregator.model.access import AuthSettings
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.quantity import ByteSize, Duration
 from log_aggregator.model.section import Section
@@ -25,7 +27,10 @@ LogLevel = Literal["debug", "info", "warn", "error"]
 class ServerSettings(Section):
     http_listen_address: str = ""  # all interfaces
     http_listen_port: int = Field(default=3100, ge=0, le=65535)  # 0: any free port
+    http_listen_conn_limit: int = Field(default=0, ge=0)  # 0: none
     http_path_prefix: str = ""
+    http_tls_config: TlsSettings = TlsSettings()
+    tls_min_version: MinVersion = ""
     http_server_read_timeout: Duration = 30 * _SECOND_NS
     http_server_write_timeout: Duration = 30 * _SECOND_NS
     http_server_idle_timeout: Duration = 120 * _SECOND_NS
@@ -39,6 +44,8 @@ class RedisSettings(Section):
     url: SecretStr = SecretStr("")
     prefix: str = "log-aggregator"
     lease_seconds: float = Field(default=15.0, gt=0)
+    wait_replicas: int = Field(default=0, ge=0)
+    wait_timeout: Duration = Field(default=_SECOND_NS, gt=0, le=5 * _SECOND_NS)
 
 
 class CommonFilesystemSettings(Section):
@@ -152,6 +159,7 @@ class Config(Section):
     no_auth_tenant: str = "fake"
     workers: int = Field(default=0, ge=0)  # ours; 0: one in embedded mode, else one per core
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()  # ours
     redis: RedisSettings = RedisSettings()
     common: CommonSettings = CommonSettings()
     storage_config: StorageSettings = StorageSettings()

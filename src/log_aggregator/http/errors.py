@@ -29,6 +29,8 @@ def error_response(message: str, status: int) -> HTTPResponse:
     headers = {"X-Content-Type-Options": "nosniff"}
     if status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    # What a client sent may be no text, and be repeated.
+    message = message.encode(errors="replace").decode()
     return text(message + "\n", status=status, headers=headers, content_type="text/plain; charset=utf-8")
 
 

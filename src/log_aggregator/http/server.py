@@ -12,19 +12,24 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 from sanic import HTTPResponse, Request, Sanic
-from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
+from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException, ServiceUnavailable
 from sanic.http.http1 import Http
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.http.access import Access
+from log_aggregator.http.auth import CHALLENGE, Caller, Unauthenticated
+from log_aggregator.http.connection import MAX_FRAME_BYTES, BodyRequest, Connection
 from log_aggregator.http.errors import error_response, first_error, status_of
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
-from log_aggregator.http.params import Params
+from log_aggregator.http.params import InvalidParameter, Params
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
+from log_aggregator.http.tls import HANDSHAKE_SECONDS, ServerTls
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _POLL_SECONDS = 0.02
 _MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
+_MAX_FORM_BYTES = 10 << 20  # as Go reads forms
+_MAX_FORM_FIELDS = 10_000
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
 
 
@@ -61,6 +68,10 @@ class Call:
             raise
         assert isinstance(response, HTTPResponse)
         return response
+
+
+class FormTooLarge(LogAggregatorError):
+    code: ClassVar[ErrorCode] = ErrorCode.TOO_LARGE
 
 
 class NotAWebsocket(LogAggregatorError):
@@ -114,6 +125,7 @@ class HttpSettings:
     write_timeout_seconds: float
     idle_timeout_seconds: float
     path_prefix: str
+    max_connections: int  # 0: no bound
     auth_enabled: bool
     no_auth_tenant: str
     several_tenants: bool
@@ -129,15 +141,22 @@ class HttpServer:
         settings: HttpSettings,
         metrics: HttpMetrics,
         clock: Clock,
+        access: Access | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         self._settings = settings
+        self._access = access
+        self._tls = tls
         self._metrics = metrics
         self._clock = clock
         self._draining = False
         self._open_sockets: set[Socket] = set()
         self._server: Any = None  # Sanic's AsyncioServer, whose methods have no types
         self._app: Sanic[Any, Any] = Sanic(
-            f"log-aggregator-{next(_app_numbers)}", configure_logging=False, strict_slashes=True
+            f"log-aggregator-{next(_app_numbers)}",
+            configure_logging=False,
+            strict_slashes=True,
+            request_class=BodyRequest,
         )
         # Sanic allows no more than 16 KB, whatever its configuration says.
         Http.HEADER_CEILING = _MAX_HEADER_BYTES
@@ -150,6 +169,8 @@ class HttpServer:
             RESPONSE_TIMEOUT=settings.write_timeout_seconds,
             KEEP_ALIVE_TIMEOUT=settings.idle_timeout_seconds,
             WEBSOCKET_PING_INTERVAL=PING_SECONDS,
+            WEBSOCKET_MAX_SIZE=MAX_FRAME_BYTES,
+            MAX_CONNECTIONS=settings.max_connections,
         )
         for route in routes:
             for number, path in enumerate(route.paths):
@@ -172,8 +193,15 @@ class HttpServer:
         self._app.error_handler.add(SanicException, _refused)
 
     async def start(self, listening: socket.socket) -> None:
+        arguments: dict[str, Any] = {"start_serving": False}
+        if self._tls is not None:
+            arguments["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
         server: Any = await self._app.create_server(
-            sock=listening, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
+            sock=listening,
+            ssl=None if self._tls is None else self._tls.context,
+            protocol=Connection,
+            return_asyncio_server=True,
+            asyncio_server_kwargs=arguments,
         )
         await server.startup()
         await server.before_start()
@@ -279,12 +307,16 @@ class HttpServer:
         if self._draining:
             return route.error(request, "the server is shutting down", 503)
         try:
-            tenant = self._tenant(route, request) if route.tenant else ""
+            caller = await self._admitted(route, request)
+            tenant = self._tenant(route, request, caller) if route.tenant else ""
             return await route.handler(Call(request, _params(request), tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
             error = first_error(raised)
             if isinstance(error, LogAggregatorError):
-                return _failed(route, request, error)
+                response = _failed(route, request, error)
+                if isinstance(error, Unauthenticated):
+                    response.headers["WWW-Authenticate"] = CHALLENGE
+                return response
             self._metrics.panics.inc()
             logger.exception("request failed", extra={"route": route.name}, exc_info=error)
             return route.error(request, "internal error", 500)
@@ -293,18 +325,42 @@ class HttpServer:
             logger.exception("request failed", extra={"route": route.name})
             return route.error(request, "internal error", 500)
 
-    def _tenant(self, route: Route, request: Request) -> str:
+    async def _admitted(self, route: Route, request: Request) -> Caller | None:
+        """None where nobody has to say who they are. Raises Unauthenticated, NotAllowed."""
+        if self._access is None:
+            return None
+        authorization = request.headers.get("authorization", "")
+        return await self._access.admit(route.name, tenant=route.tenant, authorization=authorization)
+
+    def _tenant(self, route: Route, request: Request, caller: Caller | None) -> str:
+        """Raises NoTenant, InvalidTenant, NotAllowed."""
         settings = self._settings
         several = route.several_tenants and settings.several_tenants
-        return tenant_of(request.headers, settings.auth_enabled, settings.no_auth_tenant, several=several)
+        implied = "" if caller is None else caller.implied_tenant
+        tenant = tenant_of(
+            request.headers, settings.auth_enabled, settings.no_auth_tenant, several=several, implied=implied
+        )
+        # Where there is one tenant for all, whoever may call may act for it.
+        if caller is not None and settings.auth_enabled:
+            caller.check_tenant(tenant)
+        return tenant
 
 
 def _params(request: Request) -> Params:
     # As plain mappings: `get` of Sanic's own gives only the first value.
     arguments = dict(request.get_args(keep_blank_values=True))
     if request.method == "POST" and "form-urlencoded" in request.headers.get("content-type", ""):
-        return Params(arguments, dict(request.get_form(keep_blank_values=True) or {}))
+        return Params(arguments, _form(request.body))
     return Params(arguments)
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
+    if len(body) > _MAX_FORM_BYTES:
+        raise FormTooLarge(f"http: request body too large: a form may have {_MAX_FORM_BYTES} bytes")
+    try:
+        return parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise InvalidParameter(f"a form may have {_MAX_FORM_FIELDS} fields") from error
 
 
 def _failed(route: Route, request: Request, error: LogAggregatorError) -> HTTPResponse:
@@ -328,4 +384,7 @@ def _refused(request: Request, error: SanicException) -> HTTPResponse:
         return error_response(
             f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413
         )
+    stream: Any = request.stream
+    if isinstance(error, ServiceUnavailable) and stream is not None and stream.request_body:
+        return error_response("the request took too long to arrive", 408)
     return error_response(str(error), error.status_code or 500)

@@ -25,15 +25,22 @@ class InvalidTenant(LogAggregatorError):
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
 
 
-def tenant_of(headers: Mapping[str, str], auth_enabled: bool, no_auth_tenant: str, *, several: bool = False) -> str:
-    """The tenant of a request. Without authentication the header does not count.
+def tenant_of(
+    headers: Mapping[str, str],
+    auth_enabled: bool,
+    no_auth_tenant: str,
+    *,
+    several: bool = False,
+    implied: str = "",
+) -> str:
+    """The tenant of a request. Without authentication the header does not count; without the header, `implied` does.
 
     With `several`, it may name several, whose answer is theirs together (`model.tenants`), in any order and repeated.
     Raises NoTenant, InvalidTenant.
     """
     if not auth_enabled:
         return no_auth_tenant
-    name = headers.get(HEADER, "")
+    name = headers.get(HEADER, "") or implied
     if not name:
         raise NoTenant
     if not are_several(name):
@@ -51,7 +58,7 @@ def _named(name: str) -> str:
 
 def checked(name: str) -> str:
     """A name that is safe in keys and paths."""
-    if len(name.encode()) > _MAX_BYTES:
+    if len(name.encode(errors="surrogateescape")) > _MAX_BYTES:  # header bytes that are no UTF-8 are surrogates
         raise InvalidTenant(f"tenant ID is too long: max {_MAX_BYTES} characters")
     if name in (".", ".."):
         raise InvalidTenant("tenant ID is '.' or '..'")

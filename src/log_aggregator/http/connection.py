@@ -1,0 +1,67 @@
+"""A connection of a client as the server bounds it: how many there are, how slowly they may send.
+
+Sanic's timeouts count from the last byte that came, so that whoever sends one now and then is waited for without end.
+Here they count from the first byte of a request, as Go's do.
+"""
+
+from asyncio import Transport
+from typing import Any, Final
+
+from sanic import Request
+from sanic.http import Http, Stage
+from sanic.server.protocols.websocket_protocol import WebSocketProtocol
+
+MAX_FRAME_BYTES: Final = 64 << 10
+"""Of a websocket's client, which has nothing to say."""
+
+_REFUSAL_SECONDS: Final = 1.0
+_FULL: Final = b"server.http_listen_conn_limit connections are open: try again later\n"
+_REFUSAL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_FULL), _FULL)
+)
+
+
+class Connection(WebSocketProtocol):
+    """One of at most `config.MAX_CONNECTIONS` of the app, 0 for any number."""
+
+    def connection_made(self, transport: Any) -> None:
+        limit = self.app.config.MAX_CONNECTIONS
+        if 0 < limit <= len(self.connections):
+            self.transport = transport
+            # Closed before the request was read, the connection would be reset, and the answer lost.
+            self.loop.call_later(_REFUSAL_SECONDS, transport.close)
+        else:
+            super().connection_made(transport)  # type: ignore[no-untyped-call]
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            assert isinstance(self.transport, Transport)
+            self.transport.write(_REFUSAL)
+            self.transport.close()
+            return
+        since, http = self._time, self.http
+        super().data_received(data)  # type: ignore[no-untyped-call]
+        if self.websocket is None and http is not None and http.stage is not Stage.IDLE:
+            self._time = since
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._is_refused:
+            super().connection_lost(exc)  # type: ignore[no-untyped-call]
+
+    @property
+    def _is_refused(self) -> bool:
+        return self.conn_info is None
+
+
+class BodyRequest(Request):
+    """Keeps a body that comes in many small pieces in no more room than in one."""
+
+    async def receive_body(self) -> None:
+        if self.body:
+            return
+        body, stream = bytearray(), self.stream
+        assert isinstance(stream, Http)
+        async for piece in stream:
+            body += piece
+        self.body = bytes(body)
