@@ -45,6 +45,7 @@ from log_aggregator.http.tls import server_tls
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.services.admission import Admission
+from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
 from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
@@ -79,6 +80,7 @@ from log_aggregator.services.tenants_series import TenantsSeries
 from log_aggregator.services.worker import Worker
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.filesystem import FilesystemSettings
+from log_aggregator.storage.lifecycle import BucketLifecycle
 from log_aggregator.storage.metered import StoreMetrics
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.stack import open_store
@@ -114,6 +116,7 @@ class Server:
         registry: CollectorRegistry,
         clock: Clock,
         *,
+        lifecycle: BucketLifecycle | None = None,
         shown: CollectorRegistry | None = None,
     ) -> None:
         holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -188,6 +191,7 @@ class Server:
             clock,
             MaintenanceMetrics(registry),
             config.compactor.compaction_interval,
+            BucketExpiry(lifecycle, kept) if lifecycle is not None else None,
         )
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
@@ -291,7 +295,8 @@ async def serve(
     clock, registry = SystemClock(), CollectorRegistry()
     store = await open_store(store_settings, StoreMetrics(registry), clock)
     try:
-        await Server(config, store, registry, clock, shown=shown).run(listening, stop)
+        lifecycle = BucketLifecycle(store_settings) if isinstance(store_settings, S3Settings) else None
+        await Server(config, store, registry, clock, lifecycle=lifecycle, shown=shown).run(listening, stop)
     finally:
         await store.close()
 

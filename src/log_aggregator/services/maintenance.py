@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compaction, Compactor
 from log_aggregator.services.erasure import Erasures
@@ -86,6 +87,7 @@ class Maintenance:
         clock: Clock,
         metrics: MaintenanceMetrics,
         interval_ns: int,
+        expiry: BucketExpiry | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -96,6 +98,7 @@ class Maintenance:
         self._clock = clock
         self._metrics = metrics
         self._interval_seconds = interval_ns / _SECOND_NS
+        self._expiry = expiry
         self._collected_ns: int | None = None
 
     async def run(self) -> None:
@@ -116,7 +119,10 @@ class Maintenance:
         now_ns = self._clock.now_ns()
         collect = self._collected_ns is None or now_ns - self._collected_ns >= _COLLECT_EVERY_NS
         failures: list[LogAggregatorError] = []
-        for tenant in await self._tenants():
+        tenants = await self._tenants()
+        if collect and self._expiry is not None:
+            await self._expiry.apply(tenants)
+        for tenant in tenants:
             try:
                 await self._sweep_tenant(tenant, now_ns, collect=collect)
             except* LogAggregatorError as group:
