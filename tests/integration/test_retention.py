@@ -1,0 +1,151 @@
+"""What has expired is not seen, and leaves the store."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from log_aggregator.model.limits import Limits, StreamRetention
+from log_aggregator.model.segment import LINE
+from log_aggregator.services.extents import StreamExtents
+from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
+from log_aggregator.services.scan import Scan
+from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.storage.memory import MemoryStore
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.leadership import Leadership
+from log_aggregator.wal.names import Names
+from replica import HOUR_NS, POLICY, Entry, Replica
+from servers import RedisServer
+
+DAY_NS = 24 * HOUR_NS
+NOW_NS = 1_000 * DAY_NS
+LIMITS = Limits(
+    retention_period=3 * DAY_NS, retention_stream=(StreamRetention(selector='{stream="debug"}', period=DAY_NS),)
+)
+
+
+class Calendar:
+    def __init__(self) -> None:
+        self.time_ns = NOW_NS
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+    def monotonic_seconds(self) -> float:
+        return self.time_ns / 1e9
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+class Keeper:
+    """One replica, the store, and a calendar."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.calendar, names = Calendar(), Names(uuid.uuid4().hex)
+        self.store = MemoryStore(self.calendar)
+        self.replica = Replica(redis, names, self.store, "replica", POLICY, clock=self.calendar, limits=LIMITS)
+        replica = self.replica
+        self._maintenance = Maintenance(
+            self.store,
+            replica.catalog,
+            Leadership(redis, names, "replica", lease_seconds=60),
+            replica.compactor,
+            replica.janitor,
+            replica.erasures,
+            self.calendar,
+            MaintenanceMetrics(CollectorRegistry()),
+            HOUR_NS,
+        )
+
+    async def push(self, *hours_ago: int, stream: str = "app") -> None:
+        await self.replica.push(
+            [Entry("tenant", stream, NOW_NS - hours * HOUR_NS, f"{stream} {hours}") for hours in hours_ago]
+        )
+
+    async def sweep(self) -> None:
+        await self._maintenance.sweep()
+
+    async def lines(self) -> list[str]:
+        scan = Scan("tenant", 0, NOW_NS + DAY_NS, lambda labels: True)
+        found = [
+            line
+            async for batch in self.replica.scanner.ordered(scan, "forward", ScanStatistics())
+            for line in batch.frame[LINE]
+        ]
+        return sorted(found)
+
+    async def stored(self) -> int:
+        return len([meta async for meta in self.store.list("tenant/chunks/")])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+@pytest.fixture
+async def keeper(server: RedisServer) -> AsyncIterator[Keeper]:
+    client = connect(server.url)
+    made = Keeper(client)
+    yield made
+    await made.replica.end()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+async def test_what_has_expired_is_not_seen(keeper: Keeper, flushed: bool) -> None:
+    await keeper.replica.start()
+    await keeper.push(1, 30, 71, 73, 500)
+    await keeper.push(1, 23, 25, stream="debug")
+    if flushed:
+        await keeper.replica.flush()
+    assert await keeper.lines() == ["app 1", "app 30", "app 71", "debug 1", "debug 23"]
+    keeper.calendar.time_ns += 2 * HOUR_NS
+    assert await keeper.lines() == ["app 1", "app 30", "debug 1"]
+
+
+async def test_labels_do_not_tell_of_what_has_expired(keeper: Keeper) -> None:
+    await keeper.replica.start()
+    await keeper.push(1)
+    await keeper.push(30, stream="debug")
+    await keeper.replica.flush()
+    extents = StreamExtents(keeper.replica.scanner, keeper.replica.catalog, HOUR_NS, lambda tenant: LIMITS)
+    streams = await extents.ask(
+        "tenant", 0, NOW_NS, lambda found: [dict(labels) for labels in found.table.streams(found.frame["stream"])]
+    )
+    assert streams == [{"stream": "app"}]
+
+
+async def test_periods_leave_the_store_when_all_of_them_has_expired(keeper: Keeper) -> None:
+    await keeper.replica.start()
+    await keeper.push(1, 60, 80, 200)
+    await keeper.replica.flush()
+    assert await keeper.stored() == 4
+    await keeper.sweep()
+    assert await keeper.stored() == 2
+    assert await keeper.lines() == ["app 1", "app 60"]
+    keeper.calendar.time_ns += 20 * HOUR_NS
+    await keeper.sweep()
+    assert await keeper.stored() == 1
+    assert await keeper.lines() == ["app 1"]
+
+
+async def test_streams_that_are_kept_for_less_leave_the_store_before_the_others(keeper: Keeper) -> None:
+    await keeper.replica.start()
+    await keeper.push(40)
+    await keeper.push(40, stream="debug")
+    await keeper.replica.flush()
+    await keeper.sweep()
+    keeper.calendar.time_ns += 25 * HOUR_NS
+    await keeper.sweep()  # collects what the first one has replaced
+    assert await keeper.stored() == 1
+    indexes = await keeper.replica.catalog.load(
+        await keeper.replica.catalog.stored_keys("tenant", NOW_NS - 40 * HOUR_NS)
+    )
+    assert [index.streams for index in indexes] == [((("stream", "app"),),)]
