@@ -49,6 +49,7 @@ def _quantiles(metric: str, matchers: str = _JOB) -> dict[str, str]:
 
 
 _READ: Final = f'{_JOB}, operation=~"get|get_range|iter"'
+_LAST_SWEEP: Final = "loki_boltdb_shipper_compact_tables_operation_last_successful_run_timestamp_seconds"
 _PUSH: Final = f'{_JOB}, route=~"loki_api_v1_push|api_prom_push|otlp_v1_logs"'
 
 DASHBOARDS: Final[Mapping[str, Sequence[Panel]]] = {
@@ -153,6 +154,20 @@ DASHBOARDS: Final[Mapping[str, Sequence[Panel]]] = {
             {"{{route}}": _quantile_by("route", "loki_querier_request_duration_seconds")},
         ),
         Panel(
+            "Text that queries looked at",
+            "Bps",
+            {"{{type}}": _rate("loki_logql_querystats_bytes_processed_total", "type")},
+            stacked=True,
+            description="Before compression; what was skipped unread does not count.",
+        ),
+        Panel(
+            "Text looked at in a second, by query",
+            "Bps",
+            _quantiles("loki_logql_querystats_bytes_processed_per_seconds"),
+        ),
+        Panel("Live tails", "short", {"tails": f"sum(loki_querier_tail_active{{{_JOB}}})"}),
+        Panel("Lines sent to live tails", "Bps", {"bytes": _rate("loki_querier_tail_bytes_total")}),
+        Panel(
             "Queries under way",
             "short",
             {"{{route}}": f'sum by (route) (loki_inflight_requests{{{_JOB}, route=~".*query.*"}})'},
@@ -208,6 +223,30 @@ DASHBOARDS: Final[Mapping[str, Sequence[Panel]]] = {
         Panel("Size of a chunk", "bytes", _quantiles("loki_ingester_chunk_size_bytes")),
         Panel("Entries in a chunk", "short", _quantiles("loki_ingester_chunk_entries")),
         Panel("Time of a flush", "s", _quantiles("log_aggregator_flush_duration_seconds")),
+        Panel(
+            "Rounds of maintenance",
+            "short",
+            {"{{status}}": _rate("loki_boltdb_shipper_compact_tables_operation_total", "status")},
+            description="Compaction, retention and deletion; one replica at a time does this.",
+        ),
+        Panel("Since maintenance last succeeded", "s", {"all": f"time() - max({_LAST_SWEEP}{{{_JOB}}})"}),
+        Panel(
+            "Compacted",
+            "Bps",
+            {
+                "read": _rate("log_aggregator_compaction_read_bytes_total"),
+                "written": _rate("log_aggregator_compaction_written_bytes_total"),
+            },
+        ),
+        Panel("Objects removed", "short", {"{{kind}}": _rate("log_aggregator_collected_objects_total", "kind")}),
+        Panel(
+            "Entries left out or deleted",
+            "short",
+            {
+                "left out by compaction": _rate("log_aggregator_compaction_dropped_entries_total"),
+                "deleted by request": _rate("loki_compactor_deleted_lines_total"),
+            },
+        ),
         Panel("Time of a commit", "s", _quantiles("loki_ingester_wal_truncate_duration_seconds")),
         Panel(
             "Since the last upload",
