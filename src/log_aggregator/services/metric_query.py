@@ -12,6 +12,7 @@ from log_aggregator.engine.metric import evaluate
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
+from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import Windows
@@ -58,7 +59,7 @@ class MetricQueries:
 
     async def _leaf(self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics) -> Sequence[Vector]:
         plan = plan_leaf(leaf) if self._columnar else None
-        scan = scan_of(question.tenant, leaf, question.steps)
+        scan = replace(scan_of(question.tenant, leaf, question.steps), needles=needles_of(leaf.range.log.stages))
         if plan is None:
             return await self._by_rows(leaf, scan, question.steps, statistics)
         columnar = ColumnarLeaf(plan, Windows(leaf, question.steps))
