@@ -1,9 +1,12 @@
 """What is stored is answered alike by columns and by rows: flushed or not, pushed once or again."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import get_args
 
 import polars as pl
 import pytest
@@ -12,11 +15,14 @@ from hypothesis import strategies as st
 
 from both_ways import STREAMS, Entry, assert_same
 from hostile_entries import SECOND_NS, entries, log_expressions, range_aggregations, steps
+from log_aggregator.engine.order import Direction
+from log_aggregator.engine.pipeline import Row
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.formats.metadata import format_metadata
-from log_aggregator.logql.ast import MetricExpr, RangeAggregation
+from log_aggregator.logql.ast import LogExpr, MetricExpr, RangeAggregation
+from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
@@ -27,6 +33,7 @@ from replica import HOUR_NS, Replica
 from servers import RedisServer
 
 TENANT = "tenant"
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 # So that entries lie on both sides of the end of an index period.
 BASE_NS = 5 * HOUR_NS - 4 * SECOND_NS
 
@@ -47,7 +54,7 @@ log_queries = st.builds(
     st.integers(-2, 6).map(lambda second: BASE_NS + second * SECOND_NS),
     st.integers(6, 12).map(lambda second: BASE_NS + second * SECOND_NS),
     st.integers(1, 20),
-    st.sampled_from(("forward", "backward")),
+    st.sampled_from(DIRECTIONS),
     st.sampled_from((0, 0, SECOND_NS // 2, 2 * SECOND_NS)),
 )
 
@@ -70,6 +77,84 @@ def test_both_give_the_same(
     asyncio.run(ask(redis.url, data, leaves, logs))
 
 
+METRIC_QUERIES = (
+    'sum by (level) (count_over_time({app=~".+"} | json | __error__="" [1m]))',
+    'sum by (level, env) (rate({app="shop"} |= "info" | logfmt [1m]))',
+    'sum by (app) (bytes_over_time({app=~".+"} |~ "(?i)WARN|[0-9]{3}" [150s]))',
+    'count_over_time({app="shop"}[1m])',
+    'sum by (trace) (count_over_time({app=~".+"} | trace != "" [2m]))',
+    'sum by (app, level) (count_over_time({app=~".+"} | json | __error__="" | status >= 500 [1m]))',
+    'sum by (level) (count_over_time({app=~".+"} | json | __error__="" | level =~ "warn|error" or ms > 900 [1m]))',
+    'quantile_over_time(0.9, {app=~".+"} | json | __error__="" | unwrap ms [1m]) by (app)',
+    'avg_over_time({app=~".+"} | logfmt | unwrap duration(took) | __error__="" [1m]) by (level)',
+    'max_over_time({app=~".+"} | json | __error__="" | unwrap ms [45s] offset 30s) by (level, env)',
+    'first_over_time({app="shop"} | json | __error__="" | unwrap status [1m]) by (level)',
+    'last_over_time({app="shop"} | json | __error__="" | unwrap ms [7m]) by (app)',
+    'rate_counter({app="shop"} | json | __error__="" | unwrap ms [1m])',
+    'stddev_over_time({app=~".+"} | json | __error__="" | unwrap ms [1m]) by (env)',
+    'absent_over_time({app=~".+"} | json | __error__="" | level="fatal" [1m])',
+    'sum by (method) (count_over_time({app=~".+"} | pattern "<method> <_> took=<took>" [1m]))',
+    'topk(2, sum by (user) (count_over_time({app=~".+"} | json | __error__="" [5m])))',
+)
+FAILING = 'sum by (level) (count_over_time({app=~".+"} | json [1m]))'
+LOG_STAGES = (
+    "",
+    '| json | level="error"',
+    "| json | status >= 500 | ms > 500",
+    '|= "warn" | logfmt | took > 900ms',
+    "| json",
+)
+ROWS = 4500
+
+
+async def test_row_groups_give_what_their_rows_give(redis: RedisServer) -> None:
+    client = connect(redis.url)
+    replica = Replica(client, Names(uuid.uuid4().hex), MemoryStore(), "replica")
+    await replica.start()
+    own = list(usual_entries(random.Random(1)))
+    third = ROWS // 3
+    for part in (own[:third], own[third : 2 * third], own[2 * third :]):
+        await push(replica, part)
+        await push(replica, part[::7])
+        if part[0] is not own[2 * third]:
+            await replica.flush()
+    times = Steps.aligned(BASE_NS, BASE_NS + 600 * SECOND_NS, 20 * SECOND_NS)
+    for text in (*METRIC_QUERIES, FAILING):
+        expr = parse_expr(text)
+        assert not isinstance(expr, LogExpr)
+        by_rows = await vectors(MetricQueries(replica.scanner, columnar=False), expr, times)
+        assert (by_rows is None) == (text == FAILING), text
+        assert_same(by_rows, await vectors(MetricQueries(replica.scanner), expr, times))
+    for stages, direction, limit in product(LOG_STAGES, DIRECTIONS, (1, 100, 1000)):
+        expr = parse_expr(f'{{app=~".+"}} {stages}')
+        assert isinstance(expr, LogExpr)
+        query = LogQuery(expr, BASE_NS, BASE_NS + 500 * SECOND_NS, limit, direction)
+        assert await rows(LogQueries(replica.scanner), query) == await rows(
+            LogQueries(replica.scanner, columnar=False), query
+        )
+    await replica.end()
+    await client.aclose()
+
+
+def usual_entries(chance: random.Random) -> Iterator[Entry]:
+    """The lines of a few programs, and now and then something else. Several at a time."""
+    for number in range(ROWS):
+        level = chance.choice(("info", "info", "info", "warn", "error"))
+        status, took = chance.choice((200, 200, 404, 500)), chance.randrange(1000)
+        line = chance.choice(
+            (
+                f'{{"level":"{level}","status":{status},"ms":{took},"user":"u{chance.randrange(500)}"}}',
+                f'{{"level":"{level}","status":{status},"ms":{took}.5,"tags":["a"],"nested":{{"level":"x"}}}}',
+                f"level={level} took={took}ms status={status}",
+                f"GET /{chance.randrange(9)} took={took}ms",
+            )
+        )
+        if chance.random() < 0.01:
+            line = line[: chance.randrange(len(line))]
+        trace = {"trace": f"t{chance.randrange(5)}"} if chance.random() < 0.3 else {}
+        yield Entry(chance.randrange(len(STREAMS)), number // 4 * 4 * 600 * SECOND_NS // ROWS, line, trace)
+
+
 async def ask(
     url: str, data: Sequence[Push], leaves: Sequence[tuple[RangeAggregation, Steps]], logs: Sequence[LogQuery]
 ) -> None:
@@ -77,23 +162,30 @@ async def ask(
     replica = Replica(client, Names(uuid.uuid4().hex), MemoryStore(), "replica")
     await replica.start()
     try:
-        for push in data:
-            segment = segment_of(push.entries)
-            for _ in range(1 + push.is_repeated):
-                await replica.ingester.push(TENANT, segment, segment.text_bytes())
-            if push.is_flushed:
+        for one in data:
+            for _ in range(1 + one.is_repeated):
+                await push(replica, one.entries)
+            if one.is_flushed:
                 await replica.flush()
         for leaf, times in leaves:
             moved = replace(times, first_ns=times.first_ns + BASE_NS, last_ns=times.last_ns + BASE_NS)
             by_rows = await vectors(MetricQueries(replica.scanner, columnar=False), leaf, moved)
             assert_same(by_rows, await vectors(MetricQueries(replica.scanner), leaf, moved))
         for query in logs:
-            by_rows_ = await LogQueries(replica.scanner, columnar=False).run(TENANT, query)
-            by_columns = await LogQueries(replica.scanner).run(TENANT, query)
-            assert by_columns.rows == by_rows_.rows
+            by_columns = await rows(LogQueries(replica.scanner), query)
+            assert by_columns == await rows(LogQueries(replica.scanner, columnar=False), query)
     finally:
         await replica.end()
         await client.aclose()
+
+
+async def push(replica: Replica, own: Sequence[Entry]) -> None:
+    segment = segment_of(own)
+    await replica.ingester.push(TENANT, segment, segment.text_bytes())
+
+
+async def rows(queries: LogQueries, query: LogQuery) -> list[Row]:
+    return (await queries.run(TENANT, query)).rows
 
 
 async def vectors(queries: MetricQueries, expr: MetricExpr, times: Steps) -> list[Vector] | None:
