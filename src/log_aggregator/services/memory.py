@@ -21,6 +21,7 @@ class MemoryShares:
     records: int
     blocks: int
     skip_filters: int
+    merged: int  # text that a compaction holds at once, which takes three times as much
 
     @classmethod
     def of(cls, usable_bytes: int) -> Self:
@@ -38,4 +39,5 @@ class MemoryShares:
             records=share(0.05, 128),
             blocks=share(0.08, 192),
             skip_filters=share(0.02, 32),
+            merged=share(0.05, 128),
         )
