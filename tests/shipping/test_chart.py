@@ -130,6 +130,16 @@ def test_replicas_on_a_bucket_have_a_redis_and_no_volume() -> None:
     assert of_kind(documents, "PodDisruptionBudget").keys() == {"loki"}
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://r:6379/0", "rediss://r/0", "redis+sentinel://a:1,b:2/m", "redis+cluster://a:1"]
+)
+def test_redis_of_ones_own_is_used(url: str) -> None:
+    documents = render({**BUCKET, "redis": {"internal": FAR, "external": {"url": url}}})
+    environment = of_kind(documents, "Deployment")["loki"]["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "REDIS_URL", "value": url} in environment
+    assert of_kind(documents, "StatefulSet") == {}
+
+
 def test_roles_are_scaled_one_by_one() -> None:
     documents = render(load("full"))
     assert of_kind(documents, "Deployment").keys() == {"loki-write", "loki-read", "loki-backend", "loki-gateway"}
