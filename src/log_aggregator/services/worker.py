@@ -54,8 +54,9 @@ class Worker:
                 tenant = await self._queue.wait_turn(_TURN_SECONDS)
                 if tenant is not None:
                     await self._use_turn(tenant)
-            except (WalUnavailable, WalFull) as error:
-                logger.warning("cannot work for other replicas, will try again", extra={"error": str(error)})
+            except* (WalUnavailable, WalFull) as errors:
+                error = str(_first(errors))
+                logger.warning("cannot work for other replicas, will try again", extra={"error": error})
                 await self._clock.sleep(_RETRY_SECONDS)
 
     async def _use_turn(self, tenant: str) -> None:
