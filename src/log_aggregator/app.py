@@ -44,6 +44,7 @@ from log_aggregator.http.tail import TailRoutes
 from log_aggregator.http.tls import server_tls
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.processes import usable_memory_bytes
 from log_aggregator.services.admission import Admission
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
@@ -65,6 +66,7 @@ from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.live_tail import LiveTailMetrics, LiveTails
 from log_aggregator.services.log_query import LogQueries
 from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
+from log_aggregator.services.memory import MemoryShares
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.patterns import PatternQueries
 from log_aggregator.services.queries import Queries
@@ -73,6 +75,7 @@ from log_aggregator.services.readiness import Readiness
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
+from log_aggregator.services.skip_filters import SkipFilters
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
 from log_aggregator.services.tenants_scanner import TenantsScanner
@@ -122,7 +125,8 @@ class Server:
         holder = f"{socket.gethostname()}:{os.getpid()}"
         names = Names(config.redis.prefix)
         period_ns = index_period_ns(config)
-        policy = _flush_policy(config)
+        memory = MemoryShares.of(usable_memory_bytes() // max(config.workers, 1))
+        policy = _flush_policy(config, memory)
         roles = Role.of_target(config.target)
 
         self._clock = clock
@@ -130,8 +134,8 @@ class Server:
         self._redis = connect(config.redis.url.get_secret_value())
         self._logs = WriteAheadLogs(self._redis, names, lease_seconds=config.redis.lease_seconds)
         limits = TenantLimits(config.limits_config, config.runtime_config, clock)
-        catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns)
-        tail = Tail(self._logs)
+        catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns, memory.indexes)
+        tail = Tail(self._logs, memory.records, memory.blocks)
         patterns = config.pattern_ingester.enabled
         flusher = Flusher(store, catalog, self._logs, period_ns, mines_patterns=patterns)
         write_metrics = WriteMetrics(registry)
@@ -156,8 +160,15 @@ class Server:
             config.compactor.delete_request_cancel_period,
         )
         hidden = Hidden(deletions, kept, clock)
-        self.scanner = TenantsScanner(RowGroups(store, catalog), catalog, tail, period_ns, hidden)
-        extents = StreamExtents(self.scanner, catalog, period_ns, limits)
+        self.scanner = TenantsScanner(
+            RowGroups(store, catalog, memory.columns),
+            catalog,
+            tail,
+            period_ns,
+            hidden,
+            SkipFilters(store, memory.skip_filters),
+        )
+        extents = StreamExtents(self.scanner, catalog, period_ns, limits, memory.extents)
         work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
         logs = LogQueries(self.scanner)
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
@@ -180,7 +191,9 @@ class Server:
         leadership = Leadership(self._redis, names, holder, lease_seconds=config.redis.lease_seconds)
         # Of its own, so that what is read once does not displace what queries read again and again.
         merged = Scanner(RowGroups(store, catalog, _COMPACTION_CACHE_BYTES), catalog, tail, period_ns)
-        compactor = Compactor(store, catalog, merged, period_ns, leadership.renew, mines_patterns=patterns)
+        compactor = Compactor(
+            store, catalog, merged, period_ns, leadership.renew, memory.merged, mines_patterns=patterns
+        )
         maintenance = Maintenance(
             store,
             catalog,
@@ -193,6 +206,8 @@ class Server:
             config.compactor.compaction_interval,
             BucketExpiry(lifecycle, kept) if lifecycle is not None else None,
         )
+        tls = server_tls(config.server.http_tls_config, config.server.tls_min_version, clock)
+        credentials = Credentials(config.auth, os.environ, clock)
         self._readiness = Readiness(self._logs, store, clock)
         flush = ForcedFlush(self._logs, takeover, clock)
 
@@ -202,14 +217,14 @@ class Server:
                 ("ingester", Role.WRITE, self._ingest),
                 ("takeover", Role.WRITE | Role.BACKEND, takeover.run),
                 ("runtime-config", Role.ALL, limits.run),
+                *([("certificates", Role.ALL, tls.run)] if tls is not None else ()),
+                ("credentials", Role.ALL if config.auth.is_configured else Role(0), credentials.run),
                 ("follower", Role.READ, follower.run),
                 ("worker", Role.READ, Worker(work, self.scanner, admission, clock, sharing).run),
                 ("compactor", Role.BACKEND, maintenance.run),
             )
             if needed & roles
         }
-        tls = server_tls(config.server.http_tls_config, config.server.tls_min_version, clock)
-        credentials = Credentials(config.auth, os.environ, clock)
 
         def otlp_of(tenant: str) -> OtlpSettings:
             return limits(tenant).otlp_config
@@ -219,8 +234,6 @@ class Server:
             route
             for needed, part in (
                 (Role.ALL, StatusRoutes(shown or registry, partial(config_yaml, config), services, self._ready, flush)),
-                *([("certificates", Role.ALL, tls.run)] if tls is not None else ()),
-                ("credentials", Role.ALL if config.auth.is_configured else Role(0), credentials.run),
                 (Role.ALL, LimitsRoutes(limits, config.pattern_ingester.enabled)),
                 (Role.ALL, LogLevelRoutes()),
                 (Role.ALL, RingRoutes(self._logs)),
@@ -245,6 +258,7 @@ class Server:
         ]
         if config.compactor.retention_enabled:
             routes += DeleteRoutes(deletions, clock, config.compactor.delete_max_interval).routes()
+        access = Access(credentials, config.auth.open) if config.auth.is_configured else None
         sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
         self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock, access, tls)
 
@@ -260,7 +274,6 @@ class Server:
                 finally:
                     logger.info("shutting down")
                     await self._http.drain(self._deadline_seconds / 2)
-        access = Access(credentials, config.auth.open) if config.auth.is_configured else None
                     for loop in loops:
                         loop.cancel()
         finally:
@@ -311,13 +324,13 @@ def _terminate() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def _flush_policy(config: Config) -> FlushPolicy:
+def _flush_policy(config: Config, memory: MemoryShares) -> FlushPolicy:
     ingester = config.ingester
     return FlushPolicy(
         chunk_idle_period_ns=ingester.chunk_idle_period,
         max_chunk_age_ns=ingester.max_chunk_age,
         chunk_target_bytes=ingester.chunk_target_size,
-        max_buffer_bytes=ingester.max_buffer_bytes,
+        max_buffer_bytes=ingester.max_buffer_bytes or memory.buffer,
     )
 
 
@@ -329,8 +342,8 @@ def _http_settings(config: Config) -> HttpSettings:
         write_timeout_seconds=server.http_server_write_timeout / _SECOND_NS,
         idle_timeout_seconds=server.http_server_idle_timeout / _SECOND_NS,
         path_prefix=server.http_path_prefix,
+        max_connections=server.http_listen_conn_limit,
         auth_enabled=config.auth_enabled,
         no_auth_tenant=config.no_auth_tenant,
         several_tenants=config.querier.multi_tenant_queries_enabled,
     )
-        max_connections=server.http_listen_conn_limit,
