@@ -102,6 +102,8 @@ MEANINGS: Final = {
     "querier.fan_out_row_groups": "Row groups of chunks from which on a metric query asks other replicas for help",
     "querier.per_request_limits_enabled": "Whether `X-Loki-Query-Limits` of a request tightens the tenant's limits",
     "frontend.max_outstanding_per_tenant": "Queries of a tenant that may wait; more are answered 429",
+    "query_range.cache_results": "Keep results of metric queries over past time, in Redis (at most 64 MB) and in the "
+    "process, until what they were computed from changes. Loki's default is `false`",
     "frontend.log_queries_longer_than": "Slower queries are logged; 0: none",
     "frontend.support_parquet_encoding": "Answers as Parquet to clients that ask for it",
     "frontend.compress_responses": "Answers are compressed where the client accepts it",
@@ -146,6 +148,8 @@ MEANINGS: Final = {
     "limits_config.max_query_length": "The longest range of a query; 0: no limit",
     "limits_config.max_query_lookback": "How far back queries see; what is older does not exist for them; 0: no limit",
     "limits_config.max_query_range": "The longest `[range]` in a query; 0: no limit",
+    "limits_config.split_queries_by_interval": "Results are cached for intervals of this length; 0: not at all",
+    "limits_config.max_cache_freshness_per_query": "Results of the newest time, of this length, are not cached",
     "limits_config.max_query_series": "Series that a metric query may answer with",
     "limits_config.max_streams_matchers_per_query": "Matchers of a query",
     "limits_config.max_query_parallelism": "0: no queries; other values change nothing",

@@ -72,6 +72,7 @@ from log_aggregator.services.patterns import PatternQueries
 from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
+from log_aggregator.services.results_cache import ResultsCache
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
@@ -95,6 +96,7 @@ from log_aggregator.wal.leadership import Leadership
 from log_aggregator.wal.log import WriteAheadLogs
 from log_aggregator.wal.marks import Marks
 from log_aggregator.wal.names import Names
+from log_aggregator.wal.result_slots import ResultSlots
 from log_aggregator.wal.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -174,7 +176,10 @@ class Server:
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
         queries = Queries(
             logs,
-            MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups)),
+        results = None
+        if config.query_range.cache_results:
+            results = ResultsCache(self.scanner, ResultSlots(self._redis, names), limits, clock, period_ns)
+            MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups), results),
             extents,
             admission,
             limits,

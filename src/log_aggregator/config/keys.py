@@ -27,6 +27,7 @@ RENAMED: Final[Mapping[str, str]] = {
     "querier.query_timeout": "limits_config.query_timeout",
     "querier.engine.timeout": "limits_config.query_timeout",
     "query_scheduler.max_outstanding_requests_per_tenant": "frontend.max_outstanding_per_tenant",
+    "query_range.split_queries_by_interval": "limits_config.split_queries_by_interval",
     "limits_config.max_entries_limit": "limits_config.max_entries_limit_per_query",
     "limits_config.per_tenant_override_config": "runtime_config.file",
     "limits_config.per_tenant_override_period": "runtime_config.period",
@@ -60,7 +61,7 @@ _IGNORED_BLOCKS: Final = """
     compactor_grpc_client dataobj frontend_worker index_cache_validity index_gateway ingest_limits
     ingest_limits_frontend ingest_limits_frontend_client ingester_client ingester_rf1 ingester_rf1_client
     internal_server kafka_config memberlist metastore metastore_client metrics_namespace operational_config
-    overrides_exporter profiling query_engine query_range query_scheduler ruler ruler_storage shutdown_delay
+    overrides_exporter profiling query_engine query_scheduler ruler ruler_storage shutdown_delay
     table_manager tenant_limits_allow_publish tracing ui
 """
 
@@ -121,6 +122,12 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         querier_forget_delay query_stats_enabled scheduler_address scheduler_dns_lookup_period
         scheduler_worker_concurrency tail_proxy_url tail_tls_config
     """,
+    "query_range": """
+        align_queries_with_step cache_index_stats_results cache_instant_metric_results cache_label_results
+        cache_series_results cache_volume_results index_stats_results_cache instant_metric_query_split_align
+        instant_metric_results_cache label_results_cache max_retries parallelise_shardable_queries
+        required_query_response_format results_cache series_results_cache shard_aggregations volume_results_cache
+    """,
     "compactor": """
         allow_deletes apply_retention_interval backup_delete_request_store_db_type compactor_ring delete_batch_size
         delete_request_store delete_request_store_db_type delete_request_store_key_prefix
@@ -146,7 +153,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         cardinality_limit dataobj_index_compaction_enabled dataobj_log_compaction_enabled debug_engine_streams
         debug_engine_tasks discover_generic_fields enforce_metric_name engine_results_cache_time_bucket_interval
         index_gateway_max_capacity index_gateway_shard_size ingestion_partitions_tenant_shard_size
-        max_cache_freshness_per_query max_chunks_per_query max_metadata_cache_freshness max_queriers_per_tenant
+        max_chunks_per_query max_metadata_cache_freshness max_queriers_per_tenant
         max_queriers_per_user max_query_capacity max_stats_cache_freshness
         metric_aggregation_enabled min_sharding_lookback pattern_ingester_tokenizable_json_fields_append
         pattern_ingester_tokenizable_json_fields_default pattern_ingester_tokenizable_json_fields_delete
@@ -157,7 +164,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         ruler_remote_evaluation_timeout ruler_remote_write_config ruler_remote_write_disabled
         ruler_tenant_shard_size s3_sse_kms_encryption_context s3_sse_kms_key_id s3_sse_type shard_aggregations
         shard_streams simulated_push_latency split_ingester_queries_by_interval
-        split_instant_metric_queries_by_interval split_metadata_queries_by_interval split_queries_by_interval
+        split_instant_metric_queries_by_interval split_metadata_queries_by_interval
         split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard
         tsdb_precompute_chunks tsdb_sharding_strategy unordered_writes use_owned_stream_count
     """,

@@ -122,6 +122,10 @@ class QuerierSettings(Section):
     allow_instant_log_queries: bool = True  # ours: Loki answers such queries with an error
 
 
+class QueryRangeSettings(Section):
+    cache_results: bool = True  # Loki's default is false; ours can show no outdated answer
+
+
 class FrontendSettings(Section):
     max_outstanding_per_tenant: int = Field(default=2048, gt=0)
     log_queries_longer_than: Duration = 0
@@ -168,6 +172,7 @@ class Config(Section):
     ingester: IngesterSettings = IngesterSettings()
     querier: QuerierSettings = QuerierSettings()
     frontend: FrontendSettings = FrontendSettings()
+    query_range: QueryRangeSettings = QueryRangeSettings()
     limits_config: Limits = Limits()
     compactor: CompactorSettings = CompactorSettings()
     pattern_ingester: PatternIngesterSettings = PatternIngesterSettings()

@@ -10,6 +10,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.services.query_context import QueryContext, RequestedLimits
 
 TAGS_HEADER = "x-query-tags"
+CACHE_HEADER = "cache-control"
 LIMITS_HEADER = "x-loki-query-limits"
 # What a tag holds besides these would let it pretend to be other fields of the log.
 _UNSAFE = re.compile(r"[^a-zA-Z0-9=, ._-]+")
@@ -25,7 +26,9 @@ class InvalidQueryLimits(LogAggregatorError):
 def query_context(headers: Mapping[str, str], *, own_limits: bool) -> QueryContext:
     """With `own_limits`, a request may set itself limits. Raises InvalidQueryLimits."""
     text = headers.get(LIMITS_HEADER, "") if own_limits else ""
-    return QueryContext(query_tags(headers.get(TAGS_HEADER, "")), _limits(text) if text else RequestedLimits())
+    requested = _limits(text) if text else RequestedLimits()
+    no_cache = "no-cache" in headers.get(CACHE_HEADER, "").lower()
+    return QueryContext(query_tags(headers.get(TAGS_HEADER, "")), requested, no_cache)
 
 
 def query_tags(text: str) -> dict[str, str]:

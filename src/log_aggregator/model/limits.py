@@ -100,6 +100,8 @@ class Limits(Section):
     max_query_parallelism: int = 32  # 0: no queries; other values change nothing
     tsdb_max_query_parallelism: int = 128  # the same
     query_timeout: Duration = 60 * _SECOND_NS
+    split_queries_by_interval: Duration = _HOUR_NS  # for which results are cached
+    max_cache_freshness_per_query: Duration = 600 * _SECOND_NS
     required_labels: tuple[str, ...] = ()
     minimum_labels_number: int = 0
     blocked_queries: tuple[BlockedQuery, ...] = ()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
@@ -23,6 +24,7 @@ from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.duplicates import duplicates
 from log_aggregator.services.fan_out import FanOut, LeafTask
 from log_aggregator.services.leaf_units import LeafUnit, LeafUnits
+from log_aggregator.services.results_cache import ResultsCache
 from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.subquery import Question, distinct_leaves, scan_of
@@ -42,20 +44,39 @@ class MetricQueries:
     Without `columnar`, every entry goes through the row-wise stages; the answers are the same.
     """
 
-    def __init__(self, scanner: Scanner, fan_out: FanOut | None = None, *, columnar: bool = True) -> None:
-        """Without a `fan_out`, other replicas are not asked."""
+    def __init__(
+        self,
+        scanner: Scanner,
+        fan_out: FanOut | None = None,
+        cache: ResultsCache | None = None,
+        *,
+        columnar: bool = True,
+    ) -> None:
+        """Without a `fan_out`, other replicas are not asked; without a `cache`, everything is computed."""
         self._scanner = scanner
         self._fan_out = fan_out
+        self._cache = cache
         self._columnar = columnar
         self._units = LeafUnits(scanner)
 
-    async def run(self, tenant: str, expr: MetricExpr, steps: Steps) -> MetricAnswer:
+    async def run(self, tenant: str, expr: MetricExpr, steps: Steps, *, fresh: bool = False) -> MetricAnswer:
+        """What is to be `fresh` is not taken from the cache."""
         statistics = ScanStatistics()
         leaves = {}
         for number, leaf in enumerate(distinct_leaves(expr)):
-            leaves[leaf] = await self._leaf(Question(tenant, expr, number, steps), leaf, statistics)
+            question = Question(tenant, expr, number, steps)
+            if self._cache is None or fresh:
+                leaves[leaf] = await self._leaf(question, leaf, statistics)
+            else:
+                compute = partial(self._at_steps, question, leaf, statistics)
+                leaves[leaf] = await self._cache.vectors(tenant, leaf, steps, compute)
         vectors = await asyncio.to_thread(evaluate, push_down_sums(expr), leaves, steps)
         return MetricAnswer(vectors, statistics)
+
+    async def _at_steps(
+        self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics, steps: Steps
+    ) -> Sequence[Vector]:
+        return await self._leaf(replace(question, steps=steps), leaf, statistics)
 
     async def _leaf(self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics) -> Sequence[Vector]:
         plan = plan_leaf(leaf) if self._columnar else None

@@ -126,7 +126,7 @@ class Queries:
                 return await self._range_logs(tenant, expr, query, limits)
             query_limits.check_resolution(query.start_ns, query.end_ns, query.step_ns)
             steps = Steps.aligned(query.start_ns, query.end_ns, query.step_ns)
-            return await self._matrix(tenant, expr, steps, limits)
+            return await self._matrix(tenant, expr, steps, limits, context)
 
     async def instant(self, tenant: str, query: InstantQuery, context: QueryContext = NO_CONTEXT) -> Answer:
         expr, limits = self._allowed(tenant, query.text, context)
@@ -136,7 +136,7 @@ class Queries:
             if isinstance(expr, NumberLiteral):
                 return Scalar(expr.value, query.time_ns)
             await check_size(self._extents, tenant, expr, query.time_ns, query.time_ns, limits)
-            answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits)
+            answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits, context)
             vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])
             return InstantVector(vector, query.time_ns, answer.statistics)
 
@@ -188,7 +188,9 @@ class Queries:
         answer = await self._logs.run(tenant, query)
         return Streams(answer.rows, answer.statistics)
 
-    async def _matrix(self, tenant: str, expr: MetricExpr, steps: Steps, limits: Limits) -> Matrix:
-        answer = await self._metrics.run(tenant, expr, steps)
+    async def _matrix(
+        self, tenant: str, expr: MetricExpr, steps: Steps, limits: Limits, context: QueryContext
+    ) -> Matrix:
+        answer = await self._metrics.run(tenant, expr, steps, fresh=context.no_cache)
         query_limits.check_series(answer.vectors, limits)
         return Matrix(answer.vectors, steps, answer.statistics)

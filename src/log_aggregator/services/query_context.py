@@ -27,10 +27,11 @@ class RequestedLimits(Section):
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """`tags` say where the query comes from: names in lower case."""
+    """`tags` say where the query comes from: names in lower case. With `no_cache`, cached results will not do."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
     limits: RequestedLimits = field(default_factory=RequestedLimits)
+    no_cache: bool = False
 
     def tightened(self, limits: Limits) -> Limits:
         """A request can allow itself less than its tenant is allowed, and never more."""

@@ -32,6 +32,9 @@ class Names:
     def period_list(self, tenant: str) -> str:
         return f"{self._tag}:periods:{tenant}"
 
+    def result(self, slot: int) -> str:
+        return f"{self._tag}:result:{slot}"
+
     def ingestion_bucket(self, tenant: str) -> str:
         return f"{self._tag}:rate:{tenant}"
 
