@@ -160,7 +160,7 @@ class Deletions:
             raise NoSuchRequest
         if known.is_processed:
             raise NotCancellable("deletion of request which is in process or already processed is not allowed")
-        if not force and (known.progress.percent or self._is_due(known.request)):
+        if not force and (known.progress.percent or self.is_due(known.request)):
             raise NotCancellable(
                 "Cancellation of partially completed delete request or delete request past the deadline of "
                 f"{format_duration(self._cancel_period_ns)} since its creation is not allowed. "
@@ -170,11 +170,15 @@ class Deletions:
         await self._store.delete(keys)
         await self._marks.renew(tenant)
 
-    async def due(self, tenant: str) -> list[KnownRequest]:
-        """Those that can no longer be cancelled and are not carried out yet."""
+    async def pending(self, tenant: str) -> list[KnownRequest]:
+        """Those that are not carried out yet, and that compaction is to carry out some day."""
         if self._limits_of(tenant).deletion_mode != "filter-and-delete":
             return []
-        return [one for one in await self._stored(tenant) if not one.is_processed and self._is_due(one.request)]
+        return [one for one in await self._stored(tenant) if not one.is_processed]
+
+    def is_due(self, request: DeleteRequest) -> bool:
+        """Whether it can no longer be cancelled."""
+        return request.created_ns + self._cancel_period_ns <= self._clock.now_ns()
 
     async def note(self, tenant: str, request: DeleteRequest, progress: DeleteProgress) -> None:
         """Remembers how far a deletion has come."""
@@ -202,9 +206,6 @@ class Deletions:
     def _check_mode(self, tenant: str) -> None:
         if self._limits_of(tenant).deletion_mode == "disabled":
             raise DeletionDisabled
-
-    def _is_due(self, request: DeleteRequest) -> bool:
-        return request.created_ns + self._cancel_period_ns <= self._clock.now_ns()
 
     async def _known(self, tenant: str) -> tuple[KnownRequest, ...]:
         mark, now_ns = await self._marks.get(tenant), self._clock.now_ns()

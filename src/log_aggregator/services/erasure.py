@@ -40,9 +40,10 @@ class ErasureMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What is to be erased of one tenant."""
+    """What is to be erased of one tenant. Requests that can still be cancelled are pending only."""
 
     tenant: str
+    pending: tuple[KnownRequest, ...]
     requests: tuple[KnownRequest, ...]
     deletions: tuple[Deletion, ...] = field(repr=False)
     retention: Retention | None = field(repr=False)
@@ -83,10 +84,11 @@ class Erasures:
         self._period_ns = period_ns
 
     async def of(self, tenant: str) -> Erasure:
-        requests = await self._deletions.due(tenant)
-        compiled = tuple(self._deletions.compiled(known.request) for known in requests)
+        pending = tuple(await self._deletions.pending(tenant))
+        due = tuple(known for known in pending if self._deletions.is_due(known.request))
+        compiled = tuple(self._deletions.compiled(known.request) for known in due)
         retention = self._hidden.retention(tenant)
-        return Erasure(tenant, tuple(requests), compiled, retention, self._period_ns, self._clock.now_ns())
+        return Erasure(tenant, pending, due, compiled, retention, self._period_ns, self._clock.now_ns())
 
     async def carry_out(self, erasure: Erasure) -> list[Compaction]:
         """Erases from every period, and remembers which requests have been carried out."""

@@ -68,6 +68,19 @@ class MaintenanceMetrics:
             "Duplicates, deleted and expired entries that compactions left out",
             registry=registry,
         )
+        self.retention_success = Gauge(
+            "loki_compactor_apply_retention_last_successful_run_timestamp_seconds",
+            "When a round that removes what expired last succeeded",
+            registry=registry,
+        )
+        self.pending_deletions = Gauge(
+            "loki_compactor_pending_delete_requests_count", "Delete requests not carried out yet", registry=registry
+        )
+        self.oldest_deletion_seconds = Gauge(
+            "loki_compactor_oldest_pending_delete_request_age_seconds",
+            "Age of the oldest delete request not carried out yet",
+            registry=registry,
+        )
         self.collected = Counter(
             "log_aggregator_collected_objects_total", "Objects removed from the store", ["kind"], registry=registry
         )
@@ -119,18 +132,22 @@ class Maintenance:
         now_ns = self._clock.now_ns()
         collect = self._collected_ns is None or now_ns - self._collected_ns >= _COLLECT_EVERY_NS
         failures: list[LogAggregatorError] = []
+        pending_ns: list[int] = []
         tenants = await self._tenants()
         if collect and self._expiry is not None:
             await self._expiry.apply(tenants)
         for tenant in tenants:
             try:
-                await self._sweep_tenant(tenant, now_ns, collect=collect)
+                pending_ns += await self._sweep_tenant(tenant, now_ns, collect=collect)
             except* LogAggregatorError as group:
                 failures += _leaves(group)
+        self._metrics.pending_deletions.set(len(pending_ns))
+        self._metrics.oldest_deletion_seconds.set((now_ns - min(pending_ns, default=now_ns)) / _SECOND_NS)
         if failures:
             raise ExceptionGroup("not everything could be maintained", failures)
         if collect:
             self._collected_ns = now_ns
+            self._metrics.retention_success.set(now_ns / _SECOND_NS)
 
     async def _lead(self) -> None:
         logger.info("this replica compacts now")
@@ -171,7 +188,8 @@ class Maintenance:
     async def _tenants(self) -> Sequence[str]:
         return [prefix.rstrip("/") for prefix in await self._store.list_prefixes("")]
 
-    async def _sweep_tenant(self, tenant: str, now_ns: int, *, collect: bool) -> None:
+    async def _sweep_tenant(self, tenant: str, now_ns: int, *, collect: bool) -> list[int]:
+        """When the delete requests were made that are pending."""
         counts = await self._catalog.stored_counts(tenant)
         erasure = await self._erasures.of(tenant)
         for period in [period for period, count in counts.items() if count > 1]:
@@ -182,6 +200,7 @@ class Maintenance:
         if collect:
             for period in await self._janitor.periods(tenant):
                 await self._clean(tenant, period, now_ns, erasure.retention)
+        return [known.request.created_ns for known in erasure.pending]
 
     async def _compact(self, tenant: str, period_start_ns: int, now_ns: int, erasing: HiddenRows | None) -> None:
         with suppress(ObjectExists):  # another replica was faster, and goes on
