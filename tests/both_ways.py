@@ -127,17 +127,22 @@ def by_columns(plan: LeafPlan, batches: Sequence[Batch], times: Steps) -> list[V
     leaf = ColumnarLeaf(plan, Windows(plan.aggregation, times))
     try:
         for batch in batches:
-            available = batch.frame.columns
-            streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
-            try:
-                wanted = leaf.columns(available, batch.shapes, streams)
-                leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
-            except LinesNeeded:
-                wanted = leaf.everything(available)
-                leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
+            add_columns(leaf, batch)
     except PipelineFailed:
         return None
     return leaf.vectors()
+
+
+def add_columns(leaf: ColumnarLeaf, batch: Batch) -> None:
+    """With no more columns than it takes. Raises PipelineFailed."""
+    available = batch.frame.columns
+    streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
+    try:
+        wanted = leaf.columns(available, batch.shapes, streams)
+        leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
+    except LinesNeeded:
+        wanted = leaf.everything(available)
+        leaf.add(_with_columns(batch, wanted, leaf.forms(wanted)))
 
 
 def log_by_rows(expr: LogExpr, batches: Sequence[Batch], direction: Direction, limit: int) -> list[Row]:
