@@ -174,11 +174,11 @@ class Server:
         work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
         logs = LogQueries(self.scanner)
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
-        queries = Queries(
-            logs,
         results = None
         if config.query_range.cache_results:
             results = ResultsCache(self.scanner, ResultSlots(self._redis, names), limits, clock, period_ns)
+        queries = Queries(
+            logs,
             MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups), results),
             extents,
             admission,
