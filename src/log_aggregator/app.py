@@ -30,6 +30,7 @@ from log_aggregator.http.legacy import LegacyQueryRoutes
 from log_aggregator.http.limits_pages import LimitsRoutes
 from log_aggregator.http.log_level import LogLevelRoutes
 from log_aggregator.http.metrics import HttpMetrics
+from log_aggregator.http.openapi import OpenApiRoutes
 from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.patterns import PatternRoutes
 from log_aggregator.http.push import PushRoutes
@@ -265,6 +266,7 @@ class Server:
             routes += DeleteRoutes(deletions, clock, config.compactor.delete_max_interval).routes()
         access = Access(credentials, config.auth.open) if config.auth.is_configured else None
         sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
+        routes += OpenApiRoutes(tuple(routes), sockets, config.server.http_path_prefix).routes()
         self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock, access, tls)
 
     async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:

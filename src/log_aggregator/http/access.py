@@ -15,6 +15,7 @@ _SCOPES: Final[Mapping[str, Scope]] = {
     "otlp_v1_logs": Scope.WRITE,
     "loki_api_v1_delete": Scope.ADMIN,
     "loki_api_v1_format_query": Scope.READ,
+    "openapi": Scope.READ,
     "loki_api_v1_status_buildinfo": Scope.READ,
     "root": Scope.READ,
     "metrics": Scope.METRICS,
