@@ -149,3 +149,13 @@ async def test_streams_that_are_kept_for_less_leave_the_store_before_the_others(
         await keeper.replica.catalog.stored_keys("tenant", NOW_NS - 40 * HOUR_NS)
     )
     assert [index.streams for index in indexes] == [((("stream", "app"),),)]
+
+
+async def test_what_expires_as_a_whole_is_not_written_anew_before(keeper: Keeper) -> None:
+    await keeper.replica.start()
+    await keeper.push(200)
+    await keeper.replica.flush()
+    erasure = await keeper.replica.erasures.of("tenant")
+    assert erasure.within(NOW_NS - 200 * HOUR_NS) is None
+    assert erasure.within(NOW_NS - 40 * HOUR_NS) is not None
+    assert erasure.within(NOW_NS - HOUR_NS) is None

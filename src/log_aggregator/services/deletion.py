@@ -239,6 +239,8 @@ class Hidden:
     """What of each tenant is hidden now. Call it."""
 
     def __init__(self, deletions: Deletions, limits_of: Callable[[str], Limits], clock: Clock) -> None:
+        """Raises ParseError where a selector of `retention_stream` cannot be read."""
+        Retention(limits_of(""))  # of tenants without limits of their own: better now than with each query
         self._deletions = deletions
         self._limits_of = limits_of
         self._clock = clock

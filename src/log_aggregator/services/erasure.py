@@ -51,11 +51,14 @@ class Erasure:
     now_ns: int
 
     def within(self, period_start_ns: int) -> HiddenRows | None:
-        """Of one period, None for nothing. What expires does so all at once, when the end of the period has expired."""
+        """Of one period, None for nothing. What expires does so all at once, when the end of the period has expired.
+
+        A period that has expired for every stream is left to the janitor.
+        """
         end_ns = period_start_ns + self.period_ns
         hidden = [deletion for deletion in self.deletions if deletion.overlaps(period_start_ns, end_ns - 1)]
         retention = self.retention
-        if retention is not None and end_ns <= self.now_ns - retention.shortest_ns:
+        if retention is not None and retention.shortest_ns <= self.now_ns - end_ns < retention.longest_ns:
             hidden.append(_expired(retention, period_start_ns, end_ns, self.now_ns))
         return HiddenRows(tuple(hidden), None, self.now_ns) if hidden else None
 

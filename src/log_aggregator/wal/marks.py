@@ -9,25 +9,31 @@ import secrets
 from redis.asyncio import Redis
 
 from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.names import Names
 
 
 class Marks:
-    """Methods raise WalUnavailable, and where they write, WalFull."""
+    """Methods raise WalUnavailable."""
 
     def __init__(self, redis: Redis, names: Names) -> None:
         self._redis = redis
         self._key = names.deletions
 
     async def get(self, tenant: str) -> str:
-        """The tenant's mark, a new one if Redis has lost it."""
-        with translated("read the mark of deletions"):
-            found = await self._redis.hget(self._key, tenant)
-            if found is None:
-                await self._redis.hsetnx(self._key, tenant, secrets.token_hex(8))
+        """The tenant's mark, a new one if Redis has lost it; one that nobody else has if Redis is full."""
+        new = secrets.token_hex(8)
+        try:
+            with translated("read the mark of deletions"):
                 found = await self._redis.hget(self._key, tenant)
+                if found is None:
+                    await self._redis.hsetnx(self._key, tenant, new)
+                    found = await self._redis.hget(self._key, tenant)
+        except WalFull:
+            return new
         return text(found or b"")
 
     async def renew(self, tenant: str) -> None:
+        """Raises WalFull too."""
         with translated("renew the mark of deletions"):
             await self._redis.hset(self._key, tenant, secrets.token_hex(8))
