@@ -94,7 +94,7 @@ from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
 from log_aggregator.wal.leadership import Leadership
-from log_aggregator.wal.log import WriteAheadLogs
+from log_aggregator.wal.log import Replication, WriteAheadLogs
 from log_aggregator.wal.marks import Marks
 from log_aggregator.wal.names import Names
 from log_aggregator.wal.result_slots import ResultSlots
@@ -134,8 +134,10 @@ class Server:
 
         self._clock = clock
         self._deadline_seconds = config.server.graceful_shutdown_timeout / _SECOND_NS
-        self._redis = connect(config.redis.url.get_secret_value())
-        self._logs = WriteAheadLogs(self._redis, names, lease_seconds=config.redis.lease_seconds)
+        self._redis = connect(config.redis.url.get_secret_value(), config.redis.prefix)
+        self._logs = WriteAheadLogs(
+            self._redis, names, lease_seconds=config.redis.lease_seconds, replication=_replication(config)
+        )
         limits = TenantLimits(config.limits_config, config.runtime_config, clock)
         catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns, memory.indexes)
         tail = Tail(self._logs, memory.records, memory.blocks)
@@ -339,6 +341,11 @@ def _flush_policy(config: Config, memory: MemoryShares) -> FlushPolicy:
         chunk_target_bytes=ingester.chunk_target_size,
         max_buffer_bytes=ingester.max_buffer_bytes or memory.buffer,
     )
+
+
+def _replication(config: Config) -> Replication | None:
+    redis = config.redis
+    return Replication(redis.wait_replicas, redis.wait_timeout // 1_000_000) if redis.wait_replicas else None
 
 
 def _http_settings(config: Config) -> HttpSettings:

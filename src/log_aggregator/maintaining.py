@@ -40,7 +40,7 @@ async def rebuild_index(config: Config, settings: S3Settings | FilesystemSetting
         print(f"wrote {key}")
     url = config.redis.url.get_secret_value()
     if rebuilt.written and url:
-        redis = connect(url)
+        redis = connect(url, config.redis.prefix)
         try:
             await WriteAheadLogs(redis, Names(config.redis.prefix)).forget_lists()
         finally:

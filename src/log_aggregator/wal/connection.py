@@ -3,34 +3,58 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
+from log_aggregator.wal.topology import Topology, topology_of
 
 # Every wait on Redis ends: the longest legitimate one is an fsync of a few megabytes on a busy disk.
 _TIMEOUT_SECONDS = 10.0
 _CONNECT_SECONDS = 3.0
 _MAX_CONNECTIONS = 64
+# What a server says that is no master, is none of our keys', or has lost its cluster.
+_NO_MASTER = (
+    exceptions.ReadOnlyError,
+    exceptions.MovedError,
+    exceptions.AskError,
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+)
 
 
-def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Redis:
-    """A client for `redis://`, `rediss://` or `unix://`. It never retries: only we know which commands may repeat."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_MAX_CONNECTIONS,
-        timeout=timeout_seconds,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=_CONNECT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_timeout=False,
+def connect(url: str, prefix: str = "", *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Redis:
+    """A client for any `redis.url`. It never retries: only we know which commands may repeat.
+
+    `prefix` is that of all keys, by which the master of a cluster is found.
+    """
+    options: dict[str, Any] = {
+        "timeout": timeout_seconds,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+    }
+    if (several := topology_of(url, prefix)) is None:
+        pool = BlockingConnectionPool.from_url(url, max_connections=_MAX_CONNECTIONS, **options)
+        pool.connection_class = type("Connection", (_Cancellable, pool.connection_class), {})
+        return Redis.from_pool(pool)
+    topology, own_options = several
+    plain = own_options.pop("connection_class", Connection)
+    return Redis.from_pool(
+        BlockingConnectionPool(
+            max_connections=_MAX_CONNECTIONS,
+            connection_class=type("Connection", (_Following, _Cancellable, plain), {"topology": topology}),
+            redis_connect_func=_connected_to_master,
+            **options | own_options,
+        )
     )
-    pool.connection_class = type("Connection", (_Cancellable, pool.connection_class), {})
-    return Redis.from_pool(pool)
 
 
 class _Cancellable(AbstractConnection):
@@ -46,6 +70,48 @@ class _Cancellable(AbstractConnection):
                 await super().send_packed_command(command, check_health)
         finally:
             self.socket_timeout = seconds
+
+
+class _Following(AbstractConnection):
+    """Leads to the master of a topology, and is given up as soon as that is another."""
+
+    topology: ClassVar[Topology]
+    host: str
+    port: int
+
+    async def connect(self) -> None:
+        if self.is_connected and (self.host, self.port) != await self.topology.master():
+            await self.disconnect()
+        await super().connect()  # type: ignore[no-untyped-call]
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self.topology.master()
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call,safe-super]
+        except (OSError, TimeoutError):
+            self.topology.doubt((self.host, self.port))
+            raise
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*arguments, **options)
+        except _NO_MASTER as error:
+            self.topology.doubt((self.host, self.port))
+            await self.disconnect()
+            raise exceptions.ConnectionError("the server asked is not the master") from error
+        except (exceptions.ConnectionError, exceptions.TimeoutError):
+            self.topology.doubt((self.host, self.port))
+            raise
+
+
+async def _connected_to_master(connection: Any) -> None:
+    """Sentinels may be slow to hear of a failover, and a master to hear that it is none any more."""
+    await connection.on_connect()
+    await connection.send_command("ROLE", check_health=False)
+    role, *_ = await connection.read_response()
+    if text(role) != "master":
+        connection.topology.doubt((connection.host, connection.port))
+        raise exceptions.ConnectionError("the server asked is not the master")
 
 
 @contextmanager

@@ -11,11 +11,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
 from log_aggregator.formats.keys import IndexKey, period_name
 from log_aggregator.model.position import Position
 from log_aggregator.wal import scripts
 from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.errors import WalUnavailable
 from log_aggregator.wal.names import Names
 
 DEFAULT_LEASE_SECONDS = 15.0
@@ -39,6 +41,14 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Replication:
+    """How many replicas of Redis must have an append, and how long they are waited for."""
+
+    replicas: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogState:
     """One log as every replica sees it. `trimmed` is the last position that a commit has removed."""
 
@@ -50,9 +60,17 @@ class LogState:
 class WriteAheadLogs:
     """All the logs of one installation. Methods raise WalUnavailable; those that write also WalFull and Fenced."""
 
-    def __init__(self, redis: Redis, names: Names, *, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        names: Names,
+        *,
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        replication: Replication | None = None,
+    ) -> None:
         self._redis = redis
         self._names = names
+        self._replication = replication
         self._lease_ms = int(lease_seconds * 1000)
         self.lease_seconds = lease_seconds
         self._open = redis.register_script(scripts.OPEN)
@@ -87,7 +105,11 @@ class WriteAheadLogs:
         `head` is the newest record that the holder knows: HeadMoved is raised unless it is the log's newest.
         """
         keys = [self._names.lease(lease.wal), self._names.log(lease.wal), self._names.head(lease.wal)]
-        positions = await self._run("append", self._append, keys, [lease.value, str(head or ""), *records])
+        values = [lease.value, str(head or ""), *records]
+        if self._replication is None:
+            positions = await self._run("append", self._append, keys, values)
+        else:
+            positions = await self._append_replicated(self._replication, keys, values)
         return [Position.parse(position.decode()) for position in positions]
 
     async def commit(
@@ -170,6 +192,29 @@ class WriteAheadLogs:
         with translated("scan the lists"):
             async for name in self._redis.scan_iter(pattern, count=_SCAN_COUNT):
                 yield name
+
+    async def _append_replicated(self, replication: Replication, keys: Sequence[str], values: Sequence[Any]) -> Any:
+        """WAIT counts the replicas that have what came before it on its own connection."""
+
+        async def run(command: str, script: str) -> tuple[Any, Any]:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.execute_command(command, script, len(keys), *keys, *values)
+                pipe.execute_command("WAIT", replication.replicas, replication.timeout_ms)
+                answer, count = await pipe.execute(raise_on_error=False)
+                return answer, count
+
+        with translated("append"):
+            answer, count = await run("EVALSHA", self._append.sha)
+            if isinstance(answer, NoScriptError):
+                answer, count = await run("EVAL", scripts.APPEND)
+            for failure in (answer, count):
+                if isinstance(failure, Exception):
+                    raise failure
+        if count < replication.replicas:
+            raise WalUnavailable(
+                f"append: {count} replicas of Redis have it, and redis.wait_replicas asks for {replication.replicas}"
+            )
+        return answer
 
     async def _run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
         with translated(operation):
