@@ -18,6 +18,13 @@ def test_tags_are_pairs_without_what_could_forge_a_line_of_the_log(text: str, ex
     assert query_tags(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("header", "no_cache"), [("no-cache", True), ("max-age=0, No-Cache", True), ("no-store", False), ("", False)]
+)
+def test_a_request_can_refuse_cached_results(header: str, no_cache: bool) -> None:
+    assert query_context({"cache-control": header}, own_limits=False).no_cache is no_cache
+
+
 def test_limits_of_a_request_are_read_where_they_are_enabled() -> None:
     headers = {"x-loki-query-limits": '{"maxQueryLength": "1h", "maxQueryBytesRead": "1GB"}'}
     assert query_context(headers, own_limits=True).limits.max_query_bytes_read == 1 << 30
