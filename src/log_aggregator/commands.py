@@ -4,11 +4,13 @@ The server itself is imported where it is run: neither the supervisor nor the sm
 """
 
 import asyncio
+import getpass
 import logging
 import os
 import pickle
 import signal
 import socket
+import ssl
 import sys
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ from log_aggregator.config.stores import data_directory_of, store_of
 from log_aggregator.embedded import EmbeddedRedis
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.logs import set_up_logs
+from log_aggregator.model.secret_hash import password_hash_text
 from log_aggregator.processes import die_with_parent, listen, usable_cores
 from log_aggregator.stopping import StopSignal
 from log_aggregator.storage.filesystem import FilesystemSettings
@@ -48,6 +51,7 @@ log-aggregator: a Loki-compatible log store on Redis and S3
 
   log-aggregator [serve] [flags]   run a server (the default)
   log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1
+  log-aggregator hash-password     print what auth.users[].password_hash wants for a password
   log-aggregator version           print the version
   log-aggregator verify [flags]    read the whole store and say what is damaged; exit with 1 if anything is
   log-aggregator rebuild-index [flags]
@@ -126,9 +130,12 @@ def _health(arguments: Sequence[str], stop: StopSignal) -> int:
         url = arguments[0].partition("=")[2]
     else:
         server = configure(parse_flags(arguments), os.environ).config.server
-        url = f"http://127.0.0.1:{server.http_listen_port}{server.http_path_prefix}/ready"
+        scheme = "http" if server.http_tls_config.cert_file is None else "https"
+        url = f"{scheme}://127.0.0.1:{server.http_listen_port}{server.http_path_prefix}/ready"
+    # What answers on this machine is ours, though its certificate is for another name.
+    context = _unverified() if url.startswith("https://127.0.0.1:") else None
     try:
-        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS) as response:
+        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS, context=context) as response:
             print(response.read().decode(errors="replace"), end="")
         return 0
     except (OSError, ValueError) as error:  # an HTTP error is an OSError
@@ -155,6 +162,22 @@ def _stored(arguments: Sequence[str]) -> tuple[Config, S3Settings | FilesystemSe
     return config, store_of(config, data_directory_of(config, os.environ.get(_DATA_VARIABLE, "")))
 
 
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _hash_password(arguments: Sequence[str], stop: StopSignal) -> int:
+    """Reads the password from the terminal, without showing it, or a line of standard input."""
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        print("no password was given", file=sys.stderr)
+        return 1
+    print(password_hash_text(password.encode()))
+    return 0
+
+
 def _print_version(arguments: Sequence[str], stop: StopSignal) -> int:
     print(_VERSION)
     return 0
@@ -163,6 +186,7 @@ def _print_version(arguments: Sequence[str], stop: StopSignal) -> int:
 _COMMANDS: Final[Mapping[str, Callable[[Sequence[str], StopSignal], int]]] = {
     "serve": _serve,
     "health": _health,
+    "hash-password": _hash_password,
     "version": _print_version,
     "verify": _verify,
     "rebuild-index": _rebuild_index,
