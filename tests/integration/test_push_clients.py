@@ -1,13 +1,11 @@
 """Logs pushed by real clients, and by requests built as other clients build them, come back by query."""
 
 import gzip
-import hashlib
 import json
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +18,11 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from log_aggregator.formats import push_pb2
+from node_packages import installed
 from servers import LogAggregator, free_port
 
 CLIENTS = Path(__file__).parent / "clients"
 CLIENT_SECONDS = 60.0
-INSTALL_SECONDS = 300.0
 POLL_SECONDS = 0.02
 SECOND_NS = 1_000_000_000
 PUSH = "/loki/api/v1/push"
@@ -110,22 +108,7 @@ def test_loki_logger_handler(server: LogAggregator) -> None:
 @pytest.fixture(scope="module")
 def node_clients() -> Path:
     """The scripts beside their installed packages, which are kept for the next run."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    key = hashlib.sha256((CLIENTS / "package.json").read_bytes()).hexdigest()[:16]
-    directory = Path(tempfile.gettempdir()) / f"log-aggregator-node-clients-{key}"
-    directory.mkdir(exist_ok=True)
-    for file in (CLIENTS / "package.json", *CLIENTS.glob("*.js")):
-        shutil.copy(file, directory)
-    if not (directory / "installed").exists():
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-        done = subprocess.run(
-            command, cwd=directory, timeout=INSTALL_SECONDS, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"npm cannot install the clients: {done.stderr[-300:]}")
-        (directory / "installed").touch()
-    return directory
+    return installed(CLIENTS)
 
 
 @pytest.mark.parametrize("form", ["protobuf", "json"])
