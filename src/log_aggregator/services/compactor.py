@@ -36,7 +36,7 @@ from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.pattern_mining import chunk_patterns
 from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.storage.errors import ObjectExists, StoreRefused
+from log_aggregator.storage.errors import ObjectExists, ObjectNotFound, StoreRefused
 from log_aggregator.storage.store import ObjectStore
 
 # Measured on lines of JSON, logfmt and nginx: a merged chunk is 8 % smaller than the chunks of the flushes, for three
@@ -235,6 +235,9 @@ class Compactor:
         """Makes the new state the one that readers see. Raises ObjectExists if another compactor was faster."""
         key = compacted_index_key(period.tenant, period.start_ns, period.generation + 1)
         await self._still_leading()
+        if await self._exists(key):
+            # Also where the server ignores the condition: there, two compactors are told apart by this and the lease.
+            raise ObjectExists(f"index object {key} was written by another compactor")
         try:
             await self._store.put(key, data, if_absent=True)
         except ObjectExists:
@@ -242,9 +245,15 @@ class Compactor:
             if await self._store.get(key) != data:
                 raise
         except StoreRefused:
-            # Not every server knows the condition; there, the lease alone keeps compactors apart.
-            await self._store.put(key, data)
+            await self._store.put(key, data)  # a server that does not know the condition
         await self._catalog.publish(period.tenant, parse_index_key(key))
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._store.head(key)
+        except ObjectNotFound:
+            return False
+        return True
 
 
 def _units(scanner: Scanner, index: Index, scan: Scan) -> list[ChunkUnit]:

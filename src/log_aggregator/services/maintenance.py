@@ -20,6 +20,7 @@ from log_aggregator.services.ingester import log_failure
 from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.retention import Retention
 from log_aggregator.storage.errors import ObjectExists
+from log_aggregator.storage.probe import ConditionalPut, probe_conditional_put
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalUnavailable
 from log_aggregator.wal.leadership import Leadership
@@ -155,6 +156,8 @@ class Maintenance:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_leading())
+                if (conditional := await probe_conditional_put(self._store, "")) is not ConditionalPut.WORKS:
+                    logger.warning("the store has no conditional puts", extra={"conditional_put": conditional})
                 await self._clock.sleep(min(_FIRST_SWEEP_SECONDS, self._interval_seconds))
                 while True:
                     await self._measured_sweep()
