@@ -135,6 +135,27 @@ async def test_nothing_stays_of_an_ended_query(asker: WorkQueue, worker: WorkQue
     assert (await redis.xpending(stream, "replicas"))["pending"] == 0
 
 
+async def test_share_of_an_asker_that_died_is_cleared_away(asker: WorkQueue, worker: WorkQueue, redis: Redis) -> None:
+    await asker.add("q", "a", [b"1"])
+    share = await pulled(worker)
+    assert share is not None
+    (query,) = await redis.keys("*:query:*")
+    await redis.delete(query)  # as it expires
+    assert not await worker.hold("q", share)
+    (stream,) = await redis.keys("*:shares:*")
+    assert await redis.xlen(stream) == 0
+    assert (await redis.xpending(stream, "replicas"))["pending"] == 0
+
+
+async def test_old_shares_make_room(asker: WorkQueue, redis: Redis) -> None:
+    await asker.add("q", "a", [b"1"])
+    (stream,) = await redis.keys("*:shares:*")
+    await redis.delete(stream)
+    await redis.xadd(stream, {"s": b"old"}, id="1-0")
+    (id_,) = await asker.add("q", "a", [b"2"])
+    assert [entry[0].decode() for entry in await redis.xrange(stream)] == [id_]
+
+
 async def test_everything_expires(asker: WorkQueue, worker: WorkQueue, redis: Redis) -> None:
     await asker.add("q", "a", [b"1", b"2"])
     share = await pulled(worker)

@@ -20,13 +20,15 @@ _FIELD: Final = b"s"
 _WANTED_MS: Final = 5_000
 """How long workers go on for a query whose replica does not renew it."""
 _KEPT_MS: Final = 600_000
-"""How long a tenant's stream stays after its last share."""
+"""How long a share stays that nobody wants any more."""
 _MAX_SHARES: Final = 256  # of one tenant: in work, waiting or answered
 _MAX_ANSWERS: Final = 4  # of one query that wait to be fetched; a replica that fetches none must not fill Redis
 
 _ADD: Final = """
 -- KEYS: query, turns, stream.  ARGV: tenant, wanted ms, kept ms, most shares, share...  Ids of those that found room.
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+-- What is that old belongs to an asker and a worker that both have died.
+redis.call('XTRIM', KEYS[3], 'MINID', redis.call('TIME')[1] * 1000 - ARGV[3])
 local ids = {}
 for i = 5, #ARGV do
   if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[4]) then break end
@@ -71,7 +73,11 @@ return false
 
 # What HOLD and ANSWER begin with.
 _HELD: Final = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.pcall('XACK', KEYS[2], 'replicas', ARGV[2])
+  redis.call('XDEL', KEYS[2], ARGV[2])
+  return 0
+end
 local pending = redis.pcall('XPENDING', KEYS[2], 'replicas', ARGV[2], ARGV[2], 1, ARGV[1])
 if pending.err or not pending[1] then return 0 end
 redis.call('XCLAIM', KEYS[2], 'replicas', ARGV[1], 0, ARGV[2], 'JUSTID')
