@@ -17,14 +17,20 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from log_aggregator.engine.steps import Steps
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.logql.ast import RangeAggregation
+from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE, STREAM, TIMESTAMP
+from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.results_cache import ResultsCache
 from log_aggregator.services.scan import Scan
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.names import Names
+from log_aggregator.wal.result_slots import ResultSlots
 from replica import HOUR_NS, POLICY, Entry, Fate, Killed, Replica
 from servers import RedisServer
 
@@ -37,6 +43,8 @@ ACTIONS = 70
 REPLICAS = 3
 TENANTS = ("one", "two")
 TOKENS = ("red", "green", "blue")
+COUNTS = parse_expr('count_over_time({stream=~".+"}[1h])')
+assert isinstance(COUNTS, RangeAggregation)
 FATES = (None, None, None, None, Fate.HELD, Fate.HELD, Fate.FAILED, Fate.LOST, Fate.KILLED)
 SHORT_NS, LONG_NS = 24 * HOUR_NS, 48 * HOUR_NS
 LIMITS = Limits(
@@ -124,6 +132,7 @@ class Simulation:
         self._clock = MovingClock()
         self._store = MemoryStore(self._clock)
         self._replicas: list[Replica] = []
+        self._slots = ResultSlots(redis, self._names)
         self._model = Model()
         self._under_way: dict[asyncio.Task[None], Replica] = {}
         self._count = 0
@@ -228,6 +237,9 @@ class Simulation:
     async def _act(
         self, what: str, replica: Replica, action: Callable[[], Coroutine[Any, Any, None]], steps: int
     ) -> None:
+        if replica.gate.dead:  # of something that went on while the others acted
+            await self._replace(replica)
+            return
         fate = self._random.choice(FATES)
         if replica.gate.held.is_set() and not replica.gate.resumed.is_set():
             fate = None  # one of its steps is held: this is another of its tasks
@@ -236,7 +248,7 @@ class Simulation:
         self.history.append(f"{replica.holder}: {what}, {fate}")
         task = asyncio.create_task(action())
         held = asyncio.create_task(replica.gate.held.wait())
-        await asyncio.wait((task, held), timeout=None if fate else 0.2, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, held), timeout=20 if fate else 0.2, return_when=asyncio.FIRST_COMPLETED)
         held.cancel()
         self._under_way[task] = replica
         if replica.gate.dead:
@@ -344,7 +356,24 @@ class Simulation:
             assert must - set(found) == set(), "lost"
             assert set(found) - may == set(), "should not be seen"
             assert [entry for entry, count in found.items() if count > 1] == [], "seen twice"
+            if len(self.history) % 5 == 0:  # which takes longer
+                await self._check_counts(reader, tenant)
         await self._reap()
+
+    async def _check_counts(self, reader: Replica, tenant: str) -> None:
+        """Counts of hours, most of which were asked for before and may be cached."""
+        must, _ = self._model.expected(tenant, self._clock.time_ns)
+        hour = self._clock.time_ns // HOUR_NS * HOUR_NS
+        cache = ResultsCache(reader.scanner, self._slots, lambda _: LIMITS, self._clock, HOUR_NS)
+        queries = MetricQueries(reader.scanner, None, cache)
+        answer = await queries.run(tenant, COUNTS, Steps(hour - 100 * HOUR_NS, hour + HOUR_NS, HOUR_NS))
+        _, may = self._model.expected(tenant, self._clock.time_ns)
+        for step, vector in enumerate(answer.vectors):
+            end_ns = hour + (step - 100) * HOUR_NS
+            found = {dict(labels)["stream"]: value for labels, value in vector}
+            least, most = (_counts(entries, end_ns) for entries in (must, may))
+            assert all(least[stream] <= found.get(stream, 0) for stream in least), "not counted"
+            assert all(found[stream] <= most[stream] for stream in found), "should not be counted"
 
     async def _found(self, reader: Replica, tenant: str) -> list[Entry]:
         found: list[Entry] = []
@@ -364,6 +393,11 @@ class Simulation:
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
             assert error is None or isinstance(error, LogAggregatorError | Killed), error
+
+
+def _counts(entries: set[Entry], end_ns: int) -> Counter[str]:
+    """By stream, of the hour that ends then."""
+    return Counter(entry.stream for entry in entries if end_ns - HOUR_NS < entry.timestamp_ns <= end_ns)
 
 
 @pytest.fixture(scope="module")
