@@ -114,5 +114,7 @@ def test_manifest_names_the_platforms_that_are_published() -> None:
 
 def test_no_registry_address_is_in_the_repository() -> None:
     """Lock files name the mirrors of whoever made them."""
-    files = run("git", "ls-files").splitlines()
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    files = run(tool("git"), "ls-files").splitlines()
     assert [name for name in files if Path(name).name in ("uv.lock", "poetry.lock", "package-lock.json")] == []
