@@ -23,6 +23,12 @@ INDEX_REF_SCHEMA = pl.Schema([(CHUNK, pl.UInt32), *REF_SCHEMA.items()])
 # An index object of 100,000 streams and as many refs is some 20 MB; more than this is not one of ours.
 _MAX_BODY_BYTES = 1 << 30
 
+# In CPython: a tuple, a pointer in it to another object, a pair of two short texts beside their characters, a number.
+_TUPLE_BYTES = 56 + 16  # what the collector knows of it included
+_POINTER_BYTES = 8
+_PAIR_BYTES = 88 + 2 * 52
+_CHECKSUM_BYTES = 40
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry:
@@ -119,7 +125,30 @@ def decode_index(key: str, data: bytes) -> Index:
         raise CorruptData(f"{kind}: {error}") from error
     if refs.schema != INDEX_REF_SCHEMA:
         raise CorruptData(f"{kind}: unexpected columns {refs.schema}")
-    return Index(body.tenant, body.period_start_ns, coverage, chunks, tuple(body.streams), refs)
+    return Index(body.tenant, body.period_start_ns, coverage, chunks, _sharing_pairs(body.streams), refs)
+
+
+def _sharing_pairs(streams: list[Labels]) -> tuple[Labels, ...]:
+    """Each label of a value once in memory, however many streams have it: most of an index are labels."""
+    pairs: dict[tuple[str, str], tuple[str, str]] = {}
+    for number, labels in enumerate(streams):
+        streams[number] = tuple([pairs.setdefault(pair, pair) for pair in labels])
+    return tuple(streams)
+
+
+def memory_bytes(index: Index) -> int:
+    """What a decoded index object takes, to a tenth or so."""
+    pairs = {id(pair): len(pair[0]) + len(pair[1]) for labels in index.streams for pair in labels}
+    streams = sum(_TUPLE_BYTES + _POINTER_BYTES * len(labels) for labels in index.streams)
+    chunks = sum(
+        len(chunk.footer) + len(chunk.patterns) + len(chunk.skip_filter) + _CHECKSUM_BYTES * _checksums(chunk)
+        for chunk in index.chunks
+    )
+    return streams + len(pairs) * _PAIR_BYTES + sum(pairs.values()) + chunks + int(index.refs.estimated_size())
+
+
+def _checksums(chunk: ChunkEntry) -> int:
+    return sum(map(len, chunk.checksums.values()))
 
 
 def _packed(coverages: Sequence[Coverage]) -> list[_PackedCoverage]:

@@ -20,6 +20,9 @@ _SECOND_NS: Final = 10**9
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 
+_ENTRIES_AT_ONCE: Final = 4096
+"""The objects that stand for the parts of a decoded message take several times what they stand for."""
+
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
 
@@ -88,15 +91,19 @@ def _decode_protobuf(data: bytes) -> list[PushStream]:
 
 
 def _protobuf_stream(stream: push_pb2.Stream, index: int) -> PushStream:
-    # One pass a field: a comprehension over the C objects costs a third of a loop that builds entries.
-    entries = list(stream.entries)
-    times = [entry.timestamp for entry in entries]
-    timestamps_ns = [time.seconds * _SECOND_NS + time.nanos for time in times]
+    timestamps_ns: list[int] = []
+    lines: list[str] = []
+    metadata: list[dict[str, str]] = []
+    for begin in range(0, len(stream.entries), _ENTRIES_AT_ONCE):
+        # One pass a field: a comprehension over the C objects costs a third of a loop that builds entries.
+        entries = stream.entries[begin : begin + _ENTRIES_AT_ONCE]
+        times = [entry.timestamp for entry in entries]
+        timestamps_ns += [time.seconds * _SECOND_NS + time.nanos for time in times]
+        lines += [entry.line for entry in entries]
+        metadata += [{pair.name: pair.value for pair in entry.structured_metadata} for entry in entries]
     if timestamps_ns and (max(timestamps_ns) > _INT64_MAX or min(timestamps_ns) < _INT64_MIN):
         raise InvalidPush(f"streams[{index}].entries: a timestamp lies outside of what 64 bits of nanoseconds can hold")
-    pairs = [entry.structured_metadata for entry in entries]
-    metadata = [{pair.name: pair.value for pair in own} for own in pairs] if any(pairs) else None
-    return PushStream(_parse_labels(stream.labels), timestamps_ns, [entry.line for entry in entries], metadata)
+    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)
 
 
 def _repaired_request(data: bytes) -> push_pb2.PushRequest:

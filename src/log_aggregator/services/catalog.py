@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.formats.index import Index, decode_index
+from log_aggregator.formats.index import Index, decode_index, memory_bytes
 from log_aggregator.formats.keys import (
     IndexKey,
     index_prefix,
@@ -32,7 +32,7 @@ from log_aggregator.wal.index_list import IndexList
 
 # Beyond this many periods, the list of periods that exist is asked for first.
 _FEW_PERIODS = 40
-_DECODED_FACTOR = 6  # an index object in memory against its compressed bytes
+_FOOTER_FACTOR = 6  # a parsed footer against its bytes
 _DEFAULT_CACHE_BYTES = 128 << 20
 _CONCURRENT_GETS = 16
 
@@ -55,6 +55,8 @@ class IndexCatalog:
         self._cache: SizedLru[str, Index] = SizedLru(cache_bytes // 2)
         self._footers: SizedLru[str, ParquetFooter] = SizedLru(cache_bytes // 2)
         self._gets = asyncio.Semaphore(_CONCURRENT_GETS)
+        # One of many streams takes several times as much while it is being decoded; two would not be done sooner.
+        self._decoding = asyncio.Lock()
 
     async def keys(self, tenant: str, start_ns: int, end_ns: int) -> list[IndexKey]:
         """The valid index objects of every period that touches `[start_ns, end_ns)`.
@@ -85,7 +87,7 @@ class IndexCatalog:
         footer = self._footers.get(entry.key)
         if footer is None:
             footer = ParquetFooter(entry.footer)
-            self._footers.put(entry.key, footer, len(entry.footer) * _DECODED_FACTOR)
+            self._footers.put(entry.key, footer, len(entry.footer) * _FOOTER_FACTOR)
         return footer
 
     async def stored_keys(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
@@ -152,9 +154,17 @@ class IndexCatalog:
             except ObjectNotFound as error:
                 await self._list.forget(key.tenant, period_name(key.period_start_ns))
                 raise IndexGone(f"index object {key.key} is listed but not there; try again") from error
-            index = await asyncio.to_thread(decode_index, key.key, data)
-            self._cache.put(key.key, index, len(data) * _DECODED_FACTOR)
+            async with self._decoding:
+                decoded, size = await asyncio.to_thread(_decoded, key.key, data)
+            self._cache.put(key.key, decoded, size)
+            return decoded
         return index
+
+
+def _decoded(key: str, data: bytes) -> tuple[Index, int]:
+    """The index object, and what it takes in memory."""
+    index = decode_index(key, data)
+    return index, memory_bytes(index)
 
 
 async def _unless_full(filling: Coroutine[None, None, None]) -> None:
