@@ -38,7 +38,7 @@ def test_hash_is_fnv_1_of_32_bits(text: str, expected: int) -> None:
     ],
 )
 def test_query_that_fits_is_blocked(text: str, blocked: dict[str, object]) -> None:
-    with pytest.raises(QueryBlocked, match="^query blocked by policy$"):
+    with pytest.raises(QueryBlocked, match=r"^query blocked by policy$"):
         check(text, blocked)
 
 

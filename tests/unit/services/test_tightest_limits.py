@@ -44,5 +44,5 @@ def test_request_can_only_tighten_its_limits() -> None:
 
 @pytest.mark.parametrize("name", ["max_query_parallelism", "tsdb_max_query_parallelism"])
 def test_parallelism_of_zero_disables_queries(name: str) -> None:
-    with pytest.raises(QueryingDisabled, match="^querying is disabled, please contact your Loki operator$"):
+    with pytest.raises(QueryingDisabled, match=r"^querying is disabled, please contact your Loki operator$"):
         check_enabled(Limits.model_validate({name: 0}))
