@@ -71,8 +71,8 @@ MEANINGS: Final = {
     "server.graceful_shutdown_timeout": "For ending after SIGTERM: half for requests under way, half for a last flush",
     "server.log_level": "Of the program's own log, which goes to standard error as logfmt",
     "redis.url": "`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://host:port,host:port/master` or "
-    "`redis+cluster://host:port,host:port` ([durability](durability.md)). Empty: a Redis-compatible server of the program's own "
-    "runs in the data directory, and there can be only one replica. Also `REDIS_URL`",
+    "`redis+cluster://host:port,host:port` ([durability](durability.md)). Empty: a Redis-compatible server of the "
+    "program's own runs in the data directory, and there can be only one replica. Also `REDIS_URL`",
     "redis.prefix": "What the names of all keys in Redis begin with; installations that share one need different ones",
     "redis.lease_seconds": "Seconds after which another replica takes over the write-ahead log of one that fell silent",
     "redis.wait_replicas": "Replicas of Redis that must have an append before it is acknowledged",
