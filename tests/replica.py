@@ -25,7 +25,7 @@ from log_aggregator.services.ingester import FlushPolicy, FlushReason, Ingester
 from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scan, Scanner
-from log_aggregator.services.skip_filters import SkipFilters
+from log_aggregator.services.skip_filters import SkipFilterMetrics, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
@@ -197,7 +197,7 @@ class Replica:
         marks, deletion_metrics = Marks(redis, names), DeletionMetrics(registry)
         self.deletions = Deletions(gated, marks, limits_of, clock, deletion_metrics, HOUR_NS)
         self.hidden = Hidden(self.deletions, limits_of, clock)
-        row_groups, skip_filters = RowGroups(gated, self.catalog), SkipFilters(gated)
+        row_groups, skip_filters = RowGroups(gated, self.catalog), SkipFilters(gated, SkipFilterMetrics(registry))
         self.scanner = Scanner(row_groups, self.catalog, self.tail, HOUR_NS, self.hidden, skip_filters)
         merged = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
         self.compactor = Compactor(gated, self.catalog, merged, HOUR_NS, _leading)

@@ -73,11 +73,11 @@ from log_aggregator.services.patterns import PatternQueries
 from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
-from log_aggregator.services.results_cache import ResultsCache
+from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
-from log_aggregator.services.skip_filters import SkipFilters
+from log_aggregator.services.skip_filters import SkipFilterMetrics, SkipFilters
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
 from log_aggregator.services.tenants_scanner import TenantsScanner
@@ -171,7 +171,7 @@ class Server:
             tail,
             period_ns,
             hidden,
-            SkipFilters(store, memory.skip_filters),
+            SkipFilters(store, SkipFilterMetrics(registry), memory.skip_filters),
         )
         extents = StreamExtents(self.scanner, catalog, period_ns, limits, memory.extents)
         work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
@@ -179,7 +179,8 @@ class Server:
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
         results = None
         if config.query_range.cache_results:
-            results = ResultsCache(self.scanner, ResultSlots(self._redis, names), limits, clock, period_ns)
+            slots, cache_metrics = ResultSlots(self._redis, names), ResultsCacheMetrics(registry)
+            results = ResultsCache(self.scanner, slots, limits, clock, cache_metrics, period_ns)
         queries = Queries(
             logs,
             MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups), results),

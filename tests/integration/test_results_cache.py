@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from cluster import TENANT, Cluster
 from log_aggregator.engine.steps import Steps
@@ -12,7 +13,7 @@ from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.metric_query import MetricAnswer, MetricQueries
-from log_aggregator.services.results_cache import ResultsCache
+from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.result_slots import SLOTS, ResultSlots
 from replica import HOUR_NS, Entry, Replica
@@ -61,8 +62,9 @@ class Asker:
         self.clock = SetClock(now_ns)
         kept = limits or Limits(retention_period=0)
         self.replica = Replica(cluster.redis, cluster.names, cluster.store, "asker", clock=self.clock, limits=kept)
+        metrics = ResultsCacheMetrics(CollectorRegistry())
         slots = ResultSlots(cluster.redis, cluster.names)
-        self.cache = ResultsCache(self.replica.scanner, slots, lambda _: kept, self.clock, HOUR_NS)
+        self.cache = ResultsCache(self.replica.scanner, slots, lambda _: kept, self.clock, metrics, HOUR_NS)
         self._cached = MetricQueries(self.replica.scanner, None, self.cache)
         self._computed = MetricQueries(self.replica.scanner)
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from log_aggregator.engine.steps import Steps
@@ -24,7 +25,7 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE, STREAM, TIMESTAMP
 from log_aggregator.services.metric_query import MetricQueries
-from log_aggregator.services.results_cache import ResultsCache
+from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
 from log_aggregator.services.scan import Scan
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.memory import MemoryStore
@@ -364,7 +365,8 @@ class Simulation:
         """Counts of hours, most of which were asked for before and may be cached."""
         must, _ = self._model.expected(tenant, self._clock.time_ns)
         hour = self._clock.time_ns // HOUR_NS * HOUR_NS
-        cache = ResultsCache(reader.scanner, self._slots, lambda _: LIMITS, self._clock, HOUR_NS)
+        metrics = ResultsCacheMetrics(CollectorRegistry())
+        cache = ResultsCache(reader.scanner, self._slots, lambda _: LIMITS, self._clock, metrics, HOUR_NS)
         queries = MetricQueries(reader.scanner, None, cache)
         answer = await queries.run(tenant, COUNTS, Steps(hour - 100 * HOUR_NS, hour + HOUR_NS, HOUR_NS))
         _, may = self._model.expected(tenant, self._clock.time_ns)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter
 
 from log_aggregator import __version__
 from log_aggregator.clock import Clock
@@ -51,6 +52,19 @@ class Piece:
     is_closed: bool
 
 
+class ResultsCacheMetrics:
+    """Of one process. See docs/metrics.md."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        results = Counter(
+            "log_aggregator_cached_results_total",
+            "Intervals of metric queries whose results were found or had to be computed and were kept",
+            ["outcome"],
+            registry=registry,
+        )
+        self.found, self.computed = results.labels("found"), results.labels("computed")
+
+
 class ResultsCache:
     """Raises what `Scanner.view` raises."""
 
@@ -60,6 +74,7 @@ class ResultsCache:
         slots: ResultSlots,
         limits_of: Callable[[str], Limits],
         clock: Clock,
+        metrics: ResultsCacheMetrics,
         period_ns: int,
         cache_bytes: int = _DEFAULT_CACHE_BYTES,
     ) -> None:
@@ -67,6 +82,7 @@ class ResultsCache:
         self._slots = slots
         self._limits_of = limits_of
         self._clock = clock
+        self._metrics = metrics
         self._period_ns = period_ns
         self._cache: SizedLru[bytes, bytes] = SizedLru(cache_bytes)
 
@@ -78,6 +94,7 @@ class ResultsCache:
         digests = await self._digests(tenant, leaf, pieces)
         found = await self._find(set(digests.values()))
         known = {piece: found[digest] for piece, digest in digests.items() if digest in found}
+        self._metrics.found.inc(len(known))
         vectors: list[Vector] = []
         computed: dict[Piece, Sequence[Vector]] = {}
         for together in _together(pieces, known):
@@ -154,6 +171,7 @@ class ResultsCache:
         now = await self._digests(tenant, leaf, list(computed))
         same = {digests[piece]: vectors for piece, vectors in computed.items() if now.get(piece) == digests[piece]}
         results = await asyncio.to_thread(_encoded, same)
+        self._metrics.computed.inc(len(results))
         for digest, data in results.items():
             self._cache.put(digest, data, len(data))
         with suppress(WalUnavailable, WalFull, TimeoutError):

@@ -351,7 +351,10 @@ async def _holding(
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(held(own)) for own in by_chunk.values()]
-    return [unit for task in tasks for unit in task.result()]
+    left = [unit for task in tasks for unit in task.result()]
+    skip_filters.metrics.read.inc(len(left))
+    skip_filters.metrics.skipped.inc(len(units) - len(left))
+    return left
 
 
 def _has_label(unit: ChunkUnit, name: str | None) -> bool:

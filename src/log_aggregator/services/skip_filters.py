@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+from prometheus_client import CollectorRegistry, Counter
 
 from log_aggregator.engine.skip_filter import Needle, minimizers
 from log_aggregator.formats.index import ChunkEntry
@@ -39,11 +40,25 @@ class HashedNeedle:
         return cls(needle, tuple(_some_hashes(text) for text in needle.texts))
 
 
+class SkipFilterMetrics:
+    """Of one process. See docs/metrics.md."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        row_groups = Counter(
+            "log_aggregator_skip_filter_row_groups_total",
+            "Row groups that queries for ids asked about: those that could not hold them, and those that were read",
+            ["outcome"],
+            registry=registry,
+        )
+        self.skipped, self.read = row_groups.labels("skipped"), row_groups.labels("read")
+
+
 class SkipFilters:
     """Raises the store's errors, CorruptData."""
 
-    def __init__(self, store: ObjectStore, cache_bytes: int = _DEFAULT_CACHE_BYTES) -> None:
+    def __init__(self, store: ObjectStore, metrics: SkipFilterMetrics, cache_bytes: int = _DEFAULT_CACHE_BYTES) -> None:
         self._store = store
+        self.metrics = metrics
         self._cache: SizedLru[tuple[str, int], bytes] = SizedLru(cache_bytes)
         self._gets = asyncio.Semaphore(_CONCURRENT_GETS)
 
