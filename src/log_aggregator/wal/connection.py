@@ -1,9 +1,9 @@
 """Redis connections, and the one place where Redis' exceptions become ours."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -112,6 +112,24 @@ async def _connected_to_master(connection: Any) -> None:
     if text(role) != "master":
         connection.topology.doubt((connection.host, connection.port))
         raise exceptions.ConnectionError("the server asked is not the master")
+
+
+Read = TypeVar("Read")
+
+
+async def repeated(operation: str, read: Callable[[], Awaitable[Read]]) -> Read:
+    """What may be asked twice is asked again once: a pooled connection may have died with a Redis that is back by now.
+
+    Raises what `translated` raises.
+    """
+    try:
+        with translated(operation):
+            return await read()
+    except WalUnavailable as error:
+        if not isinstance(error.__cause__, exceptions.ConnectionError):
+            raise  # whoever waited once for an answer does not wait again
+        with translated(operation):
+            return await read()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from redis.asyncio import Redis
 
 from log_aggregator.wal import scripts
-from log_aggregator.wal.connection import translated
+from log_aggregator.wal.connection import repeated, translated
 from log_aggregator.wal.names import Names
 
 # Members beside the keys; commits add keys to complete and incomplete lists alike.
@@ -52,11 +52,13 @@ class IndexList:
         return Filling(self._redis, self._names.period_list(tenant))
 
     async def _members(self, names: Sequence[str]) -> list[list[str] | None]:
-        with translated("read the index list"):
+        async def read() -> list[set[bytes]]:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.smembers(name)
-                answers = await pipe.execute()
+                return await pipe.execute()
+
+        answers = await repeated("read the index list", read)
         return [
             [member.decode() for member in members if not member.startswith(_MARK)]
             if _COMPLETE.encode() in members

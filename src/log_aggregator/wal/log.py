@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError
 from log_aggregator.formats.keys import IndexKey, period_name
 from log_aggregator.model.position import Position
 from log_aggregator.wal import scripts
-from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.connection import repeated, text, translated
 from log_aggregator.wal.errors import WalUnavailable
 from log_aggregator.wal.names import Names
 
@@ -140,11 +140,13 @@ class WriteAheadLogs:
             return _position(await self._redis.get(self._names.head(wal)))
 
     async def states(self) -> list[LogState]:
-        with translated("list logs"):
+        async def read() -> list[dict[bytes, bytes]]:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hgetall(self._names.epochs)
                 pipe.hgetall(self._names.trimmed)
-                epochs, trimmed = await pipe.execute()
+                return await pipe.execute()
+
+        epochs, trimmed = await repeated("list logs", read)
         return [
             LogState(wal.decode(), int(epoch), Position.parse(trimmed[wal].decode()) if wal in trimmed else None)
             for wal, epoch in epochs.items()
@@ -163,13 +165,16 @@ class WriteAheadLogs:
         self, cursors: Sequence[tuple[str, Position | None]], count: int
     ) -> list[list[tuple[Position, bytes]]]:
         """For each (log, position), at most `count` records after the position, or from the start where it is None."""
-        with translated("read logs"):
+
+        async def read() -> list[list[tuple[bytes, dict[bytes, bytes]]]]:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for wal, after in cursors:
                     pipe.xrange(self._names.log(wal), min=f"({after}" if after else "-", count=count)
-                answers = await pipe.execute()
+                return await pipe.execute()
+
         return [
-            [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers
+            [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer]
+            for answer in await repeated("read logs", read)
         ]
 
     async def forget_lists(self) -> None:

@@ -8,7 +8,7 @@ import secrets
 
 from redis.asyncio import Redis
 
-from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.connection import repeated, text, translated
 from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.names import Names
 
@@ -23,15 +23,18 @@ class Marks:
     async def get(self, tenant: str) -> str:
         """The tenant's mark, a new one if Redis has lost it; one that nobody else has if Redis is full."""
         new = secrets.token_hex(8)
-        try:
-            with translated("read the mark of deletions"):
+
+        async def read() -> bytes | str:
+            found = await self._redis.hget(self._key, tenant)
+            if found is None:
+                await self._redis.hsetnx(self._key, tenant, new)
                 found = await self._redis.hget(self._key, tenant)
-                if found is None:
-                    await self._redis.hsetnx(self._key, tenant, new)
-                    found = await self._redis.hget(self._key, tenant)
+            return found or b""
+
+        try:
+            return text(await repeated("read the mark of deletions", read))
         except WalFull:
             return new
-        return text(found or b"")
 
     async def renew(self, tenant: str) -> None:
         """Raises WalFull too."""
