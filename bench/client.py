@@ -71,7 +71,7 @@ def push(
 ) -> Figures:
     """`count` lines of each family. Waits a little, so that what the server does behind the answers counts."""
     bodies = [
-        (_body(streams, encoding), sum(len(entries) for _, entries in streams)) for streams in workload.batches(count)
+        (body(streams, encoding), sum(len(entries) for _, entries in streams)) for streams in workload.batches(count)
     ]
     raw_bytes = sum(len(line) for family in workload.FAMILIES for line in workload.lines(family, count))
     lines = sum(number for _, number in bodies)
@@ -163,7 +163,7 @@ def _ask(target: Target, connection: http.client.HTTPConnection, name: str, repe
 _CONTENT_TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}
 
 
-def _body(streams: Sequence[Stream], encoding: Encoding) -> bytes:
+def body(streams: Sequence[Stream], encoding: Encoding) -> bytes:
     if encoding == "json":
         values = [
             {"stream": labels, "values": [[str(ns), line] for ns, line in entries]} for labels, entries in streams

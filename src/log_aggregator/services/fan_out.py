@@ -1,7 +1,7 @@
 """The shares of a range aggregation over many row groups, offered to replicas with free capacity.
 
-The asking replica works on its shares too, from the last to the first, and takes back what others leave lying: so it
-waits for nobody but who is at work and alive. Without Redis it does everything itself.
+The asking replica works on its shares too, from the last to the first. Then it waits for the others, but not much
+longer than a share takes, and takes back what they leave lying. Without Redis it does everything itself.
 """
 
 import asyncio
@@ -35,6 +35,8 @@ _SHARES_AT_A_TIME = 2
 # After which a worker counts as dead. It shows that it is alive four times as often (services/worker.py).
 _SILENT_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+# So many times the slowest of its own shares the asker waits for others.
+_PATIENCE = 2
 _LISTEN_SECONDS = 5.0
 # A Redis that hangs must not hold up a query.
 _REDIS_SECONDS = 1.0
@@ -93,6 +95,7 @@ class _Sharing:
         self._own: deque[tuple[Sequence[LeafUnit], Fate | None]] = deque()  # to be computed here
         self._replies: deque[tuple[Sequence[LeafUnit], bytes]] = deque()
         self._changed = asyncio.Event()
+        self._slowest_seconds = 0.0
         self._alone = False
 
     async def run(self, text: str, shares: Sequence[Sequence[LeafUnit]], own: Sequence[LeafUnit]) -> None:
@@ -130,6 +133,7 @@ class _Sharing:
 
     async def _work(self) -> None:
         """Until there is nothing left to do, and nothing to wait for."""
+        idle_since: float | None = None
         while True:
             if self._replies:
                 await self._receive(*self._replies.popleft())
@@ -140,20 +144,30 @@ class _Sharing:
                 await self._compute(share)
             elif not self._open:
                 return
-            elif not await self._take():
+            elif not await self._take(0.0 if self._is_too_long(idle_since) else _SILENT_SECONDS):
+                idle_since = idle_since or _now()
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._changed.wait()
+                continue
+            idle_since = None
 
-    async def _take(self) -> bool:
-        """Makes a share our own that no living worker has. The last first: workers begin with the first."""
+    def _is_too_long(self, idle_since: float | None) -> bool:
+        """Whether somebody is much slower than we are."""
+        return idle_since is not None and _now() - idle_since >= max(_LOOK_SECONDS, _PATIENCE * self._slowest_seconds)
+
+    async def _take(self, silent_seconds: float) -> bool:
+        """Makes a share our own that no worker has, or one that was silent for so long.
+
+        The last first: workers begin with the first.
+        """
         ids = list(reversed(self._open))
         taken: str | None = ids[0]
         if not self._alone:
             try:
                 async with asyncio.timeout(_REDIS_SECONDS):
-                    taken = await self._queue.take(self._tenant, ids, _SILENT_SECONDS)
+                    taken = await self._queue.take(self._tenant, ids, silent_seconds)
             except (WalUnavailable, WalFull, TimeoutError) as error:
                 self._go_alone(error)
         if taken is None:
@@ -164,8 +178,9 @@ class _Sharing:
         return True
 
     async def _compute(self, share: Sequence[LeafUnit]) -> None:
-        task = self._task
+        task, begun = self._task, _now()
         await self._units.add(share, task.columnar, task.scan, task.statistics)
+        self._slowest_seconds = max(self._slowest_seconds, _now() - begun)
 
     async def _receive(self, share: Sequence[LeafUnit], data: bytes) -> None:
         match await asyncio.to_thread(_decoded, data):
@@ -205,6 +220,11 @@ class _Sharing:
             logger.warning("a query goes on without other replicas", extra={"error": str(error)})
         self._alone = True
         self._changed.set()
+
+
+def _now() -> float:
+    """Seconds of the clock that the event loop waits by."""
+    return asyncio.get_running_loop().time()
 
 
 def _decoded(data: bytes) -> Reply:

@@ -1,0 +1,187 @@
+"""How much faster a query is when a second replica helps: one process against two, each with one thread.
+
+    uv run python bench/fan_out.py --lines 800000 --rounds 5 --query regex_count
+
+Needs redis-server. In each round both ways are measured, one after the other, with processes that were just started, so
+that nothing is in their caches. Only where two cores are free does the time of the answer tell what the second replica
+brings. CPU time tells whatever else the machine does: what the detour costs, and how evenly the work was divided (that
+of one process against the busier of two: as fast as it can be).
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from socket import create_server
+from statistics import median
+from time import monotonic, perf_counter, sleep
+
+import client
+import workload
+
+_CONFIG = """
+redis: {{url: "redis://127.0.0.1:{port}"}}
+common: {{storage: {{filesystem: {{chunks_directory: {data}/chunks}}}}}}
+"""
+_BATCH = 20_000
+_READY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    seconds: float
+    asker_cpu: float
+    worker_cpu: float
+    answer: bytes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=800_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--query", default="regex_count", help="a query of workload.py about the JSON lines")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="log-aggregator-bench-") as scratch, _redis(Path(scratch)) as config:
+        with _replica(config, "all") as target:
+            _fill(target, args.lines)
+        rounds = [(_measured(config, args.query, 1), _measured(config, args.query, 2)) for _ in range(args.rounds)]
+    print("one: ms, cpu ms | two: ms, cpu ms of the asker, of the worker | times as fast, by cpu, cpu more")
+    for one, two in rounds:
+        if one.answer != two.answer:
+            raise SystemExit("the answers differ")
+        print(_row(one, two))
+    print("median of the times as fast:", round(median(one.seconds / two.seconds for one, two in rounds), 2))
+    print("median by cpu:", round(median(one.asker_cpu / max(two.asker_cpu, two.worker_cpu) for one, two in rounds), 2))
+    fastest = min(one.seconds for one, _ in rounds) / min(two.seconds for _, two in rounds)
+    print("fastest against fastest:", round(fastest, 2))
+
+
+def _row(one: Figures, two: Figures) -> str:
+    more = (two.asker_cpu + two.worker_cpu) / one.asker_cpu - 1
+    return (
+        f"{one.seconds * 1e3:7.0f} {one.asker_cpu * 1e3:7.0f} | "
+        f"{two.seconds * 1e3:7.0f} {two.asker_cpu * 1e3:7.0f} {two.worker_cpu * 1e3:7.0f} | "
+        f"{one.seconds / two.seconds:5.2f} {one.asker_cpu / max(two.asker_cpu, two.worker_cpu):5.2f} {more:+6.0%}"
+    )
+
+
+def _measured(config: Path, name: str, processes: int) -> Figures:
+    """The first answer of processes that have only warmed up their code, on other lines."""
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(_replica(config, "read")) for _ in range(processes)]
+        for replica in replicas:
+            _ask(replica, name, 'app="warm"')
+        before = [replica.cpu_seconds() for replica in replicas]
+        begun = perf_counter()
+        answer = _ask(replicas[0], name, 'app="json"')
+        seconds = perf_counter() - begun
+        used = [replica.cpu_seconds() - earlier for replica, earlier in zip(replicas, before, strict=True)]
+    return Figures(seconds, used[0], sum(used[1:]), answer)
+
+
+def _ask(target: client.Target, name: str, matcher: str) -> bytes:
+    text, more = workload.QUERIES[name]
+    params = {
+        "query": text.replace('app="json"', matcher),
+        "start": workload.START_S * workload.SECOND_NS,
+        "end": (workload.START_S + workload.SPAN_S) * workload.SECOND_NS,
+        **more,
+    }
+    connection = target.connect()
+    path = f"/loki/api/v1/query_range?{urllib.parse.urlencode(params)}"
+    connection.request("GET", path, headers={"Cache-Control": "no-cache"})
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise SystemExit(f"{name}: {answer.status} {body[:300]!r}")
+    return body.partition(b'"stats"')[0]
+
+
+def _fill(target: client.Target, count: int) -> None:
+    connection = target.connect()
+    step_ns = workload.SPAN_S * workload.SECOND_NS // count
+    made = enumerate(workload.lines("json", count))
+    while batch := list(islice(made, _BATCH)):
+        entries = [(workload.START_S * workload.SECOND_NS + number * step_ns, line) for number, line in batch]
+        streams = [({"app": "json", "pod": f"pod-{pod}"}, entries[pod::10]) for pod in range(10)]
+        if batch[0][0] == 0:
+            streams.append(({"app": "warm"}, entries[:2000]))
+        headers = {"Content-Type": "application/x-protobuf"}
+        connection.request("POST", "/loki/api/v1/push", client.body(streams, "protobuf"), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise SystemExit(f"push failed: {answer.status} {text[:300]!r}")
+    client.flush(target)
+
+
+@contextmanager
+def _redis(scratch: Path) -> Iterator[Path]:
+    """A configuration for replicas that share a Redis and a directory of chunks."""
+    program, port = shutil.which("redis-server"), _free_port()
+    if program is None:
+        raise SystemExit("redis-server is not installed")
+    process = subprocess.Popen(
+        [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(scratch)],
+        stdout=subprocess.DEVNULL,
+    )
+    config = scratch / "config.yml"
+    own = (Path(__file__).parent / "bench.yml").read_text()
+    config.write_text(own + _CONFIG.format(port=port, data=scratch))
+    try:
+        yield config
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def _replica(config: Path, target: str) -> Iterator[client.Target]:
+    port = _free_port()
+    environment = {**os.environ, "TZ": "UTC", "POLARS_MAX_THREADS": "1"}
+    command = [sys.executable, "-m", "log_aggregator", f"-config.file={config}", f"-target={target}", "-workers=1"]
+    with (config.parent / f"log.{port}").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, f"-server.http-listen-port={port}"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        replica = client.Target(f"http://127.0.0.1:{port}", (process.pid,))
+        _await_ready(replica, process)
+        yield replica
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _await_ready(replica: client.Target, process: "subprocess.Popen[bytes]") -> None:
+    deadline = monotonic() + _READY_SECONDS
+    while monotonic() < deadline and process.poll() is None:
+        connection = replica.connect()
+        try:
+            connection.request("GET", "/ready")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        sleep(0.05)
+    raise SystemExit("a replica did not start")
+
+
+def _free_port() -> int:
+    with create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
