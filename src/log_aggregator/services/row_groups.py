@@ -94,11 +94,11 @@ def _numbers(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64) if plain else column
 
 
-def coalesce(spans: Sequence[ByteSpan]) -> list[ByteSpan]:
+def coalesce(spans: Sequence[ByteSpan], gap_bytes: int = _COALESCE_BYTES) -> list[ByteSpan]:
     """The fewest ranges that hold all the spans, where small gaps are read along."""
     merged: list[ByteSpan] = []
     for span in sorted(spans):
-        if merged and span.start - merged[-1].end <= _COALESCE_BYTES:
+        if merged and span.start - merged[-1].end <= gap_bytes:
             merged[-1] = ByteSpan(merged[-1].start, max(merged[-1].end, span.end))
         else:
             merged.append(span)

@@ -24,6 +24,8 @@ from log_aggregator.storage.store import ByteRange, ObjectStore
 
 _DEFAULT_CACHE_BYTES = 32 << 20
 _CONCURRENT_GETS = 32
+# Of many chunks little is read, all at a time: then bytes cost more than requests.
+_COALESCE_BYTES = 32 << 10
 # Of each text; every further one costs a read and tells little more.
 _MAX_HASHES = 8
 
@@ -77,7 +79,7 @@ class SkipFilters:
     async def _payloads(self, key: str, blocks: Sequence[BlockSpan], statistics: ScanStatistics) -> dict[int, bytes]:
         found = {block.number: self._cache.get((key, block.number)) for block in blocks}
         missing = [block for block in blocks if found[block.number] is None]
-        ranges = coalesce([ByteSpan(block.start, block.end) for block in missing])
+        ranges = coalesce([ByteSpan(block.start, block.end) for block in missing], _COALESCE_BYTES)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._get(key, span)) for span in ranges]
         for span, task in zip(ranges, tasks, strict=True):
