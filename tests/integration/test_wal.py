@@ -308,7 +308,7 @@ async def test_redis_that_is_gone_is_unavailable() -> None:
 
 
 async def test_redis_that_hangs_is_unavailable(server: RedisServer) -> None:
-    async with client_of(server, timeout_seconds=0.1) as client:
+    async with client_of(server, timeout_seconds=0.5) as client:
         logs = WriteAheadLogs(client, Names("hangs"))
         lease = await logs.open("a")
         server.pause()
