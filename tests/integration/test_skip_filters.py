@@ -3,17 +3,20 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 
+import polars as pl
 import pytest
 
 from cluster import LATER_NS, TENANT, Cluster
 from log_aggregator.engine.steps import Steps
 from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.metadata import format_metadata
 from log_aggregator.logql.ast import LogExpr, MetricExpr
 from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.segment import METADATA, Segment
 from log_aggregator.services.log_query import LogAnswer, LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.wal.connection import connect
-from replica import HOUR_NS, Entry, Replica
+from replica import HOUR_NS, Entry, Replica, segment_of
 from servers import RedisServer
 
 
@@ -107,6 +110,19 @@ async def test_a_label_of_the_stream_is_not_looked_for_in_the_chunk(cluster: Clu
     await writer.flush()
     assert len((await ask(cluster.reader(), f'{{stream=~".+"}} | stream="{stream}"')).rows) == 1
     assert (await ask(cluster.reader(), f'{{stream=~".+"}} | trace="{stream}"')).statistics.chunks_downloaded == 0
+
+
+async def test_an_id_in_the_metadata_is_found_in_its_chunk_alone(cluster: Cluster) -> None:
+    writer = await cluster.writer()
+    for number in range(3):
+        segment = segment_of([Entry(TENANT, "a", number, "line")])
+        metadata = pl.lit(*format_metadata([{"trace_id": trace(number, 0)}])).alias(METADATA)
+        segment = Segment(segment.streams, segment.frame.with_columns(metadata))
+        await writer.ingester.push(TENANT, segment, segment.text_bytes())
+        await writer.flush()
+    answer = await ask(cluster.reader(), f'{{stream="a"}} | trace_id="{trace(1, 0)}"')
+    assert [row.timestamp_ns for row in answer.rows] == [1]
+    assert answer.statistics.chunks_downloaded == 1
 
 
 async def test_a_damaged_filter_is_reported(cluster: Cluster) -> None:
