@@ -18,7 +18,6 @@ from log_aggregator.logql.ast import AndFilter, LabelFilter, LabelFilterStage, L
 from log_aggregator.model.tenants import TENANT_LABEL
 
 _SHORTEST_RUN = 16
-_NOTHING = pl.Series(dtype=pl.UInt32)
 # Odd numbers whose bits look random.
 _SPREAD = ((1, 0x9E3779B1), (2, 0x85EBCA77), (4, 0xC2B2AE3D))
 _ORDER = 0x27D4EB2F
@@ -44,10 +43,10 @@ def minimizers(texts: pl.Series) -> pl.Series:
     """
     characters = texts.str.join("\n").cast(pl.Binary).cast(pl.List(pl.UInt8)).explode()
     if len(characters) < _SHORTEST_RUN:
-        return _NOTHING
+        return pl.Series(dtype=pl.UInt32)
     begins = _begins(characters)
     if not begins.any():
-        return _NOTHING
+        return pl.Series(dtype=pl.UInt32)
     characters = characters.filter(_in_runs(begins))
     smallest = _smallest_of_9(_grams(characters)).filter(_begins(characters))
     return smallest.filter(smallest.ne_missing(smallest.shift(1)))

@@ -39,7 +39,7 @@ def _with_skip_filter(chunk: EncodedChunk, frame: pl.DataFrame) -> EncodedChunk:
     hashes, start = [], 0
     for group in ParquetFooter(chunk.footer).row_groups:
         rows = frame.slice(start, group.rows)
-        hashes.append(minimizers(rows[LINE]).append(minimizers(rows[METADATA])))
+        hashes.append(pl.concat([minimizers(rows[LINE]), minimizers(rows[METADATA])]))
         start += group.rows
     encoded = encode_filter(hashes)
     data, start = with_section(chunk.data, encoded.data)
