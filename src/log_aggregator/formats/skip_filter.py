@@ -18,8 +18,8 @@ _PAYLOAD_BYTES = BLOCK_BYTES - _CHECKSUM_BYTES
 # Of the bits of a row group at most this share is set, and more than half as much. A trace id sets four, so that one
 # in 400 row groups or fewer seems to hold an id that it does not hold.
 _MAX_SET = 0.3
-# 128 bytes a row group, up to 2 MB for one that is all ids.
-_MIN_LOG2_ROWS, _MAX_LOG2_ROWS = 10, 24
+# 128 bytes a row group, and at most 256 kB: where lines are all ids, more bits are set.
+_MIN_LOG2_ROWS, _MAX_LOG2_ROWS = 10, 21
 _SPREAD = 0x9E3779B1
 
 
