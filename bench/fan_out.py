@@ -1,11 +1,11 @@
-"""How much faster a query is when a second replica helps: one process against two, each with one thread.
+"""How much faster a query is when a second replica helps: one process against two, each on a core of its own.
 
     uv run python bench/fan_out.py --lines 800000 --rounds 5 --query regex_count
 
-Needs redis-server. In each round both ways are measured, one after the other, with processes that were just started, so
-that nothing is in their caches. Only where two cores are free does the time of the answer tell what the second replica
-brings. CPU time tells whatever else the machine does: what the detour costs, and how evenly the work was divided (that
-of one process against the busier of two: as fast as it can be).
+Needs redis-server and Linux. In each round both ways are measured, one after the other, with processes that were just
+started, so that nothing is in their caches. Only where two cores are free does the time of the answer tell what the
+second replica brings. CPU time tells whatever else the machine does: what the detour costs, and how evenly the work was
+divided (that of one process against the busier of two: as fast as it can be).
 """
 
 import argparse
@@ -77,7 +77,7 @@ def _row(one: Figures, two: Figures) -> str:
 def _measured(config: Path, name: str, processes: int) -> Figures:
     """The first answer of processes that have only warmed up their code, on other lines."""
     with ExitStack() as stack:
-        replicas = [stack.enter_context(_replica(config, "read")) for _ in range(processes)]
+        replicas = [stack.enter_context(_replica(config, "read", core)) for core in range(processes)]
         for replica in replicas:
             _ask(replica, name, 'app="warm"')
         before = [replica.cpu_seconds() for replica in replicas]
@@ -145,7 +145,7 @@ def _redis(scratch: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _replica(config: Path, target: str) -> Iterator[client.Target]:
+def _replica(config: Path, target: str, core: int = 0) -> Iterator[client.Target]:
     port = _free_port()
     environment = {**os.environ, "TZ": "UTC", "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-m", "log_aggregator", f"-config.file={config}", f"-target={target}", "-workers=1"]
@@ -153,6 +153,7 @@ def _replica(config: Path, target: str) -> Iterator[client.Target]:
         process = subprocess.Popen(
             [*command, f"-server.http-listen-port={port}"], env=environment, stdout=log, stderr=log
         )
+    os.sched_setaffinity(process.pid, {core})  # before it has threads, which inherit it
     try:
         replica = client.Target(f"http://127.0.0.1:{port}", (process.pid,))
         _await_ready(replica, process)
