@@ -50,6 +50,7 @@ from log_aggregator.services.admission import Admission
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compactor
+from log_aggregator.services.decoding import Decoding
 from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
 from log_aggregator.services.detection import Detection
 from log_aggregator.services.distributor import Distributor, DistributorMetrics
@@ -148,6 +149,7 @@ class Server:
         takeover = Takeover(self._logs, flusher, clock, write_metrics, holder)
         quotas = Quotas(self._redis, names, clock, policy.chunk_idle_period_ns, holder)
         distributor = Distributor(
+            Decoding(config.distributor.max_decompressed_size, memory.decoding),
             self._ingester,
             quotas,
             limits,
@@ -259,8 +261,8 @@ class Server:
                 (Role.READ, FormatQueryRoutes()),
                 (Role.READ, LabelRoutes(TenantsSeries(SeriesQueries(extents, period_ns)), limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),
-                (Role.WRITE, PushRoutes(distributor, config.distributor.max_decompressed_size)),
-                (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, config.distributor.max_decompressed_size)),
+                (Role.WRITE, PushRoutes(distributor)),
+                (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of)),
             )
             if needed & roles
             for route in part.routes()
@@ -270,7 +272,9 @@ class Server:
         access = Access(credentials, config.auth.open) if config.auth.is_configured else None
         sockets = TailRoutes(tails, clock).routes() if Role.READ & roles else ()
         routes += OpenApiRoutes(tuple(routes), sockets, config.server.http_path_prefix).routes()
-        self._http = HttpServer(routes, sockets, _http_settings(config), HttpMetrics(registry), clock, access, tls)
+        self._http = HttpServer(
+            routes, sockets, _http_settings(config, memory), HttpMetrics(registry), clock, access, tls
+        )
 
     async def run(self, listening: socket.socket, stop: asyncio.Event) -> None:
         """Serves until `stop` is set or this is cancelled; then drains, and flushes or hands over the log."""
@@ -349,7 +353,7 @@ def _replication(config: Config) -> Replication | None:
     return Replication(redis.wait_replicas, redis.wait_timeout // 1_000_000) if redis.wait_replicas else None
 
 
-def _http_settings(config: Config) -> HttpSettings:
+def _http_settings(config: Config, memory: MemoryShares) -> HttpSettings:
     server = config.server
     return HttpSettings(
         max_body_bytes=config.distributor.max_recv_msg_size,
@@ -361,4 +365,5 @@ def _http_settings(config: Config) -> HttpSettings:
         auth_enabled=config.auth_enabled,
         no_auth_tenant=config.no_auth_tenant,
         several_tenants=config.querier.multi_tenant_queries_enabled,
+        held_body_bytes=memory.bodies,
     )

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -41,9 +42,12 @@ def usable_cores() -> int:
 
 
 def usable_memory_bytes() -> int:
-    """What this machine has, or less where a container's limit says so."""
+    """What this machine has, or less where the limit of a container or of the process itself (RLIMIT_RSS) says so."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [_memory_limit(path) for path in _MEMORY_LIMITS]
+    own, _ = resource.getrlimit(resource.RLIMIT_RSS)
+    if own != resource.RLIM_INFINITY:
+        limits.append(own)
     return min(physical, *(limit for limit in limits if limit is not None), physical)
 
 

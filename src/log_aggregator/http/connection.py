@@ -1,15 +1,18 @@
 """A connection of a client as the server bounds it: how many there are, how slowly they may send.
 
 Sanic's timeouts count from the last byte that came, so that whoever sends one now and then is waited for without end.
-Here they count from the first byte of a request, as Go's do.
+Here they count from the first byte of a request, as Go's do. The bodies that are held at a time are bounded together.
 """
 
 from asyncio import Transport
 from typing import Any, Final
 
 from sanic import Request
+from sanic.exceptions import SanicException
 from sanic.http import Http, Stage
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
+
+from log_aggregator.services.room import Room
 
 MAX_FRAME_BYTES: Final = 64 << 10
 """Of a websocket's client, which has nothing to say."""
@@ -54,14 +57,58 @@ class Connection(WebSocketProtocol):
         return self.conn_info is None
 
 
+class BodiesFull(SanicException):
+    """Said in Loki's words, and what they are about."""
+
+    status_code = 503
+    quiet = True
+
+    def __init__(self, room: Room) -> None:
+        super().__init__(
+            "The server cannot accept more requests at this time. (bodies of requests take "
+            f"{room.used_bytes} of {room.capacity_bytes} bytes)"
+        )
+
+
 class BodyRequest(Request):
-    """Keeps a body that comes in many small pieces in no more room than in one."""
+    """Keeps a body that comes in many small pieces in no more room than in one, and within the app's room for bodies.
+
+    Call `release_body` when it is not needed any more.
+    """
+
+    _held_bytes = 0
 
     async def receive_body(self) -> None:
+        """Raises BodiesFull."""
         if self.body:
             return
         body, stream = bytearray(), self.stream
         assert isinstance(stream, Http)
-        async for piece in stream:
-            body += piece
+        try:
+            async for piece in stream:
+                self._hold(len(piece))
+                body += piece
+        except BaseException:
+            self.release_body()
+            raise
         self.body = bytes(body)
+
+    def release_body(self) -> None:
+        self._room.give_back(self._sender, self._held_bytes)
+        self._held_bytes = 0
+
+    def _hold(self, size_bytes: int) -> None:
+        if not self._room.take(self._sender, size_bytes):
+            raise BodiesFull(self._room)
+        self._held_bytes += size_bytes
+
+    @property
+    def _room(self) -> Room:
+        room = self.app.ctx.bodies
+        assert isinstance(room, Room)
+        return room
+
+    @property
+    def _sender(self) -> str:
+        """The tenant that it names. Whether it may is not known yet, and does not matter here."""
+        return str(self.headers.get("x-scope-orgid", ""))

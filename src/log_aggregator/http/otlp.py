@@ -3,7 +3,6 @@
 Source: the OTLP specification, OTLP/HTTP response; where Loki differs: a request without records is 422.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -19,11 +18,9 @@ from log_aggregator.formats.push import PushStream
 from log_aggregator.http.errors import RETRY_AFTER_SECONDS
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.services.decoding import PushBody
 from log_aggregator.services.distributor import Distributor, PushRejected
 from log_aggregator.services.validation import IngestionBlocked
-
-# Smaller bodies are decoded faster than a thread is woken.
-_DECODE_INLINE_BYTES: Final = 8 << 10
 
 _UNKNOWN: Final = 2
 _GRPC_CODES: Final = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 413: 8, 422: 3, 429: 8, 503: 14, 504: 4}
@@ -36,7 +33,6 @@ class OtlpRoutes:
     clock: Clock
     otlp_of: Callable[[str], OtlpSettings]
     """The settings of a tenant."""
-    max_decompressed_bytes: int
 
     def routes(self) -> tuple[Route, ...]:
         # Loki serves the first path. The second is what exporters make of an endpoint that is only host and port.
@@ -46,19 +42,18 @@ class OtlpRoutes:
         headers, body = call.request.headers, call.request.body
         settings, now_ns = self.otlp_of(call.tenant), self.clock.now_ns()
 
-        def decode() -> list[PushStream]:
+        def decode(max_decompressed_bytes: int) -> list[PushStream]:
             return decode_otlp(
                 body,
                 headers.get("content-type"),
                 headers.get("content-encoding"),
                 settings=settings,
                 now_ns=now_ns,
-                max_decompressed_bytes=self.max_decompressed_bytes,
+                max_decompressed_bytes=max_decompressed_bytes,
             )
 
-        streams = decode() if len(body) < _DECODE_INLINE_BYTES else await asyncio.to_thread(decode)
         try:
-            await self.distributor.push(call.tenant, streams, "otlp")
+            await self.distributor.push(call.tenant, PushBody(len(body), decode), "otlp")
         except PushRejected as error:
             # Nothing is sent again for either answer, but only this one says how many records were stored.
             if not error.stored_lines:
@@ -67,7 +62,7 @@ class OtlpRoutes:
         except IngestionBlocked as error:
             if error.status >= 300:
                 return status_answer(call.request, str(error), error.status)
-            return _export_answer(call.request, error.status, sum(len(s.lines) for s in streams), str(error))
+            return _export_answer(call.request, error.status, error.lines, str(error))
         return _export_answer(call.request, 200)
 
 

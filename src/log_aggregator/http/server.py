@@ -30,6 +30,7 @@ from log_aggregator.http.params import InvalidParameter, Params
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
 from log_aggregator.http.tls import HANDSHAKE_SECONDS, ServerTls
+from log_aggregator.services.room import Room
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class HttpSettings:
     auth_enabled: bool
     no_auth_tenant: str
     several_tenants: bool
+    held_body_bytes: int  # of all requests at a time
 
 
 class HttpServer:
@@ -158,6 +160,7 @@ class HttpServer:
             strict_slashes=True,
             request_class=BodyRequest,
         )
+        self._app.ctx.bodies = Room(settings.held_body_bytes)
         # Sanic allows no more than 16 KB, whatever its configuration says.
         Http.HEADER_CEILING = _MAX_HEADER_BYTES
         self._app.config.update(
@@ -243,6 +246,8 @@ class HttpServer:
                     response = await self._answer(route, request, path)
                 status = response.status
             finally:
+                assert isinstance(request, BodyRequest)
+                request.release_body()
                 inflight.dec()
                 seconds = time.perf_counter() - begun
                 self._metrics.observe(request.method, route.name, status, seconds, is_query=route.is_query, ws=ws)

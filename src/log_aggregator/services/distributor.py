@@ -1,6 +1,5 @@
 """A push from decoded streams to the write-ahead log: validation, quotas, ingestion, and what to answer."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
@@ -12,6 +11,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.push import PushStream
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
+from log_aggregator.services.decoding import Decoding, PushBody
 from log_aggregator.services.ingester import Ingester
 from log_aggregator.services.push_messages import (
     per_stream_rate_limit_message,
@@ -73,10 +73,11 @@ class DistributorMetrics:
 
 
 class Distributor:
-    """`push` raises PushRejected, PushLimited, IngestionBlocked, BufferFull, WalUnavailable, WalFull."""
+    """`push` raises PushError, PushRejected, PushLimited, IngestionBlocked, BufferFull, WalUnavailable, WalFull."""
 
     def __init__(
         self,
+        decoding: Decoding,
         ingester: Ingester,
         quotas: Quotas,
         limits_of: LimitsOf,
@@ -84,6 +85,7 @@ class Distributor:
         metrics: DistributorMetrics,
         max_errors: int,
     ) -> None:
+        self._decoding = decoding
         self._ingester = ingester
         self._quotas = quotas
         self._limits_of = limits_of
@@ -91,17 +93,20 @@ class Distributor:
         self._metrics = metrics
         self._max_errors = max_errors
 
-    async def push(self, tenant: str, streams: Sequence[PushStream], form: Format) -> None:
+    async def push(self, tenant: str, body: PushBody, form: Format) -> None:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
         limits = self._limits_of(tenant)
-        validated = await asyncio.to_thread(validate, streams, limits, self._clock.now_ns(), tenant)
+
+        def checked(streams: Sequence[PushStream]) -> tuple[int, Validated]:
+            return sum(len(stream.lines) for stream in streams), validate(streams, limits, self._clock.now_ns(), tenant)
+
+        lines, validated = await self._decoding.run(tenant, body, checked)
         count = _Counting(self._metrics, tenant, limits, form)
         count.validated(validated)
         batch, refused = await self._within_quotas(tenant, limits, validated.accepted, count)
         if batch.lines:
             await self._ingester.push(tenant, Segment(tuple(batch.streams), batch.frame), batch.bytes)
         if validated.errors:
-            lines = sum(len(stream.lines) for stream in streams)
             raise PushRejected(
                 validated.message(self._max_errors), refused_lines=lines - batch.lines, stored_lines=batch.lines
             )

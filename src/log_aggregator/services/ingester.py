@@ -6,6 +6,7 @@ pushes under load, and a lone push waits for nothing.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,7 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import Segment, merge_streams, renumber
 from log_aggregator.services.flush import Flusher, LogRecord
+from log_aggregator.services.room import has_room
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
@@ -32,8 +34,9 @@ _GROUP_TEXT_BYTES = 8 << 20
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
-# A flush sorts and compresses copies of what it writes, some three times its text.
+# A flush sorts and compresses copies of what it writes, some three times its text: of so much, or a part of the buffer.
 _SLICE_TEXT_BYTES = 128 << 20
+_SLICES_OF_BUFFER = 4
 _RECORDS_PER_READ = 16
 # What a row takes in memory beside its text (stream, timestamp, two string views), and a stream of a segment's table.
 # Without them, empty lines would be free.
@@ -44,7 +47,7 @@ _CHUNKS_PER_FLUSH = 16
 
 
 class BufferFull(LogAggregatorError):
-    """The bound on unflushed bytes is reached, usually because the object store is slow or down."""
+    """What may wait to be flushed does, of the tenant or of all, usually because the object store is slow or down."""
 
     code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
 
@@ -106,6 +109,7 @@ class _Buffer:
         self.records: list[LogRecord] = []
         self.text_bytes = 0
         self.memory_bytes = 0
+        self.memory_bytes_of: Counter[str] = Counter()
         self.encoded_bytes = 0
         self.oldest_ns = 0
         self.newest_ns = 0
@@ -114,17 +118,21 @@ class _Buffer:
         if not self.records:
             self.oldest_ns = now_ns
         self.newest_ns = now_ns
+        self._count(record)
+        self.encoded_bytes += encoded_bytes
+
+    def _count(self, record: LogRecord) -> None:
+        size = _memory_bytes(record.segment, record.text_bytes)
         self.records.append(record)
         self.text_bytes += record.text_bytes
-        self.memory_bytes += _memory_bytes(record.segment, record.text_bytes)
-        self.encoded_bytes += encoded_bytes
+        self.memory_bytes += size
+        self.memory_bytes_of[record.tenant] += size
 
     def without(self, count: int, flushed_ns: int) -> "_Buffer":
         """What remains of it after a flush of the oldest records that began at `flushed_ns`."""
         kept = _Buffer()
-        kept.records = self.records[count:]
-        kept.text_bytes = sum(record.text_bytes for record in kept.records)
-        kept.memory_bytes = sum(_memory_bytes(record.segment, record.text_bytes) for record in kept.records)
+        for record in self.records[count:]:
+            kept._count(record)
         kept.encoded_bytes = self.encoded_bytes * kept.text_bytes // max(self.text_bytes, 1)
         kept.oldest_ns, kept.newest_ns = flushed_ns, self.newest_ns
         return kept
@@ -154,7 +162,7 @@ class Ingester:
         self._buffer = _Buffer()
         self._head: Position | None = None  # the newest record of our log that we know
         self._waiting: list[_Push] = []
-        self._waiting_bytes = 0
+        self._waiting_bytes: Counter[str] = Counter()  # by tenant, until they are appended
         self._pushed = asyncio.Event()
         self._groups = asyncio.Semaphore(_CONCURRENT_GROUPS)
         self._appending = asyncio.Lock()
@@ -176,16 +184,19 @@ class Ingester:
         """Returns when the entries are in the write-ahead log. The segment is not empty."""
         if self._lease is None:
             raise WalUnavailable("the write-ahead log is not open yet")
-        held_bytes, memory_bytes = self._waiting_bytes + self._buffer.memory_bytes, _memory_bytes(segment, text_bytes)
-        if held_bytes + memory_bytes > self._policy.max_buffer_bytes:
+        memory_bytes = _memory_bytes(segment, text_bytes)
+        held_bytes = self._waiting_bytes.total() + self._buffer.memory_bytes
+        own_bytes = self._waiting_bytes[tenant] + self._buffer.memory_bytes_of[tenant]
+        if not has_room(self._policy.max_buffer_bytes, held_bytes, own_bytes, memory_bytes):
             self._check.set()
             raise BufferFull(
-                f"too many bytes wait to be flushed: {held_bytes} with {memory_bytes} more would exceed "
-                f"ingester.max_buffer_bytes ({self._policy.max_buffer_bytes})"
+                f"too many bytes wait to be flushed: {own_bytes} of the tenant and {held_bytes} in all, with "
+                f"{memory_bytes} more, would leave other tenants too little of ingester.max_buffer_bytes "
+                f"({self._policy.max_buffer_bytes})"
             )
         push = _Push(tenant, segment, text_bytes, memory_bytes, asyncio.get_running_loop().create_future())
         self._waiting.append(push)
-        self._waiting_bytes += memory_bytes
+        self._waiting_bytes[tenant] += memory_bytes
         self._pushed.set()
         await push.done
 
@@ -218,10 +229,11 @@ class Ingester:
 
     def _oldest(self, last: Position) -> list[LogRecord]:
         """The oldest records up to a position, no more than are to be in memory twice."""
+        most = min(_SLICE_TEXT_BYTES, self._policy.max_buffer_bytes // _SLICES_OF_BUFFER)
         records: list[LogRecord] = []
         size = 0
         for record in self._buffer.records:
-            if record.position > last or (records and size + record.text_bytes > _SLICE_TEXT_BYTES):
+            if record.position > last or (records and size + record.text_bytes > most):
                 break
             records.append(record)
             size += record.text_bytes
@@ -275,8 +287,8 @@ class Ingester:
             raise
         finally:
             self._groups.release()
-            self._waiting_bytes -= sum(push.memory_bytes for push in group)
             for push in group:
+                self._waiting_bytes[push.tenant] -= push.memory_bytes
                 _settle(push.done, error)
 
     async def _append(self, formed: Sequence[_Formed]) -> None:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Self
 
-# What a process takes before it holds any data, and what queries and flushes need while they work.
+# What a process takes before it holds any data.
 _BASE_BYTES = 160 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryShares:
-    """Bounds in bytes; together some two thirds of what is there beyond the program itself.
+    """Bounds in bytes; together what is there beyond the program itself. See docs/limits.md.
 
     With plenty of memory each is as large as has been found useful; with less all shrink alike.
     """
@@ -22,6 +22,9 @@ class MemoryShares:
     blocks: int
     skip_filters: int
     merged: int  # text that a compaction holds at once, which takes three times as much
+    bodies: int  # of requests, as they are sent
+    decoding: int  # one large push
+    queries: int  # what all running queries hold of what they have found
 
     @classmethod
     def of(cls, usable_bytes: int) -> Self:
@@ -32,12 +35,15 @@ class MemoryShares:
             return min(int(free * part), most_mib << 20)
 
         return cls(
-            buffer=share(0.20, 512),
-            columns=share(0.15, 320),
-            indexes=share(0.06, 128),
-            extents=share(0.08, 512),
-            records=share(0.05, 128),
-            blocks=share(0.08, 192),
+            buffer=share(0.18, 512),
+            columns=share(0.10, 320),
+            indexes=share(0.06, 256),
+            extents=share(0.06, 512),
+            records=share(0.04, 128),
+            blocks=share(0.05, 192),
             skip_filters=share(0.02, 32),
-            merged=share(0.05, 128),
+            merged=share(0.04, 128),
+            bodies=share(0.06, 512),
+            decoding=share(0.25, 1400),
+            queries=share(0.14, 2048),
         )

@@ -27,13 +27,17 @@ _SILENT_STATUS: Final = 200
 
 
 class IngestionBlocked(LogAggregatorError):
-    """The tenant may not write for now. `status` is the HTTP status that its limits say to answer with."""
+    """The tenant may not write for now. `status` is the HTTP status that its limits say to answer with.
+
+    `lines` are those that are not stored.
+    """
 
     code: ClassVar[ErrorCode] = ErrorCode.FORBIDDEN
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, lines: int) -> None:
         super().__init__(message)
         self.status = status
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +99,18 @@ def validate(streams: Sequence[PushStream], limits: IngestLimits, now_ns: int, t
         AcceptedBatch(tuple(batch.streams), batch.frame(limits), len(batch.lines), batch.bytes),
         refusals.messages,
         refusals.discarded,
-        _blocked(limits, tenant) if Reason.BLOCKED_INGESTION in refusals.discarded else None,
+        _blocked(limits, tenant, refusals),
         truncated_lines,
         truncated_bytes,
     )
 
 
-def _blocked(limits: IngestLimits, tenant: str) -> IngestionBlocked | None:
+def _blocked(limits: IngestLimits, tenant: str, refusals: Refusals) -> IngestionBlocked | None:
     status = limits.block_ingestion_status_code
-    if status == _SILENT_STATUS:
+    if status == _SILENT_STATUS or Reason.BLOCKED_INGESTION not in refusals.discarded:
         return None
-    return IngestionBlocked(messages.ingestion_blocked(tenant, limits.block_ingestion_until, status), status)
+    lines, _ = refusals.discarded[Reason.BLOCKED_INGESTION]
+    return IngestionBlocked(messages.ingestion_blocked(tenant, limits.block_ingestion_until, status), status, lines)
 
 
 class _Batch:

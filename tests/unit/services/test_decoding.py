@@ -1,0 +1,51 @@
+"""Bodies of pushes on their way to columns: how many at a time, in whose turn, and how large."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from log_aggregator.formats.compression import decompress
+from log_aggregator.formats.push import PushStream
+from log_aggregator.formats.push_errors import PushTooLarge
+from log_aggregator.services.decoding import Decoding, PushBody
+
+MEBIBYTE = 1 << 20
+
+
+def body(size: int) -> PushBody:
+    def decode(max_bytes: int) -> list[PushStream]:
+        decompress(b"x" * size, None, max_bytes)
+        return []
+
+    return PushBody(min(size, 100), decode)
+
+
+def nothing(streams: Sequence[PushStream]) -> int:
+    return len(streams)
+
+
+@pytest.mark.parametrize(
+    ("configured", "memory", "fits"),
+    [(0, 100 * MEBIBYTE, 10 * MEBIBYTE), (MEBIBYTE, 100 * MEBIBYTE, MEBIBYTE), (MEBIBYTE, MEBIBYTE, MEBIBYTE // 10)],
+)
+async def test_body_is_bounded_by_configuration_and_memory(configured: int, memory: int, fits: int) -> None:
+    decoding = Decoding(configured, memory)
+    assert await decoding.run("tenant", body(fits), nothing) == 0
+    with pytest.raises(PushTooLarge, match=f"decompressed message size too large than max \\({fits + 1} vs {fits}\\)"):
+        await decoding.run("tenant", body(fits + 1), nothing)
+
+
+async def test_large_bodies_are_decoded_one_at_a_time() -> None:
+    decoding, running, most = Decoding(0, 100 * MEBIBYTE), 0, 0
+
+    def counted(_: Sequence[PushStream]) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        running -= 1
+
+    async with asyncio.TaskGroup() as group:
+        for tenant in range(10):
+            group.create_task(decoding.run(str(tenant), body(2 * MEBIBYTE), counted))
+    assert most == 1
