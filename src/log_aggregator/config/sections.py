@@ -110,7 +110,7 @@ class IngesterSettings(Section):
     max_chunk_age: Duration = 2 * _HOUR_NS
     chunk_target_size: ByteSize = 1_572_864
     max_returned_stream_errors: int = Field(default=10, ge=0)
-    max_buffer_bytes: ByteSize = Field(default=512 << 20, gt=0)  # ours
+    max_buffer_bytes: ByteSize = 0  # ours; 0: a share of the memory that there is, at most 512 MB
 
 
 class QuerierSettings(Section):
