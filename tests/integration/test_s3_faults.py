@@ -132,7 +132,7 @@ async def test_put_that_collides_is_transient_and_one_that_lost_is_not() -> None
 
 
 async def test_silent_server_times_out() -> None:
-    async with ScriptedS3(lambda request: None) as server, opened(settings_for(server.url, timeout_ms=100)) as store:
+    async with ScriptedS3(lambda request: None) as server, opened(settings_for(server.url, timeout_ms=500)) as store:
         for operation in OPERATIONS.values():
             with pytest.raises(StoreUnavailable, match=r"of bucket/a/.*: TimeoutError$"):
                 await operation(store)
