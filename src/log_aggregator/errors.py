@@ -27,6 +27,12 @@ class ErrorCode(StrEnum):
 
 
 class LogAggregatorError(Exception):
-    """Every error that the project raises on purpose. `str(error)` is safe to show to a client."""
+    """Every error that the project raises on purpose. `told` is safe to show to a client."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+    public: ClassVar[str] = ""
+    """Where `str(error)` may name keys, hosts or paths, which are for the operator: what a client hears instead."""
+
+    @property
+    def told(self) -> str:
+        return self.public or str(self)

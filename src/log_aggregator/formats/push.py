@@ -188,7 +188,7 @@ _Decoded = TypeVar("_Decoded")
 def _decode_json(data: bytes) -> list[PushStream]:
     try:
         request = _json_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         request = _decode_unusual_json(data)
     streams = (request.streams if request else None) or []
     return [_json_stream(stream, index) for index, stream in enumerate(streams)]
@@ -231,7 +231,7 @@ def _decode_or_explain(decode: Callable[[bytes], _Decoded], data: bytes) -> _Dec
         raise InvalidPush("EOF")
     try:
         return decode(_text(data).encode())
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidPush(f"invalid JSON push request: {error}") from error
 
 

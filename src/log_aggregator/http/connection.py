@@ -5,10 +5,11 @@ Here they count from the first byte of a request, as Go's do. The bodies that ar
 """
 
 from asyncio import Transport
+from time import monotonic
 from typing import Any, Final
 
 from sanic import Request
-from sanic.exceptions import SanicException
+from sanic.exceptions import RequestTimeout, SanicException
 from sanic.http import Http, Stage
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 
@@ -25,8 +26,17 @@ _REFUSAL: Final = (
 )
 
 
+class _Http(Http):
+    def create_empty_request(self) -> None:
+        """What an error before the end of a head is answered to. Its URL may be what was wrong, so it has none."""
+        self.url = None
+        super().create_empty_request()
+
+
 class Connection(WebSocketProtocol):
     """One of at most `config.MAX_CONNECTIONS` of the app, 0 for any number."""
+
+    HTTP_CLASS = _Http
 
     def connection_made(self, transport: Any) -> None:
         limit = self.app.config.MAX_CONNECTIONS
@@ -47,6 +57,15 @@ class Connection(WebSocketProtocol):
         super().data_received(data)  # type: ignore[no-untyped-call]
         if self.websocket is None and http is not None and http.stage is not Stage.IDLE:
             self._time = since
+
+    def check_timeouts(self) -> None:
+        http = self.http
+        is_arriving = http is not None and http.stage is Stage.HANDLER and http.request_body
+        if is_arriving and self._task is not None and monotonic() - self._time > self.request_timeout:
+            http.exception = RequestTimeout("the request took too long to arrive")
+            self._task.cancel()
+        else:
+            super().check_timeouts()  # type: ignore[no-untyped-call]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._is_refused:

@@ -15,7 +15,8 @@ from log_aggregator.services.query_limits import QueryRefused
 
 _QUOTED = r'(?:"(?:[^"\\]|\\.)*"|`[^`]*`)'
 _STAGES = "(?:json|logfmt|regexp|pattern|unpack|unwrap|line_format|label_format|decolorize|drop|keep)"
-_SELECTOR = rf"\{{(?:{_QUOTED}|[^}}])*\}}"
+# Each text is one of its parts in one way only: else the time to find none would double with every pair of quotes.
+_SELECTOR = rf"\{{(?:{_QUOTED}|[^}}\"`])*\}}"
 # Of a longer query nobody would read the hint, and the expressions below may take time with its square.
 _MAX_LENGTH: Final = 1000
 
@@ -63,7 +64,7 @@ _MISTAKES: Final[Sequence[tuple["re.Pattern[str]", str]]] = tuple(
 def with_hint(error: LogAggregatorError, queries: Sequence[str]) -> str:
     """The error's message, with a line more where something helps that Loki's words leave out."""
     hint = _about(error, queries)
-    return f"{error}\nhint: {hint}" if hint else str(error)
+    return f"{error.told}\nhint: {hint}" if hint else error.told
 
 
 def _about(error: LogAggregatorError, queries: Sequence[str]) -> str | None:

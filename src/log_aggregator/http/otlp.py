@@ -58,7 +58,7 @@ class OtlpRoutes:
             # Nothing is sent again for either answer, but only this one says how many records were stored.
             if not error.stored_lines:
                 raise
-            return _export_answer(call.request, 200, error.refused_lines, str(error))
+            return _export_answer(call.request, 200, error.refused_lines, error.told)
         except IngestionBlocked as error:
             if error.status >= 300:
                 return status_answer(call.request, str(error), error.status)

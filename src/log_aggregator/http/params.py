@@ -23,6 +23,7 @@ DEFAULT_LIMIT = 100
 DEFAULT_SINCE_NS = 3600 * SECOND_NS
 
 _INT64 = 2**63
+_INT64_DIGITS = 20
 _MAX_LIMIT = 2**32 - 1
 _INTEGER = re.compile(r"[+-]?\d+")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)", re.IGNORECASE)
@@ -149,10 +150,15 @@ def selector(text: str) -> tuple[Matcher, ...]:
 def integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise InvalidParameter(f"strconv.Atoi: parsing {_quoted(text)}: invalid syntax")
-    value = int(text)
+    value = _int(text)
     if not -_INT64 <= value < _INT64:
         raise InvalidParameter(f"strconv.Atoi: parsing {_quoted(text)}: value out of range")
     return value
+
+
+def _int(text: str) -> int:
+    """Of digits with a sign; of more digits than 64 bits have, any number that has more."""
+    return int(text) if len(text.lstrip("+-0")) < _INT64_DIGITS else _INT64
 
 
 def timestamp(text: str, default_ns: int) -> int:
@@ -162,7 +168,7 @@ def timestamp(text: str, default_ns: int) -> int:
     if "." in text and _FLOAT.fullmatch(text):
         return _float_seconds(float(text))
     if _INTEGER.fullmatch(text):
-        value = int(text)
+        value = _int(text)
         if not -_INT64 <= value < _INT64:
             raise InvalidParameter(f"strconv.ParseInt: parsing {_quoted(text)}: value out of range")
         return value * SECOND_NS if len(text) <= 10 else value
@@ -181,7 +187,7 @@ def duration(text: str) -> int:
     if text != "0" and match is None:
         raise InvalidParameter(f"not a valid duration string: {_quoted(text)}")
     counts = match.groups() if match else ()
-    value = sum(int(count) * unit for count, unit in zip(counts, _UNITS_MS, strict=False) if count)
+    value = sum(_int(count) * unit for count, unit in zip(counts, _UNITS_MS, strict=False) if count)
     if value * 1_000_000 >= _INT64:
         raise InvalidParameter("duration out of range")
     return value * 1_000_000

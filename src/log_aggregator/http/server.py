@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from sanic import HTTPResponse, Request, Sanic
-from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException, ServiceUnavailable
+from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.http.http1 import Http
 
 from log_aggregator.clock import Clock
@@ -39,6 +39,7 @@ CLIENT_GONE = 499  # as Loki logs a request whose client went away
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _POLL_SECONDS = 0.02
 _MAX_HEADER_BYTES = 64 << 10  # the parser below Sanic reads no longer URL
+_MAX_MESSAGE = 32 << 10  # Loki's messages repeat what was wrong, however long it is
 _MAX_FORM_BYTES = 10 << 20  # as Go reads forms
 _MAX_FORM_FIELDS = 10_000
 _app_numbers = count()  # Sanic wants each app of a process to have a name of its own
@@ -311,24 +312,28 @@ class HttpServer:
     async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:
         if self._draining:
             return route.error(request, "the server is shutting down", 503)
+        given = Params()
         try:
             caller = await self._admitted(route, request)
             tenant = self._tenant(route, request, caller) if route.tenant else ""
-            return await route.handler(Call(request, _params(request), tenant, path))
+            given = _params(request)
+            return await route.handler(Call(request, given, tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
-            error = first_error(raised)
-            if isinstance(error, LogAggregatorError):
-                response = _failed(route, request, error)
-                if isinstance(error, Unauthenticated):
-                    response.headers["WWW-Authenticate"] = CHALLENGE
-                return response
-            self._metrics.panics.inc()
-            logger.exception("request failed", extra={"route": route.name}, exc_info=error)
-            return route.error(request, "internal error", 500)
-        except Exception:
+            # A variable of this function would be held by the error's own traceback, and with it, until the next
+            # search for such circles, all that a decoder had made of a body.
+            return self._error_answer(route, request, given, first_error(raised))
+        except Exception as raised:
+            return self._error_answer(route, request, given, raised)
+
+    def _error_answer(self, route: Route, request: Request, given: Params, error: BaseException) -> HTTPResponse:
+        if not isinstance(error, LogAggregatorError):
             self._metrics.panics.inc()
             logger.exception("request failed", extra={"route": route.name})
             return route.error(request, "internal error", 500)
+        response = _failed(route, request, given, error)
+        if isinstance(error, Unauthenticated):
+            response.headers["WWW-Authenticate"] = CHALLENGE
+        return response
 
     async def _admitted(self, route: Route, request: Request) -> Caller | None:
         """None where nobody has to say who they are. Raises Unauthenticated, NotAllowed."""
@@ -368,13 +373,12 @@ def _form(body: bytes) -> dict[str, list[str]]:
         raise InvalidParameter(f"a form may have {_MAX_FORM_FIELDS} fields") from error
 
 
-def _failed(route: Route, request: Request, error: LogAggregatorError) -> HTTPResponse:
+def _failed(route: Route, request: Request, given: Params, error: LogAggregatorError) -> HTTPResponse:
     status = status_of(error)
     if status >= 500:
         logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
-    given = _params(request)
     queries = [query for name in ("query", "match", "match[]") for query in given.all(name)]
-    return route.error(request, with_hint(error, queries), status)
+    return route.error(request, with_hint(error, queries)[:_MAX_MESSAGE], status)
 
 
 def _refused(request: Request, error: SanicException) -> HTTPResponse:
@@ -389,7 +393,4 @@ def _refused(request: Request, error: SanicException) -> HTTPResponse:
         return error_response(
             f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413
         )
-    stream: Any = request.stream
-    if isinstance(error, ServiceUnavailable) and stream is not None and stream.request_body:
-        return error_response("the request took too long to arrive", 408)
     return error_response(str(error), error.status_code or 500)

@@ -68,7 +68,7 @@ class Socket:
         error = first_error(error)
         if not isinstance(error, LogAggregatorError):
             logger.error("websocket failed", exc_info=error)
-        await self._close(_INTERNAL_ERROR, str(error) if isinstance(error, LogAggregatorError) else "internal error")
+        await self._close(_INTERNAL_ERROR, error.told if isinstance(error, LogAggregatorError) else "internal error")
 
     async def _until_closed(self) -> None:
         """What the peer says is read and forgotten."""

@@ -40,6 +40,9 @@ from log_aggregator.logql.stage_checks import check_stages
 MAX_QUERY_BYTES = 131_072
 # Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
 MAX_NESTING = 100
+# Of one pipeline, and the operands of one line filter: the time of columnar filters grows with the square of their
+# number.
+MAX_STAGES = 250
 
 _MATCH_OPS = ("=", "=~", "!~", "!=")
 _LINE_OPS = ("|~", "|=", "|>", "!~", "!=", "!>")
@@ -407,7 +410,12 @@ class _Parser:
             else:
                 self._advance()
                 stages.append(self._stage())
+            self._check_count(len(stages), "stages in a pipeline")
         return tuple(stages), None
+
+    def _check_count(self, count: int, what: str) -> None:
+        if count > MAX_STAGES:
+            raise ParseError(f"more than {MAX_STAGES} {what}", self._token.line, self._token.column)
 
     def _line_filter(self) -> list[Stage]:
         """A negated filter of several operands excludes the lines that hold any: as many filters as operands."""
@@ -415,6 +423,7 @@ class _Parser:
         operands = [self._line_operand()]
         while self._accept("or"):
             operands.append(self._line_operand())
+            self._check_count(len(operands), "operands of a line filter")
         groups = [(operand,) for operand in operands] if op[0] == "!" else [tuple(operands)]
         return [ast.LineFilterStage(op, group) for group in groups]  # type: ignore[arg-type]
 

@@ -1,11 +1,14 @@
 """Whether this replica can do its work: Redis answers and the object store answers."""
 
 import asyncio
+import logging
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import WriteAheadLogs
+
+logger = logging.getLogger(__name__)
 
 # Probes come every few seconds from several sides; the dependencies are asked this often at most.
 _CACHE_SECONDS = 3.0
@@ -38,7 +41,8 @@ class Readiness:
                 async for _ in self._store.list(_PROBE_PREFIX):
                     break
         except LogAggregatorError as error:
-            return f"not ready: {error}"
+            logger.warning("not ready", extra={"error": str(error)})
+            return f"not ready: {error.told}"
         except TimeoutError:
             return f"not ready: Redis or the object store did not answer within {_TIMEOUT_SECONDS:.0f} s"
         return None
