@@ -328,7 +328,7 @@ class HttpServer:
     def _error_answer(self, route: Route, request: Request, given: Params, error: BaseException) -> HTTPResponse:
         if not isinstance(error, LogAggregatorError):
             self._metrics.panics.inc()
-            logger.exception("request failed", extra={"route": route.name})
+            logger.error("request failed", extra={"route": route.name}, exc_info=error)
             return route.error(request, "internal error", 500)
         response = _failed(route, request, given, error)
         if isinstance(error, Unauthenticated):
