@@ -80,9 +80,7 @@ class QueryLog:
             status, error = CLIENT_GONE, "the request was cancelled by the client"
             raise
         except Exception as raised:
-            first = first_error(raised)
-            status = status_of(first) if isinstance(first, LogAggregatorError) else 500
-            error = str(first)
+            status, error = _status_and_text(first_error(raised))
             raise
         finally:
             self._record(query, time.perf_counter() - begun, status, error)
@@ -119,6 +117,10 @@ class QueryLog:
             logger.warning("slow query", extra=fields)
         else:
             logger.info("query", extra=fields)
+
+
+def _status_and_text(error: BaseException) -> tuple[int, str]:
+    return status_of(error) if isinstance(error, LogAggregatorError) else 500, str(error)
 
 
 def _type(text: str) -> str:

@@ -60,11 +60,16 @@ class IndexList:
 
         answers = await repeated("read the index list", read)
         return [
-            [member.decode() for member in members if not member.startswith(_MARK)]
+            [member.decode() for member in members if not _is_mark(member)]
             if _COMPLETE.encode() in members
             else None
             for members in answers
         ]
+
+
+def _is_mark(member: bytes) -> bool:
+    """A tenant's name may begin like a mark, but a key has a slash behind it."""
+    return member.startswith(_MARK) and b"/" not in member
 
 
 class Filling:
