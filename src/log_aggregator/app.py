@@ -177,7 +177,8 @@ class Server:
         )
         extents = StreamExtents(self.scanner, catalog, period_ns, limits, memory.extents)
         work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
-        logs = LogQueries(self.scanner)
+        query_bytes = memory.queries // config.querier.max_concurrent
+        logs = LogQueries(self.scanner, memory_bytes=query_bytes)
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)
         results = None
         if config.query_range.cache_results:
@@ -185,7 +186,12 @@ class Server:
             results = ResultsCache(self.scanner, slots, limits, clock, cache_metrics, period_ns)
         queries = Queries(
             logs,
-            MetricQueries(self.scanner, FanOut(work, sharing, config.querier.fan_out_row_groups), results),
+            MetricQueries(
+                self.scanner,
+                FanOut(work, sharing, config.querier.fan_out_row_groups),
+                results,
+                memory_bytes=query_bytes,
+            ),
             extents,
             admission,
             limits,

@@ -11,6 +11,7 @@ from log_aggregator.engine.combinations import FEW_COMBINATIONS, PLAIN_NUMBER, C
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.partial import partial_result, renumbered
+from log_aggregator.engine.query_memory import SERIES_BYTES
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
@@ -31,11 +32,15 @@ _CONVERSIONS: Mapping[str, Conversion] = {
 
 
 class ColumnarLeaf:
-    """Collects batches, and what others have collected, in any order and from several threads; then `vectors`."""
+    """Collects batches, and what others have collected, in any order and from several threads; then `vectors`.
+
+    What it collects is held in the memory of the windows.
+    """
 
     def __init__(self, plan: LeafPlan, windows: Windows) -> None:
         self._plan = plan
         self._windows = windows
+        self._memory = windows.memory
         self._lock = Lock()
         self._series: dict[Labels, int] = {}
         self._combinations = Combinations(plan.parser, plan.names, self._series_of)
@@ -78,14 +83,14 @@ class ColumnarLeaf:
         return plain | (fields & set(available))
 
     def add(self, batch: Batch) -> int:
-        """How many rows passed the line filters. Raises LinesNeeded, PipelineFailed."""
+        """How many rows passed the line filters. Raises LinesNeeded, PipelineFailed, QueryTooLarge."""
         frame = batch.frame if self._plan.mask is None else batch.frame.filter(self._plan.mask)
         if frame.height:
             self._add(frame, batch)
         return frame.height
 
     def vectors(self) -> list[Vector]:
-        """The vector of every step."""
+        """The vector of every step. Raises QueryTooLarge."""
         series = list(self._series)
         if self._windows.is_totalled:
             return self._windows.of_totals(series, self._totals, self._counted)
@@ -106,7 +111,7 @@ class ColumnarLeaf:
         collections = (self._totals, partial.totals), (self._counted, partial.counted), (self._samples, partial.samples)
         for collected, frame in collections:
             if frame.height:
-                collected.append(renumbered(frame, numbers))
+                self._keep(collected, renumbered(frame, numbers))
 
     # -- rows to series -------------------------------------------------------
 
@@ -150,12 +155,22 @@ class ColumnarLeaf:
         return () if self._plan.unwrap is None else (self._plan.unwrap,)
 
     def _series_of(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
+        self._memory.hold("series", SERIES_BYTES)
         labels = self._plan.series(stream, metadata, fields)
         return None if labels is None else self._number(labels)
 
     def _number(self, labels: Labels) -> int:
         with self._lock:
-            return self._series.setdefault(labels, len(self._series))
+            number = self._series.get(labels)
+            if number is None:
+                self._memory.hold("series", SERIES_BYTES)
+                number = self._series[labels] = len(self._series)
+            return number
+
+    def _keep(self, collected: list[pl.DataFrame], frame: pl.DataFrame) -> None:
+        # Once more, when all of them are put together.
+        self._memory.hold("samples", 2 * int(frame.estimated_size()))
+        collected.append(frame)
 
     def _unwrapped(
         self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
@@ -189,10 +204,11 @@ class ColumnarLeaf:
     def _collect(self, frame: pl.DataFrame) -> None:
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
-            self._samples.append(frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), VALUE, *extra))
+            self._keep(self._samples, frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), VALUE, *extra))
             return
         value = [pl.col(LINE_BYTES).cast(pl.Int64).alias(VALUE)] if self._plan.counts_bytes else []
-        self._totals.append(self._windows.totals(frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), *value)))
+        samples = frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), *value)
+        self._keep(self._totals, self._windows.totals(samples))
 
     def _count_runs(self, frame: pl.DataFrame, runs: Sequence[tuple[int | None, int]]) -> bool:
         """Windows cut out by their edges, not row by row: the rows of each run (its series, their number) are sorted.
@@ -220,7 +236,7 @@ class ColumnarLeaf:
         numbers = pl.concat([pl.Series([one], dtype=pl.UInt32).new_from_index(0, steps) for one in series])
         step = pl.concat([self._windows.numbers] * len(series))
         columns = [numbers.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)]
-        self._counted.append(pl.DataFrame(columns).filter(counts > 0))
+        self._keep(self._counted, pl.DataFrame(columns).filter(counts > 0))
         return True
 
     # -- row by row -----------------------------------------------------------
@@ -242,11 +258,11 @@ class ColumnarLeaf:
                 rows.append(row)
         samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
-            self._totals.append(self._windows.totals(samples.with_columns(pl.col(VALUE).cast(pl.Int64))))
+            self._keep(self._totals, self._windows.totals(samples.with_columns(pl.col(VALUE).cast(pl.Int64))))
         elif self._is_ordered:
-            self._samples.append(pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
+            self._keep(self._samples, pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
         else:
-            self._samples.append(samples)
+            self._keep(self._samples, samples)
 
     @property
     def _is_ordered(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import polars as pl
 
+from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample, Vector
@@ -16,6 +17,7 @@ from log_aggregator.model.labels import Labels
 
 SERIES, TIME, VALUE = "series", "time_ns", "value"
 ENTER, LEAVE, STEP, COUNT = "enter", "leave", "step", "count"
+_UNTIL = "until"
 TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, ENTER: pl.Int64, LEAVE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 COUNTED_SCHEMA = pl.Schema({SERIES: pl.UInt32, STEP: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
@@ -37,12 +39,17 @@ _AGGREGATES: dict[str, Callable[[pl.Expr], pl.Expr]] = {
 _MAX_MAGNITUDE = 1e100
 # Each sample is copied into every window that holds it; where windows overlap more, they are computed one by one.
 _MAX_COPIES = 64
+# So many copies at a time, or as many as there are samples.
+_COPIES_AT_ONCE = 4 << 20
+# A sample as Python's own numbers, where windows are computed one by one.
+_PLAIN_SAMPLE_BYTES = 72
 
 
 class Windows:
-    """The windows of one aggregation at all steps."""
+    """The windows of one aggregation at all steps. What they hold is held in `memory`."""
 
-    def __init__(self, aggregation: RangeAggregation, steps: Steps) -> None:
+    def __init__(self, aggregation: RangeAggregation, steps: Steps, memory: QueryMemory | None = None) -> None:
+        self.memory = memory or QueryMemory()
         self._aggregation = aggregation
         self._steps = steps
         self._range_ns = aggregation.range.range_ns
@@ -73,13 +80,18 @@ class Windows:
         )
 
     def of_totals(
-        self, series: Sequence[Labels], totals: Iterable[pl.DataFrame], counted: Iterable[pl.DataFrame]
+        self,
+        series: Sequence[Labels],
+        totals: Iterable[pl.DataFrame],
+        counted: Iterable[pl.DataFrame],
     ) -> list[Vector]:
         """The vector of every step; `series` are what SERIES numbers.
 
-        What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window.
+        What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window. Raises QueryTooLarge.
         """
-        summed = pl.concat([self._counted(totals), *counted]).group_by(SERIES, STEP).sum()
+        running = self._running(totals)
+        self.memory.hold("series", SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum()))
+        summed = pl.concat([_at_each_step(running), *counted]).group_by(SERIES, STEP).sum()
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
         for number, step, count, value in summed.sort(SERIES).select(COUNTED_SCHEMA.names()).iter_rows():
             if count:
@@ -89,8 +101,8 @@ class Windows:
             return [[] if vector else absent for vector in vectors]
         return vectors
 
-    def _counted(self, totals: Iterable[pl.DataFrame]) -> pl.DataFrame:
-        """How much each window holds: what has entered less what has left."""
+    def _running(self, totals: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """How much the windows hold, from STEP up to _UNTIL: what has entered less what has left."""
         summed = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals])
         changes = pl.concat(
             [
@@ -108,38 +120,48 @@ class Windows:
         )
         # A total holds until the next change.
         until = pl.col(STEP).shift(-1).over(SERIES).fill_null(len(self._steps))
-        return (
-            running.filter(pl.col(COUNT) > 0)
-            if running.is_empty()
-            else running.with_columns(pl.int_ranges(STEP, until).alias(STEP)).filter(pl.col(COUNT) > 0).explode(STEP)
-        ).select(COUNTED_SCHEMA.names())
+        return running.with_columns(until.alias(_UNTIL)).filter(pl.col(COUNT) > 0)
 
     def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
-        """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival."""
+        """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival.
+
+        Raises QueryTooLarge.
+        """
         frame = pl.concat([pl.DataFrame(schema=SAMPLES_SCHEMA), *samples]).sort(SERIES, TIME, maintain_order=True)
         aggregate = self._aggregate()
-        copies = -(-self._range_ns // self._steps.step_ns)
+        copies = min(-(-self._range_ns // self._steps.step_ns), len(self._steps))
         # What is not finite fails the comparison too.
         plain = frame.select((pl.col(VALUE).abs() < _MAX_MAGNITUDE).all() & ~pl.col(VALUE).is_nan().any()).item()
         if aggregate is None or copies > _MAX_COPIES or not plain:
+            self.memory.hold("samples", _PLAIN_SAMPLE_BYTES * frame.height)
             return self._one_by_one(series, frame)
-        windows = (
-            frame.with_columns(
+        seconds = self._range_ns / 1e9 if self._aggregation.operation == "rate" else 1.0
+        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
+        at_once = max(_COPIES_AT_ONCE // max(frame.height, 1), 1)
+        for first in range(0, len(self._steps), at_once):
+            windows = self._windows(frame, first, min(first + at_once, len(self._steps)), aggregate(pl.col(VALUE)))
+            self.memory.hold("series", SAMPLE_BYTES * windows.height)
+            for number, step, value in windows.iter_rows():
+                vectors[step].append(Sample(series[number], value / seconds))
+        return vectors
+
+    def _windows(self, frame: pl.DataFrame, first: int, end: int, value: pl.Expr) -> pl.DataFrame:
+        """SERIES, STEP and the value of what each window holds, of the steps `[first, end)`."""
+        return (
+            frame.select(
+                SERIES,
+                VALUE,
                 pl.int_ranges(
-                    self._index(pl.col(TIME) + self._offset_ns).clip(0),
-                    self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).clip(0, len(self._steps)),
-                ).alias(STEP)
+                    self._index(pl.col(TIME) + self._offset_ns).clip(first, end),
+                    self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).clip(first, end),
+                ).alias(STEP),
             )
             .explode(STEP)
             .drop_nulls(STEP)
             .group_by(SERIES, STEP, maintain_order=True)
-            .agg(aggregate(pl.col(VALUE)))
+            .agg(value)
+            .select(SERIES, STEP, VALUE)
         )
-        seconds = self._range_ns / 1e9 if self._aggregation.operation == "rate" else 1.0
-        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
-        for number, step, value in windows.select(SERIES, STEP, VALUE).iter_rows():
-            vectors[step].append(Sample(series[number], value / seconds))
-        return vectors
 
     def _aggregate(self) -> Callable[[pl.Expr], pl.Expr] | None:
         """The same function in Polars, if it has it."""
@@ -175,3 +197,10 @@ class Windows:
                 return float(value)
             case _:
                 return float(count)
+
+
+def _at_each_step(running: pl.DataFrame) -> pl.DataFrame:
+    """COUNTED_SCHEMA of what windows hold from a step to another."""
+    if running.is_empty():
+        return running.select(COUNTED_SCHEMA.names())
+    return running.with_columns(pl.int_ranges(STEP, _UNTIL).alias(STEP)).explode(STEP).select(COUNTED_SCHEMA.names())

@@ -24,7 +24,7 @@ async def duplicates(
 ) -> Mapping[int, pl.Series]:
     """By unit, the numbers of rows (as `Scanner.load` gives them) that repeat an entry of earlier arrival.
 
-    Raises what `Scanner` raises.
+    Raises what `Scanner` raises, and QueryTooLarge.
     """
     contested = _contested(units)
     if not contested:
@@ -35,9 +35,17 @@ async def duplicates(
     suspects = await asyncio.to_thread(_of_equal_time, contested, batches, numbers)
     if suspects.is_empty():
         return {}
-    involved = suspects[_UNIT].unique().to_list()
-    batches = await _load_all(scanner, scan, [units[number] for number in involved], BATCH_SCHEMA.names(), statistics)
-    return await asyncio.to_thread(_repeated, suspects, dict(zip(involved, batches, strict=True)), numbers)
+    rows, held_bytes = [], 0
+    for (number,), own in suspects.partition_by(_UNIT, as_dict=True).items():
+        assert isinstance(number, int)
+        # One at a time: all their lines may be more than is to be in memory.
+        batch = await scanner.load(units[number], scan, BATCH_SCHEMA.names(), statistics)
+        rows.append(await asyncio.to_thread(_suspected, batch, own, numbers))
+        held_bytes += int(rows[-1].estimated_size())
+        scan.memory.hold("entries", int(rows[-1].estimated_size()))
+    repeated = await asyncio.to_thread(_repeated, pl.concat(rows))
+    scan.memory.release(held_bytes)
+    return repeated
 
 
 def without_rows(frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
@@ -101,16 +109,14 @@ def _of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: 
     return rows.filter(pl.struct(STREAM, TIMESTAMP).is_duplicated())
 
 
-def _repeated(
-    suspects: pl.DataFrame, batches: Mapping[int, Batch], numbers: dict[Labels, int]
-) -> Mapping[int, pl.Series]:
-    frames = []
-    for (number,), own in suspects.partition_by(_UNIT, as_dict=True).items():
-        assert isinstance(number, int)
-        batch = batches[number]
-        rows = batch.frame.with_columns(_numbered(batch, numbers))[own[_ROW]]
-        frames.append(rows.with_columns(own[_UNIT], own[_ROW]))
-    rows = pl.concat(frames).sort(ARRIVAL, _UNIT, _ROW)
+def _suspected(batch: Batch, own: pl.DataFrame, numbers: dict[Labels, int]) -> pl.DataFrame:
+    """The rows of one unit that are in question."""
+    rows = batch.frame.with_columns(_numbered(batch, numbers))[own[_ROW]]
+    return rows.with_columns(own[_UNIT], own[_ROW])
+
+
+def _repeated(rows: pl.DataFrame) -> Mapping[int, pl.Series]:
+    rows = rows.sort(ARRIVAL, _UNIT, _ROW)
     again = rows.filter(~pl.struct(STREAM, TIMESTAMP, LINE, METADATA).is_first_distinct())
     return {
         number: own[_ROW]

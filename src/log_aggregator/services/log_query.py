@@ -10,6 +10,7 @@ from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
+from log_aggregator.engine.query_memory import ROW_BYTES, QueryMemory
 from log_aggregator.engine.selector import compile_selector
 from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -18,6 +19,8 @@ from log_aggregator.logql.ast import LogExpr
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
+
+_COPIES = 3  # of a line: as it was read, as it is answered, and in the text of the answer
 
 
 class NotALogQuery(LogAggregatorError):
@@ -50,14 +53,16 @@ class LogAnswer:
 
 
 class LogQueries:
-    """Raises the store's errors, WalUnavailable, CorruptData.
+    """Raises the store's errors, WalUnavailable, CorruptData, QueryTooLarge.
 
-    Without `columnar`, every entry goes through the row-wise stages; the answers are the same.
+    Without `columnar`, every entry goes through the row-wise stages; the answers are the same. `memory_bytes` are what
+    one query may hold, 0 for no limit.
     """
 
-    def __init__(self, scanner: Scanner, *, columnar: bool = True) -> None:
+    def __init__(self, scanner: Scanner, *, columnar: bool = True, memory_bytes: int = 0) -> None:
         self._scanner = scanner
         self._columnar = columnar
+        self._memory_bytes = memory_bytes
 
     async def run(self, tenant: str, query: LogQuery) -> LogAnswer:
         statistics = ScanStatistics()
@@ -82,8 +87,9 @@ class LogQueries:
         pipeline: Pipeline,
     ) -> "_Chosen":
         accepts, needles = compile_selector(query.expr.matchers), needles_of(query.expr.stages)
-        scan = Scan(tenant, query.start_ns, query.end_ns, accepts, needles=needles)
-        chosen = _Chosen(query)
+        memory = QueryMemory(self._memory_bytes)
+        scan = Scan(tenant, query.start_ns, query.end_ns, accepts, needles=needles, memory=memory)
+        chosen = _Chosen(query, memory)
         async for batch in self._scanner.ordered(scan, query.direction, statistics, chooser):
             await asyncio.to_thread(chosen.take, batch, pipeline)
             if chosen.full:
@@ -92,10 +98,11 @@ class LogQueries:
 
 
 class _Chosen:
-    """The rows of the answer so far."""
+    """The rows of the answer so far. `take` raises QueryTooLarge."""
 
-    def __init__(self, query: LogQuery) -> None:
+    def __init__(self, query: LogQuery, memory: QueryMemory) -> None:
         self._query = query
+        self._memory = memory
         self._last_ns: int | None = None
         self.rows: list[Row] = []
 
@@ -106,6 +113,7 @@ class _Chosen:
     def take(self, batch: Batch, pipeline: Pipeline) -> None:
         for row in _processed(batch, pipeline):
             if self._wanted(row.timestamp_ns):
+                self._memory.hold("entries", ROW_BYTES + _COPIES * len(row.line))
                 self.rows.append(row)
                 self._last_ns = row.timestamp_ns
                 if self.full:

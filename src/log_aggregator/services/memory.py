@@ -45,5 +45,5 @@ class MemoryShares:
             merged=share(0.04, 128),
             bodies=share(0.06, 512),
             decoding=share(0.25, 1400),
-            queries=share(0.14, 2048),
+            queries=share(0.20, 2048),
         )

@@ -11,6 +11,7 @@ from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.metric import evaluate
 from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.skip_filter import needles_of
@@ -29,6 +30,9 @@ from log_aggregator.services.scan import Scan, Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.subquery import Question, distinct_leaves, scan_of
 
+# A time and a value.
+_SAMPLE_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class MetricAnswer:
@@ -39,7 +43,8 @@ class MetricAnswer:
 
 
 class MetricQueries:
-    """Raises the store's errors, WalUnavailable, CorruptData, PipelineFailed, MatchingFailed, NotEnabled.
+    """Raises the store's errors, WalUnavailable, CorruptData, PipelineFailed, MatchingFailed, NotEnabled,
+    QueryTooLarge.
 
     Without `columnar`, every entry goes through the row-wise stages; the answers are the same.
     """
@@ -51,39 +56,52 @@ class MetricQueries:
         cache: ResultsCache | None = None,
         *,
         columnar: bool = True,
+        memory_bytes: int = 0,
     ) -> None:
-        """Without a `fan_out`, other replicas are not asked; without a `cache`, everything is computed."""
+        """Without a `fan_out`, other replicas are not asked; without a `cache`, everything is computed.
+
+        `memory_bytes` are what one query may hold, 0 for no limit.
+        """
         self._scanner = scanner
         self._fan_out = fan_out
         self._cache = cache
         self._columnar = columnar
+        self._memory_bytes = memory_bytes
         self._units = LeafUnits(scanner)
 
     async def run(self, tenant: str, expr: MetricExpr, steps: Steps, *, fresh: bool = False) -> MetricAnswer:
         """What is to be `fresh` is not taken from the cache."""
-        statistics = ScanStatistics()
+        statistics, memory = ScanStatistics(), QueryMemory(self._memory_bytes)
         leaves = {}
         for number, leaf in enumerate(distinct_leaves(expr)):
             question = Question(tenant, expr, number, steps)
             if self._cache is None or fresh:
-                leaves[leaf] = await self._leaf(question, leaf, statistics)
+                leaves[leaf] = await self._leaf(question, leaf, statistics, memory)
             else:
-                compute = partial(self._at_steps, question, leaf, statistics)
+                compute = partial(self._at_steps, question, leaf, statistics, memory)
                 leaves[leaf] = await self._cache.vectors(tenant, leaf, steps, compute)
         vectors = await asyncio.to_thread(evaluate, push_down_sums(expr), leaves, steps)
         return MetricAnswer(vectors, statistics)
 
     async def _at_steps(
-        self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics, steps: Steps
+        self,
+        question: Question,
+        leaf: RangeAggregation,
+        statistics: ScanStatistics,
+        memory: QueryMemory,
+        steps: Steps,
     ) -> Sequence[Vector]:
-        return await self._leaf(replace(question, steps=steps), leaf, statistics)
+        return await self._leaf(replace(question, steps=steps), leaf, statistics, memory)
 
-    async def _leaf(self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics) -> Sequence[Vector]:
+    async def _leaf(
+        self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics, memory: QueryMemory
+    ) -> Sequence[Vector]:
         plan = plan_leaf(leaf) if self._columnar else None
-        scan = replace(scan_of(question.tenant, leaf, question.steps), needles=needles_of(leaf.range.log.stages))
+        scan = scan_of(question.tenant, leaf, question.steps)
+        scan = replace(scan, needles=needles_of(leaf.range.log.stages), memory=memory)
         if plan is None:
             return await self._by_rows(leaf, scan, question.steps, statistics)
-        columnar = ColumnarLeaf(plan, Windows(leaf, question.steps))
+        columnar = ColumnarLeaf(plan, Windows(leaf, question.steps, memory))
         found = await self._scanner.units(scan, statistics)
         repeated = await duplicates(self._scanner, scan, found, statistics)
         units = [LeafUnit(unit, repeated.get(number)) for number, unit in enumerate(found)]
@@ -101,17 +119,22 @@ class MetricQueries:
         samples: dict[Labels, SeriesSamples] = {}
         filtered = replace(scan, predicate=pushed.predicate)
         async for batch in self._scanner.ordered(filtered, "forward", statistics):
-            await asyncio.to_thread(_sample, batch, sampler, samples)
+            await asyncio.to_thread(_sample, batch, sampler, samples, scan.memory)
         return await asyncio.to_thread(range_vectors, leaf, samples, steps)
 
 
-def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples]) -> None:
+def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples], memory: QueryMemory) -> None:
+    """Raises QueryTooLarge."""
+    count = 0
     for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
         sample = sampler.process(timestamp_ns, line, batch.streams[stream], parse_metadata(metadata))
         if sample is not None:
             labels, value = sample
             series = samples.get(labels)
             if series is None:
+                memory.hold("series", SERIES_BYTES)
                 series = samples[labels] = SeriesSamples()
+            count += 1
             series.times_ns.append(timestamp_ns)
             series.values.append(value)
+    memory.hold("samples", _SAMPLE_BYTES * count)

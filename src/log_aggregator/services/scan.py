@@ -13,6 +13,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.skip_filter import Needle
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, ROW_OFFSET, ROWS
@@ -48,6 +49,8 @@ class Scan:
     accepts: Callable[[Labels], bool]
     predicate: pl.Expr | None = None
     needles: tuple[Needle, ...] = ()
+    memory: QueryMemory = field(default_factory=QueryMemory, repr=False, compare=False)
+    """Where rows are held that have been read and not yet given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Scanner:
     ) -> AsyncIterator[Batch]:
         """Batches in the order of time, each sorted, duplicates left out: stop iterating to stop reading.
 
-        The rows that `predicate` and the chooser leave.
+        The rows that `predicate` and the chooser leave. Raises QueryTooLarge.
         """
         units = await self.units(scan, statistics)
         units.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
@@ -150,9 +153,13 @@ class Scanner:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(unit, scan, statistics, chooser)) for unit in wave]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
+            tasks.clear()
+            held_bytes = int(pool.estimated_size())
+            scan.memory.hold("entries", held_bytes)
             final, pool = _split(pool, following, direction)
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
+            scan.memory.release(held_bytes)
 
     async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
         """All that may hold entries of the scan."""

@@ -1,0 +1,52 @@
+"""What a query holds of what it has found, against what it may hold: rows, samples, series, the answer.
+
+Sizes are estimates, to a factor of two or so. What a stage needs only while it works on one batch does not count.
+"""
+
+from threading import Lock
+from typing import ClassVar, Final, Literal
+
+from log_aggregator.errors import ErrorCode, LogAggregatorError
+
+# In CPython, beside the characters of names and values.
+SERIES_BYTES: Final = 700
+"""A series: its labels, as a key of the tables that number it, and what follows from them."""
+SAMPLE_BYTES: Final = 200
+"""A sample of a vector, until the answer is written."""
+ROW_BYTES: Final = 500
+"""An entry of an answer."""
+
+What = Literal["entries", "samples", "series"]
+
+
+class QueryTooLarge(LogAggregatorError):
+    """The query would take more memory than a query may."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self, what: What, limit_bytes: int) -> None:
+        super().__init__(
+            f"the query needs too much memory: its {what} take more than {limit_bytes >> 20}MB, the share of one of "
+            "querier.max_concurrent queries; consider more specific stream selectors or filters, fewer series, or a "
+            "shorter time range"
+        )
+
+
+class QueryMemory:
+    """Of one query; 0 for no limit. Safe to use from several threads."""
+
+    def __init__(self, limit_bytes: int = 0) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._lock = Lock()
+
+    def hold(self, what: What, size_bytes: int) -> None:
+        """Until `release`, or the end of the query. Raises QueryTooLarge."""
+        with self._lock:
+            self._held += size_bytes
+            if 0 < self._limit < self._held:
+                raise QueryTooLarge(what, self._limit)
+
+    def release(self, size_bytes: int) -> None:
+        with self._lock:
+            self._held -= size_bytes
