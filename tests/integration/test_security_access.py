@@ -1,6 +1,7 @@
 """Built-in authentication of a real server: who may do what for which tenant, and what nobody gets to see."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from servers import LogAggregator
+from servers import LogAggregator, RedisServer
 from waiting import wait_for
 
 TOKEN, PASSWORD, SECRET = "token-of-the-agent", "pässword of grafana", "secret-that-nobody-sees"
@@ -151,6 +152,29 @@ def test_tails_are_guarded(server: LogAggregator) -> None:
         assert raised.value.response.status_code == status
     with connect(url, additional_headers=bearer(f"{SECRET}-token", "one")) as websocket:
         assert "streams" in json.loads(websocket.recv(timeout=20))
+
+
+def test_bodies_of_strangers_are_not_waited_for(server: LogAggregator) -> None:
+    request = f"POST {PUSH} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+def test_outages_tell_clients_nothing_of_the_inside(tmp_path: Path) -> None:
+    with RedisServer() as redis:
+        config = tmp_path / "config.yaml"
+        config.write_text(f"redis: {{url: '{redis.url}'}}\ncommon: {{path_prefix: {tmp_path}}}\n")
+        with LogAggregator(f"-config.file={config}", "-workers=1") as server:
+            redis.kill()
+            answers = [
+                httpx.post(f"{server.url}{PUSH}", json=body(), timeout=30),
+                httpx.get(f"{server.url}{QUERY}", params={"query": '{app="a"}'}, timeout=30),
+                httpx.get(f"{server.url}/ring", timeout=30),
+            ]
+            assert "127.0.0.1" in (server.directory / "server.log").read_text()
+    for answer in answers:
+        assert (answer.status_code, answer.text) == (503, "the write-ahead log is not available, try again later\n")
 
 
 def test_a_renewed_secret_is_taken_in(client: httpx.Client, directory: Path) -> None:

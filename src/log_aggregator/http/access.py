@@ -6,7 +6,7 @@ A route that the table does not name needs `read` if it belongs to a tenant, els
 from collections.abc import Mapping
 from typing import Final
 
-from log_aggregator.http.auth import Caller, Credentials
+from log_aggregator.http.auth import Caller, Credentials, Unauthenticated
 from log_aggregator.model.access import OpenRoute, Scope
 
 _SCOPES: Final[Mapping[str, Scope]] = {
@@ -44,6 +44,14 @@ class Access:
         caller = await self._credentials.caller(authorization)
         caller.check_scope(scope_of(route, tenant=tenant))
         return caller
+
+    async def knows(self, authorization: str) -> bool:
+        """Whether the credentials are somebody's."""
+        try:
+            await self._credentials.caller(authorization)
+        except Unauthenticated:
+            return False
+        return True
 
 
 def scope_of(route: str, *, tenant: bool) -> Scope:

@@ -98,8 +98,8 @@ class BodyRequest(Request):
     _held_bytes = 0
 
     async def receive_body(self) -> None:
-        """Raises BodiesFull."""
-        if self.body:
+        """Nothing is kept of what comes from somebody whom the handler will refuse. Raises BodiesFull."""
+        if self.body or not await self.app.ctx.may_send(self.headers):
             return
         body, stream = bytearray(), self.stream
         assert isinstance(stream, Http)

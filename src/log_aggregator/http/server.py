@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -161,6 +161,7 @@ class HttpServer:
             strict_slashes=True,
             request_class=BodyRequest,
         )
+        self._app.ctx.may_send = self._may_send
         self._app.ctx.bodies = Room(settings.held_body_bytes)
         # Sanic allows no more than 16 KB, whatever its configuration says.
         Http.HEADER_CEILING = _MAX_HEADER_BYTES
@@ -334,6 +335,10 @@ class HttpServer:
         if isinstance(error, Unauthenticated):
             response.headers["WWW-Authenticate"] = CHALLENGE
         return response
+
+    async def _may_send(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request's body is worth reading."""
+        return self._access is None or await self._access.knows(headers.get("authorization", ""))
 
     async def _admitted(self, route: Route, request: Request) -> Caller | None:
         """None where nobody has to say who they are. Raises Unauthenticated, NotAllowed."""
