@@ -1,6 +1,7 @@
 """A push from decoded streams to the write-ahead log: validation, quotas, ingestion, and what to answer."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -10,7 +11,7 @@ from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.push import PushStream
 from log_aggregator.model.limits import Limits
-from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
+from log_aggregator.model.segment import STREAM, Segment, text_bytes_of_rows
 from log_aggregator.services.decoding import Decoding, PushBody
 from log_aggregator.services.ingester import Ingester
 from log_aggregator.services.push_messages import (
@@ -126,10 +127,9 @@ class Distributor:
             limit = int(limits.ingestion_rate_mb * (1 << 20))
             raise PushLimited(rate_limited_message(tenant, limit, batch.lines, batch.bytes))
         entered = await self._quotas.admit_streams(tenant, limits, batch.streams)
-        sizes = _size_by_stream(batch.frame)
         refused: dict[int, str] = {}
-        for number, (labels, admitted) in enumerate(zip(batch.streams, entered, strict=True)):
-            lines, size, last_ns = sizes.get(number, (0, 0, 0))
+        shares = zip(batch.streams, batch.shares, entered, strict=True)
+        for number, (labels, (lines, size, last_ns), admitted) in enumerate(shares):
             if not admitted:
                 refused[number] = stream_limit_message(labels, tenant)
                 count.discarded(Reason.STREAM_LIMIT, lines, size)
@@ -167,13 +167,7 @@ class _Counting:
         self._metrics.discarded_bytes.labels(*labels).inc(size)
 
 
-def _size_by_stream(frame: pl.DataFrame) -> dict[int, tuple[int, int, int]]:
-    """Lines, bytes and the last timestamp of each stream."""
-    sums = frame.group_by(STREAM).agg(pl.len(), text_bytes_of_rows().sum().alias("bytes"), pl.col(TIMESTAMP).last())
-    return {stream: (lines, size, last_ns) for stream, lines, size, last_ns in sums.iter_rows()}
-
-
 def _without(batch: AcceptedBatch, refused: Sequence[int]) -> AcceptedBatch:
     kept = batch.frame.filter(~pl.col(STREAM).is_in(refused))
     size = int(kept.select(text_bytes_of_rows().sum()).item() or 0)
-    return AcceptedBatch(streams=batch.streams, frame=kept, lines=kept.height, bytes=size)
+    return replace(batch, frame=kept, lines=kept.height, bytes=size)

@@ -6,7 +6,7 @@ Partial acceptance, as in Loki: what breaks a limit is dropped and counted, the 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import polars as pl
 
@@ -40,15 +40,24 @@ class IngestionBlocked(LogAggregatorError):
         self.lines = lines
 
 
+class Share(NamedTuple):
+    """What one stream has of a push; `bytes` as limits count them."""
+
+    lines: int
+    bytes: int
+    last_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedBatch:
     """What is to be stored of a push; may be empty.
 
     `frame` has a segment's columns, its rows in order of arrival; `bytes` is the size of lines and structured metadata
-    as limits count it, without the level that was added here.
+    as limits count it, without the level that was added here. `shares` go with `streams`.
     """
 
     streams: tuple[Labels, ...]
+    shares: tuple[Share, ...]
     frame: pl.DataFrame
     lines: int
     bytes: int
@@ -96,7 +105,7 @@ def validate(streams: Sequence[PushStream], limits: IngestLimits, now_ns: int, t
         else:
             batch.add(labels, checked(labels, entries, limits, window, refusals), limits)
     return Validated(
-        AcceptedBatch(tuple(batch.streams), batch.frame(limits), len(batch.lines), batch.bytes),
+        AcceptedBatch(tuple(batch.streams), tuple(batch.shares), batch.frame(limits), len(batch.lines), batch.bytes),
         refusals.messages,
         refusals.discarded,
         _blocked(limits, tenant, refusals),
@@ -118,6 +127,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.streams: dict[Labels, int] = {}
+        self.shares: list[Share] = []
         self.stream_of_row: list[int] = []
         self.timestamps_ns: list[int] = []
         self.lines: list[str] = []
@@ -133,7 +143,12 @@ class _Batch:
             self.metadata = [{}] * len(self.lines)
         if self.metadata is not None:
             self.metadata += entries.metadata or [{}] * len(entries.lines)
-        self.stream_of_row += [self.streams.setdefault(labels, len(self.streams))] * len(entries.lines)
+        number = self.streams.setdefault(labels, len(self.streams))
+        if number == len(self.shares):
+            self.shares.append(Share(0, 0, 0))
+        lines, size, _ = self.shares[number]
+        self.shares[number] = Share(lines + len(entries.lines), size + entries.size_bytes, entries.timestamps_ns[-1])
+        self.stream_of_row += [number] * len(entries.lines)
         self.timestamps_ns += entries.timestamps_ns
         self.lines += entries.lines
         self.bytes += entries.size_bytes
