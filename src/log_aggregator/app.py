@@ -75,6 +75,7 @@ from log_aggregator.services.queries import Queries
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.readiness import Readiness
 from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
+from log_aggregator.services.room import Room
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.series_query import SeriesQueries
@@ -362,7 +363,8 @@ def _replication(config: Config) -> Replication | None:
 def _http_settings(config: Config, memory: MemoryShares) -> HttpSettings:
     server = config.server
     return HttpSettings(
-        max_body_bytes=config.distributor.max_recv_msg_size,
+        # A larger one would be told to come again for ever.
+        max_body_bytes=min(config.distributor.max_recv_msg_size, Room(memory.bodies).largest_bytes),
         read_timeout_seconds=server.http_server_read_timeout / _SECOND_NS,
         write_timeout_seconds=server.http_server_write_timeout / _SECOND_NS,
         idle_timeout_seconds=server.http_server_idle_timeout / _SECOND_NS,

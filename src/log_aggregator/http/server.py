@@ -396,6 +396,8 @@ def _refused(request: Request, error: SanicException) -> HTTPResponse:
         return error_response(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 400)
     if isinstance(error, PayloadTooLarge):
         return error_response(
-            f"request body too large: distributor.max_recv_msg_size is {request.app.config.REQUEST_MAX_SIZE} bytes", 413
+            f"request body too large: more than {request.app.config.REQUEST_MAX_SIZE} bytes, which is "
+            "distributor.max_recv_msg_size or what the memory of the server allows",
+            413,
         )
     return error_response(str(error), error.status_code or 500)

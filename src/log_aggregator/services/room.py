@@ -25,6 +25,11 @@ class Room:
     used_bytes: int = 0
     _held: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def largest_bytes(self) -> int:
+        """What a tenant can have at most, when nobody else has any."""
+        return self.capacity_bytes * _TIMES_WHAT_IS_LEFT // (_TIMES_WHAT_IS_LEFT + 1)
+
     def take(self, tenant: str, size_bytes: int) -> bool:
         """Whether the tenant has got it."""
         if not has_room(self.capacity_bytes, self.used_bytes, self._held[tenant], size_bytes):
