@@ -24,11 +24,12 @@ from log_aggregator.services.forced_flush import ForcedFlush
 from log_aggregator.services.ingester import FlushPolicy, FlushReason, Ingester
 from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.row_groups import RowGroups
-from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.skip_filters import SkipFilterMetrics, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail
 from log_aggregator.services.takeover import Takeover
+from log_aggregator.services.units import Scan
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.storage.errors import StoreUnavailable
 from log_aggregator.storage.store import ByteRange, ObjectMeta, ObjectStore

@@ -9,8 +9,8 @@ import pytest
 from cluster import LATER_NS, TENANT, Cluster
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.compactor import Compaction, Compactor
-from log_aggregator.services.scan import Scan
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan
 from log_aggregator.storage.errors import ObjectExists
 from log_aggregator.wal.connection import connect
 from replica import HOUR_NS, Entry, Fate, Killed, Replica

@@ -12,8 +12,8 @@ from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.maintenance import Maintenance, MaintenanceMetrics
-from log_aggregator.services.scan import Scan
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.leadership import Leadership

@@ -26,8 +26,8 @@ from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE, STREAM, TIMESTAMP
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
-from log_aggregator.services.scan import Scan
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.names import Names

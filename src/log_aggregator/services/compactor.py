@@ -34,8 +34,9 @@ from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
 from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Run, cells_of, runs_to_merge
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.pattern_mining import chunk_patterns
-from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import ChunkUnit, Scan
 from log_aggregator.storage.errors import ObjectExists, ObjectNotFound, StoreRefused
 from log_aggregator.storage.store import ObjectStore
 

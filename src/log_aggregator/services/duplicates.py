@@ -13,8 +13,9 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
-from log_aggregator.services.scan import Scan, Scanner, TailUnit, Unit
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan, TailUnit, Unit
 
 _UNIT, _ROW = "unit", "row"
 

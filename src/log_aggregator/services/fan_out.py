@@ -18,9 +18,9 @@ from log_aggregator.formats.partial_result import FailedReply, PartialReply, Ref
 from log_aggregator.formats.subquery import MAX_BYTES, encode_subquery
 from log_aggregator.services.fan_out_metrics import FanOutMetrics, Fate
 from log_aggregator.services.leaf_units import LeafUnit, LeafUnits
-from log_aggregator.services.scan import ChunkUnit, Scan
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.subquery import Question, subquery_of
+from log_aggregator.services.units import ChunkUnit, Scan
 from log_aggregator.wal.errors import WalFull, WalUnavailable
 from log_aggregator.wal.work_queue import WorkQueue
 

@@ -9,8 +9,9 @@ import polars as pl
 from log_aggregator.clock import Clock
 from log_aggregator.engine.batch import Batch
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA
-from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import ChunkUnit, Scan
 
 _MINUTE_NS = 60 * 1_000_000_000
 # Entries with other timestamps are no news to anyone who looks at what happens right now.

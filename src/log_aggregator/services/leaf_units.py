@@ -9,8 +9,9 @@ import polars as pl
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.combinations import LinesNeeded
 from log_aggregator.services.duplicates import without_rows
-from log_aggregator.services.scan import Scan, Scanner, Unit, count_rows
+from log_aggregator.services.scan import Scanner, count_rows
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan, Unit
 
 _CONCURRENT_UNITS = 4
 

@@ -24,8 +24,9 @@ from log_aggregator.services import query_limits
 from log_aggregator.services.follower import Follower
 from log_aggregator.services.log_query import NotALogQuery
 from log_aggregator.services.query_limits import deadline
-from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan
 
 _SECOND_NS = 1_000_000_000
 # What a slow reader may leave waiting. More is dropped, and the reader is told of it.

@@ -17,8 +17,9 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
-from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import Scan
 
 _COPIES = 3  # of a line: as it was read, as it is answered, and in the text of the answer
 

@@ -26,9 +26,10 @@ from log_aggregator.services.duplicates import duplicates
 from log_aggregator.services.fan_out import FanOut, LeafTask
 from log_aggregator.services.leaf_units import LeafUnit, LeafUnits
 from log_aggregator.services.results_cache import ResultsCache
-from log_aggregator.services.scan import Scan, Scanner
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.subquery import Question, distinct_leaves, scan_of
+from log_aggregator.services.units import Scan
 
 # A time and a value.
 _SAMPLE_BYTES = 16

@@ -14,8 +14,9 @@ from log_aggregator.model.limits import Limits
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.pattern_mining import counts_of, level_of
 from log_aggregator.services.query_limits import deadline
-from log_aggregator.services.scan import ChunkUnit, Scan, Scanner, TailUnit
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import ChunkUnit, Scan, TailUnit
 
 _MOST_PATTERNS = 300
 # Of unflushed lines: parts that are looked at, and lines in all of them together.

@@ -13,91 +13,24 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
-from log_aggregator.engine.query_memory import QueryMemory
-from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.skip_filter import Needle
-from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, ROW_OFFSET, ROWS
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES
 from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
-from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.model.segment import BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.cutting import MAX_SLICES, cut_many, cut_out, is_inside, of_block, of_record
 from log_aggregator.services.hidden_rows import HiddenRows
-from log_aggregator.services.layout import Layouts, Run
+from log_aggregator.services.layout import Layouts
 from log_aggregator.services.row_groups import Form, RowGroups
 from log_aggregator.services.skip_filters import HashedNeedle, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.services.tail import Block, Tail, TailRecord
+from log_aggregator.services.tail import Tail, TailRecord
+from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 
 _CONCURRENT_UNITS = 4
-# Up to this many runs of wanted rows are cut out of a row group one by one; more are found by a mask.
-_MAX_SLICES = 64
-_TAIL_COLUMNS = frozenset({STREAM, TIMESTAMP, ARRIVAL, LINE, METADATA, LINE_BYTES})
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What to read. `accepts` chooses streams, `predicate` rows by the columns of a batch.
-
-    Rows that do not meet all `needles` are not wanted, and may be left out.
-    """
-
-    tenant: str
-    start_ns: int
-    end_ns: int  # exclusive
-    accepts: Callable[[Labels], bool]
-    predicate: pl.Expr | None = None
-    needles: tuple[Needle, ...] = ()
-    memory: QueryMemory = field(default_factory=QueryMemory, repr=False, compare=False)
-    """Where rows are held that have been read and not yet given."""
-
-
-@dataclass(frozen=True, slots=True)
-class TailUnit:
-    """The rows of a record of a write-ahead log, but for the periods whose rows an index object has.
-
-    Or of several records, all of one block (`Tail.block`) and none covered.
-    """
-
-    records: tuple[TailRecord, ...] = field(repr=False)
-    covered: tuple[int, ...]
-    min_ns: int
-    max_ns: int
-    hidden: HiddenRows | None = field(default=None, repr=False)
-
-    @property
-    def tenant(self) -> str:
-        return self.records[0].header.tenant
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return _TAIL_COLUMNS
-
-    @property
-    def shapes(self) -> tuple[Shape, ...] | None:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkUnit:
-    """The rows of accepted streams in one row group. `runs` has them in the order of the rows."""
-
-    index: Index = field(repr=False)
-    chunk: int
-    row_group: int
-    runs: tuple[Run, ...] = field(repr=False)
-    columns: frozenset[str] = field(repr=False)
-    shapes: tuple[Shape, ...] | None = field(repr=False)
-    min_ns: int
-    max_ns: int
-    index_key: str = ""
-    """Of the index object, so that other replicas find the unit."""
-    hidden: HiddenRows | None = field(default=None, repr=False)
-
-
-Unit = TailUnit | ChunkUnit
-"""A part of a scan that is read at once. Every entry is in one unit, but exact duplicates may be in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,24 +163,24 @@ class Scanner:
         """As `load`, with what is hidden."""
         if isinstance(unit, TailUnit) and len(unit.records) > 1:
             block = await self._tail.block(unit.records)
-            return await asyncio.to_thread(_of_block, unit, block, scan, columns)
+            return await asyncio.to_thread(of_block, unit, block, scan, columns)
         if isinstance(unit, TailUnit):
             segment = await self._tail.segment(unit.records[0])
             return await asyncio.to_thread(
-                _of_record, unit, segment.streams, segment.frame, scan, columns, self._period_ns
+                of_record, unit, segment.streams, segment.frame, scan, columns, self._period_ns
             )
         # The times are needed to cut the range out, unless all of the unit lies in it.
         needed = set(columns) - {STREAM}
-        if not _inside(unit, scan):
+        if not is_inside(unit, scan):
             needed.add(TIMESTAMP)
         found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics, forms=forms)
         rows = pl.DataFrame(found)
-        if len(unit.runs) <= _MAX_SLICES:
+        if len(unit.runs) <= MAX_SLICES:
             # Copies nothing, and is done before a thread is woken.
-            frame, runs = _cut_out(rows, unit.runs, scan, columns, is_inside=_inside(unit, scan))
+            frame, runs = cut_out(rows, unit.runs, scan, columns, is_inside=is_inside(unit, scan))
         else:
             frame, runs = await asyncio.to_thread(
-                _cut_many, rows, unit.runs, scan, columns, is_inside=_inside(unit, scan)
+                cut_many, rows, unit.runs, scan, columns, is_inside=is_inside(unit, scan)
             )
         return Batch(unit.index.streams, frame, unit.shapes, runs)
 
@@ -388,121 +321,6 @@ def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> No
         statistics.text_bytes += int(frame[LINE_BYTES].sum())
     elif LINE in frame.columns:
         statistics.text_bytes += int(frame[LINE].str.len_bytes().sum())
-
-
-def _inside(unit: Unit, scan: Scan) -> bool:
-    return scan.start_ns <= unit.min_ns and unit.max_ns < scan.end_ns
-
-
-def _of_record(
-    unit: TailUnit,
-    streams: tuple[Labels, ...],
-    rows: pl.DataFrame,
-    scan: Scan,
-    columns: Collection[str],
-    period_ns: int,
-) -> Batch:
-    chosen = pl.Series(STREAM, [n for n, labels in enumerate(streams) if scan.accepts(labels)], dtype=pl.UInt32)
-    if len(chosen) < len(streams):
-        rows = rows.filter(pl.col(STREAM).is_in(chosen.implode()))
-    if not _inside(unit, scan):
-        rows = rows.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
-    for period in unit.covered:
-        rows = rows.filter(~pl.col(TIMESTAMP).is_between(period, period + period_ns, closed="left"))
-    made = {
-        ARRIVAL: pl.lit(unit.records[0].position.arrival, pl.Int64).alias(ARRIVAL),
-        LINE_BYTES: pl.col(LINE).str.len_bytes().alias(LINE_BYTES),
-    }
-    return Batch(streams, rows.select(made.get(name, pl.col(name)) for name in columns))
-
-
-_Runs = tuple[tuple[int, int], ...]
-
-
-def _of_block(unit: TailUnit, block: Block, scan: Scan, columns: Collection[str]) -> Batch:
-    runs, offset = [], 0
-    accepted = [scan.accepts(labels) for labels in block.streams]
-    for stream, count in block.runs:
-        if accepted[stream]:
-            runs.append(Run(stream, offset, count, unit.min_ns, unit.max_ns))
-        offset += count
-    rows = block.frame
-    if LINE_BYTES in columns:
-        rows = rows.with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
-    cut = _cut_out if len(runs) <= _MAX_SLICES else _cut_many
-    frame, lengths = cut(rows, runs, scan, columns, is_inside=_inside(unit, scan))
-    return Batch(block.streams, frame, None, lengths)
-
-
-def _cut_out(
-    rows: pl.DataFrame, runs: Sequence[Run], scan: Scan, columns: Collection[str], *, is_inside: bool
-) -> tuple[pl.DataFrame, _Runs]:
-    """The rows of the runs that lie in the range, run by run."""
-    parts = [(run.stream, run.offset, run.rows) for run in runs]
-    if not is_inside:
-        parts = _cut(runs, rows[TIMESTAMP], scan)
-    kept = _rows_of([(offset, count) for _, offset, count in parts], rows)
-    lengths = tuple((stream, count) for stream, _, count in parts)
-    if STREAM in columns:
-        kept = _with_streams(kept, lengths)
-    return kept.select(columns), lengths
-
-
-def _cut_many(
-    rows: pl.DataFrame, runs: Sequence[Run], scan: Scan, columns: Collection[str], *, is_inside: bool
-) -> tuple[pl.DataFrame, _Runs]:
-    """The same by row numbers, and the range by a mask."""
-    table = pl.DataFrame(
-        [(run.stream, run.offset, run.rows) for run in runs],
-        pl.Schema({STREAM: pl.UInt32, ROW_OFFSET: pl.UInt32, ROWS: pl.UInt32}),
-        orient="row",
-    )
-    numbers = table.select(
-        pl.int_ranges(ROW_OFFSET, pl.col(ROW_OFFSET) + pl.col(ROWS), dtype=pl.UInt32).alias("row"), STREAM
-    ).explode("row")
-    kept = rows[numbers["row"]].with_columns(numbers[STREAM]) if rows.width else numbers.select(STREAM)
-    if not is_inside:
-        kept = kept.filter(pl.col(TIMESTAMP).is_between(scan.start_ns, scan.end_ns, closed="left"))
-    lengths = tuple(kept[STREAM].rle().struct.unnest().select("value", "len").iter_rows())
-    return kept.select(columns), lengths
-
-
-def _cut(runs: Sequence[Run], times: pl.Series, scan: Scan) -> list[tuple[int, int, int]]:
-    """Stream, first row and number of rows of each run's part in the range."""
-    cut = []
-    for run in runs:
-        first, last = 0, run.rows
-        own = times.slice(run.offset, run.rows)
-        if run.min_ns < scan.start_ns:
-            first = int(own.search_sorted(scan.start_ns, "left"))
-        if run.max_ns >= scan.end_ns:
-            last = int(own.search_sorted(scan.end_ns, "left"))
-        if first < last:
-            cut.append((run.stream, run.offset + first, last - first))
-    return cut
-
-
-def _rows_of(parts: Sequence[tuple[int, int]], rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of all the parts (first row, number), in order. Parts that follow on each other are cut out as one."""
-    if not rows.width:
-        return rows
-    pieces: list[tuple[int, int]] = []
-    for offset, count in parts:
-        if pieces and pieces[-1][0] + pieces[-1][1] == offset:
-            pieces[-1] = (pieces[-1][0], pieces[-1][1] + count)
-        else:
-            pieces.append((offset, count))
-    if not pieces:
-        return rows.clear()
-    if len(pieces) == 1:
-        return rows.slice(*pieces[0])
-    return pl.concat([rows.slice(offset, count) for offset, count in pieces])
-
-
-def _with_streams(rows: pl.DataFrame, lengths: Sequence[tuple[int, int]]) -> pl.DataFrame:
-    parts = [pl.Series(STREAM, [stream], dtype=pl.UInt32).new_from_index(0, count) for stream, count in lengths]
-    numbers = pl.concat(parts) if parts else pl.Series(STREAM, [], dtype=pl.UInt32)
-    return rows.with_columns(numbers) if rows.width else numbers.to_frame()
 
 
 def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:

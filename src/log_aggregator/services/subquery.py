@@ -20,7 +20,8 @@ from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.logql.printer import expr_text
 from log_aggregator.services.leaf_units import LeafUnit
-from log_aggregator.services.scan import ChunkUnit, Scan, Scanner
+from log_aggregator.services.scan import Scanner
+from log_aggregator.services.units import ChunkUnit, Scan
 
 
 class UnitsUnknown(LogAggregatorError):

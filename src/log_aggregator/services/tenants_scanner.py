@@ -7,8 +7,9 @@ from typing import Any
 from log_aggregator.engine.batch import Batch
 from log_aggregator.formats.index import Index
 from log_aggregator.model.tenants import are_several, tenants_of, with_tenant
-from log_aggregator.services.scan import ChunkUnit, Scan, Scanner, TailUnit, Unit
+from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 
 
 class TenantsScanner(Scanner):
