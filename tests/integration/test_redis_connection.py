@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from log_aggregator.wal.connection import connect
+from log_aggregator.wal.errors import InvalidRedisUrl
 from servers import RedisServer
 
 # Event loop steps from the start of a command to its end, the connection's handshake included, with some to spare.
@@ -17,6 +18,30 @@ STEPS = 60
 def server() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://secret@host",
+        "redis://:sec/ret@host:6379",
+        "redis://user:pass:secret@host:secret",
+        "redis+sentinel://:secret@host:26379",
+        "redis+sentinel://:secret@host:26379/",
+        "redis+sentinel://:secret@host:26379/main/secret",
+        "redis+sentinel://:secret@/main",
+        "redis+sentinel://:secret@a:1,/main",
+        "redis+sentinel://:secret@host:secret/main",
+        "redis+cluster://:secret@",
+        "redis+cluster://host?db=secret",
+        "redis://host?db=secret",
+    ],
+)
+async def test_urls_that_are_none_are_refused_without_a_word_of_them(url: str) -> None:
+    with pytest.raises(InvalidRedisUrl) as raised:
+        connect(url)
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None
 
 
 async def test_cancellation_is_never_swallowed(server: RedisServer) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
+from log_aggregator.wal.errors import Fenced, HeadMoved, InvalidRedisUrl, RecordsLost, WalFull, WalUnavailable
 from log_aggregator.wal.topology import Topology, topology_of
 
 # Every wait on Redis ends: the longest legitimate one is an fsync of a few megabytes on a busy disk.
@@ -32,8 +32,18 @@ _NO_MASTER = (
 def connect(url: str, prefix: str = "", *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Redis:
     """A client for any `redis.url`. It never retries: only we know which commands may repeat.
 
-    `prefix` is that of all keys, by which the master of a cluster is found.
+    `prefix` is that of all keys, by which the master of a cluster is found. Raises InvalidRedisUrl.
     """
+    try:
+        return _client(url, prefix, timeout_seconds)
+    except ValueError:  # whose message may hold a part of the password
+        raise InvalidRedisUrl(
+            "redis.url is none: it begins with redis://, rediss:// or unix://, and what is special in a password is "
+            "written as in URLs (%40 for @)"
+        ) from None
+
+
+def _client(url: str, prefix: str, timeout_seconds: float) -> Redis:
     options: dict[str, Any] = {
         "timeout": timeout_seconds,
         "socket_timeout": timeout_seconds,

@@ -14,6 +14,12 @@ class WalUnavailable(LogAggregatorError):
     public: ClassVar[str] = _PUBLIC
 
 
+class InvalidRedisUrl(LogAggregatorError):
+    """Says what is wrong and repeats nothing of the URL, which may hold a password."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+
 class WalFull(LogAggregatorError):
     """Redis refused a write because its memory is full. Nothing was written."""
 

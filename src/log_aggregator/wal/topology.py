@@ -17,6 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from log_aggregator.wal.errors import InvalidRedisUrl
+
 _ASK_SECONDS: Final = 1.0
 _SENTINEL_PORT: Final = 26379
 _REDIS_PORT: Final = 6379
@@ -108,7 +110,7 @@ def topology_of(url: str, prefix: str) -> tuple[Topology, dict[str, Any]] | None
 
     `redis+sentinel://[user:password@]host[:port],.../master[/db][?option=value&...]`, where the options
     `sentinel_username` and `sentinel_password` are for the sentinels; `redis+cluster://[user:password@]host[:port],...`;
-    with `rediss+` both speak TLS. `prefix` is that of our keys. Raises ValueError, which repeats nothing of the URL.
+    with `rediss+` both speak TLS. `prefix` is that of our keys. Raises ValueError, InvalidRedisUrl.
     """
     parts = urlsplit(url)
     if parts.scheme not in (*_SENTINEL_SCHEMES, *_CLUSTER_SCHEMES):
@@ -126,7 +128,7 @@ def topology_of(url: str, prefix: str) -> tuple[Topology, dict[str, Any]] | None
         return Topology(_addresses(hosts, _REDIS_PORT), Cluster(slot, _asking_options(options))), options
     master, _, db = unquote(parts.path.lstrip("/")).partition("/")
     if not master or (db and not db.isdecimal()):
-        raise ValueError("redis.url: name the sentinels' master behind a slash")
+        raise InvalidRedisUrl("redis.url: name the sentinels' master behind a slash")
     options["db"] = int(db or options.get("db", 0))
     to_sentinels = {name: value for name, value in options.items() if name not in ("username", "password", "db")}
     oracle = Sentinels(master, _asking_options(to_sentinels | sentinel_login))
@@ -138,7 +140,7 @@ def _addresses(hosts: str, default_port: int) -> list[Address]:
     for host in hosts.split(","):
         parts = urlsplit(f"//{host}")
         if not parts.hostname:
-            raise ValueError("redis.url: a host is missing")
+            raise InvalidRedisUrl("redis.url: a host is missing")
         addresses.append((parts.hostname, parts.port or default_port))
     return addresses
 
