@@ -15,6 +15,9 @@ from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.keys import IGNORED, REFUSED, RENAMED
 from log_aggregator.config.schema import Path, fields_of, is_secret, leaf_fields, section_in
 from log_aggregator.config.sections import Config
+from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.parser import parse_selector
+from log_aggregator.model.limits import Limits
 from log_aggregator.model.section import Section
 
 # In place of pydantic's messages, which speak of Python.
@@ -64,7 +67,9 @@ def load(document: Block, given: Sequence[Given], *, strict: bool) -> Loaded:
     problems = [*found.refused, *(found.unknown if strict else ())]
     if problems:
         raise ConfigError("\n".join(problems))
-    return Loaded(validated(Config, document), tuple(found.ignored), tuple(found.unknown))
+    config = validated(Config, document)
+    check_selectors(config.limits_config, document, above=("limits_config",))
+    return Loaded(config, tuple(found.ignored), tuple(found.unknown))
 
 
 def rename(document: Block) -> None:
@@ -103,6 +108,19 @@ def validated(
     except ValidationError as error:
         problems = [_problem(section, document, details, above) for details in error.errors()]
         raise ConfigError("\n".join(problems)) from None  # the cause would show secrets
+
+
+def check_selectors(limits: Limits, document: Block, *, above: Path = (), name: str = "") -> None:
+    """That retention can read its selectors; the limits stand in the document at `above`. Raises ConfigError."""
+    problems = []
+    for index, rule in enumerate(limits.retention_stream):
+        try:
+            parse_selector(rule.selector)
+        except ParseError as error:
+            location = (*above, "retention_stream", index, "selector")
+            problems.append(_problem(Limits, document, {"loc": location, "type": "", "msg": str(error)}, name))
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _note(path: Path, entry: Entry, section: type[Section], found: Findings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from log_aggregator.clock import Clock
 from log_aggregator.config.document import Block, Scalar, parse_document, plain
 from log_aggregator.config.errors import ConfigError
-from log_aggregator.config.load import Findings, sift, validated
+from log_aggregator.config.load import Findings, check_selectors, sift, validated
 from log_aggregator.config.sections import RuntimeSettings
 from log_aggregator.model.limits import Limits
 
@@ -56,6 +56,7 @@ class TenantLimits:
         for name in filter(None, (name.strip() for name in self._settings.file.split(","))):
             for tenant, block in _tenants(Path(name)).items():
                 limits = validated(Limits, block, over=overrides.get(tenant, self._defaults.model_dump()), above=tenant)
+                check_selectors(limits, block, name=tenant)
                 overrides[tenant] = limits.model_dump()
         return {tenant: Limits.model_validate(values) for tenant, values in overrides.items()}
 

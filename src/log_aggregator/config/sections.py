@@ -4,7 +4,8 @@ Durations are in nanoseconds, sizes in bytes. Source: Loki's configuration refer
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -20,6 +21,9 @@ from log_aggregator.storage.s3_settings import S3Settings
 _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
 _HOUR_NS = 60 * _MINUTE_NS
+
+_ONE_REDIS: Final = ("redis", "rediss", "unix")
+_SEVERAL_REDIS: Final = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 LogLevel = Literal["debug", "info", "warn", "error"]
 
@@ -38,10 +42,26 @@ class ServerSettings(Section):
     log_level: LogLevel = "info"
 
 
+def _known_redis(url: SecretStr) -> SecretStr:
+    """The messages repeat nothing of a URL, which may hold a password."""
+    parts = urlsplit(url.get_secret_value())
+    if parts.geturl() and parts.scheme not in (*_ONE_REDIS, *_SEVERAL_REDIS):
+        raise ValueError(
+            "must begin with redis://, rediss:// or unix://, or for several servers with redis+sentinel:// or "
+            "redis+cluster:// (rediss+ for TLS)"
+        )
+    if parts.scheme in _ONE_REDIS:
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("the port is no number from 0 to 65535") from None
+    return url
+
+
 class RedisSettings(Section):
     """Our own block. Without a URL, a Redis-compatible server is started in the data directory."""
 
-    url: SecretStr = SecretStr("")
+    url: Annotated[SecretStr, AfterValidator(_known_redis)] = SecretStr("")
     prefix: str = "log-aggregator"
     lease_seconds: float = Field(default=15.0, gt=0)
     wait_replicas: int = Field(default=0, ge=0)

@@ -91,6 +91,11 @@ async def test_change_is_taken_up_after_a_period(tmp_path: Path) -> None:
             "1:32: a.max_line_size: not a size; write bytes or a number with a unit, such as 256KB, 4MB or 1.5GB "
             "(got 'x')",
         ),
+        (
+            "overrides: {a: {retention_stream: [{selector: '{', period: 24h}]}}",
+            "1:47: a.retention_stream[0].selector: parse error at line 1, col 2: syntax error: unexpected $end, "
+            "expecting IDENTIFIER or } (got '{')",
+        ),
     ],
 )
 def test_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: str) -> None:
