@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -35,6 +36,9 @@ _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
 _RESTART_SECONDS: Final = 1.0
+_SERVER_LOG: Final = "server.log"
+# Enough for what it says at its end.
+_LAST_BYTES: Final = 4096
 
 
 class EmbeddedRedisError(LogAggregatorError):
@@ -88,7 +92,7 @@ class EmbeddedRedis:
                     if self._process.returncode is not None:
                         raise EmbeddedRedisError(
                             f"{program} ended with status {self._process.returncode} while it started; "
-                            f"see {self._directory / 'server.log'}"
+                            f"see {self._directory / _SERVER_LOG}"
                         )
                     await self._clock.sleep(_POLL_SECONDS)
         except TimeoutError as error:
@@ -99,7 +103,7 @@ class EmbeddedRedis:
             program,
             *("--dir", str(self._directory), "--port", "0", "--unixsocket", str(self._socket)),
             *("--unixsocketperm", "700", "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
-            *("--maxmemory-policy", "noeviction", "--logfile", str(self._directory / "server.log")),
+            *("--maxmemory-policy", "noeviction", "--logfile", str(self._directory / _SERVER_LOG)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -113,7 +117,11 @@ class EmbeddedRedis:
         while True:
             assert self._process is not None
             status = await self._process.wait()
-            logger.error("the embedded redis ended, starting it again", extra={"status": status})
+            # On a full disk it can but end, since it must not acknowledge what is not there; only its own log says so.
+            reason = last_complaints(self._directory / _SERVER_LOG, self._process.pid)
+            logger.error(
+                "the embedded redis ended, starting it again", extra={"status": status, "reason": reason or "unknown"}
+            )
             await self._clock.sleep(_RESTART_SECONDS)
             try:
                 await self._start(program)
@@ -145,6 +153,17 @@ class EmbeddedRedis:
             raise EmbeddedRedisError(
                 f"a server of an earlier run still listens on {self._socket} and does not end"
             ) from error
+
+
+def last_complaints(log: Path, pid: int) -> str:
+    """What the process has logged as a warning, where that is the end of the log: why it ended, if it said so."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+        # As in `310:M 25 Nov 2026 17:22:54.907 # text`.
+        complaints = takewhile(lambda line: line.startswith(f"{pid}:") and " # " in line, reversed(lines))
+        return "; ".join(line.partition(" # ")[2] for line in [*complaints][::-1])
+    return ""
 
 
 @contextmanager
