@@ -99,9 +99,10 @@ def run(arguments: Sequence[str], stop: StopSignal) -> int:
 
 def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
     flags = parse_flags(arguments)
-    if flags.help or flags.version:
-        print(_USAGE if flags.help else _VERSION)
-        return 0
+    if flags.help:
+        return _help((), stop)
+    if flags.version:
+        return _print_version((), stop)
     configuration = configure(flags, os.environ)
     if flags.print_config:
         print(config_yaml(configuration.config), file=sys.stderr)
@@ -178,6 +179,14 @@ def _hash_password(arguments: Sequence[str], stop: StopSignal) -> int:
     return 0
 
 
+def _help(arguments: Sequence[str], stop: StopSignal) -> int:
+    try:
+        print(_USAGE, flush=True)
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def _print_version(arguments: Sequence[str], stop: StopSignal) -> int:
     print(_VERSION)
     return 0
@@ -187,6 +196,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str], StopSignal], int]]] = {
     "serve": _serve,
     "health": _health,
     "hash-password": _hash_password,
+    "help": _help,
     "version": _print_version,
     "verify": _verify,
     "rebuild-index": _rebuild_index,

@@ -361,4 +361,13 @@ def test_version_and_usage() -> None:
     assert called("version") == called("-version")
     assert called("version")[1].startswith("log-aggregator ")
     assert called("-help")[1].startswith("log-aggregator: ")
+    assert called("help") == called("-help")
     assert called("explode")[::2] == (1, "unknown command explode\n\n" + called("-help")[1])
+
+
+def test_usage_may_be_read_in_part() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as out:
+        done = subprocess.run([PROGRAM, "-help"], stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ from log_aggregator.client.push import push
 from log_aggregator.client.query import query
 
 _INTERRUPTED: Final = 130  # what a shell says of a program that Ctrl-C ended
-_SERVER_COMMANDS: Final = ("serve", "health", "hash-password", "version", "verify", "rebuild-index")
+_SERVER_COMMANDS: Final = ("serve", "health", "hash-password", "help", "version", "verify", "rebuild-index")
 
 
 def run(name: str, arguments: Sequence[str]) -> int:
