@@ -100,10 +100,15 @@ def _protobuf_stream(stream: push_pb2.Stream, index: int) -> PushStream:
         times = [entry.timestamp for entry in entries]
         timestamps_ns += [time.seconds * _SECOND_NS + time.nanos for time in times]
         lines += [entry.line for entry in entries]
-        metadata += [{pair.name: pair.value for pair in entry.structured_metadata} for entry in entries]
+        pairs = [entry.structured_metadata for entry in entries]
+        if any(pairs):  # most pushes have none, and to look into each entry's costs as much as all the rest
+            metadata += [{}] * (begin - len(metadata))
+            metadata += [{pair.name: pair.value for pair in own} for own in pairs]
     if timestamps_ns and (max(timestamps_ns) > _INT64_MAX or min(timestamps_ns) < _INT64_MIN):
         raise InvalidPush(f"streams[{index}].entries: a timestamp lies outside of what 64 bits of nanoseconds can hold")
-    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)
+    if metadata:
+        metadata += [{}] * (len(lines) - len(metadata))
+    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata or None)
 
 
 def _repaired_request(data: bytes) -> push_pb2.PushRequest:
