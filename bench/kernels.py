@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cramjam
 import polars as pl
 import workload
-from client import Figures, _body
+from client import Figures, body
 
 from log_aggregator.engine.field_columns import field_columns
 from log_aggregator.engine.pattern_columns import pattern_columns
@@ -27,11 +27,11 @@ def measure() -> Figures:
     """The best of a few runs of each kernel."""
     limits = Limits(reject_old_samples=False)
     pushes = list(workload.batches(_LINES))
-    encoded = [_body(streams, "protobuf") for streams in pushes]
-    plain = [_body(streams, "json") for streams in pushes]
+    encoded = [body(streams, "protobuf") for streams in pushes]
+    plain = [body(streams, "json") for streams in pushes]
 
     def decoded(bodies: list[bytes], content_type: str) -> list[list]:  # type: ignore[type-arg]
-        return [decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0) for body in bodies]
+        return [decode_push(one, content_type, None, legacy=False, max_decompressed_bytes=0) for one in bodies]
 
     streams = decoded(encoded, "application/x-protobuf")
     accepted = [validate(push, limits, time.time_ns(), "bench").accepted for push in streams]
