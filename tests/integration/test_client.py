@@ -57,6 +57,13 @@ def client(server: LogAggregator, *arguments: str, text: str = "", status: int =
     return done.stdout if status == 0 else done.stderr
 
 
+def test_delete_says_what_a_server_needs_for_it(server: LogAggregator) -> None:
+    assert client(server, "delete", "--older-than", "7d", status=1) == (
+        "the server answered 404: 404 page not found: the server deletes nothing unless compactor.retention_enabled is "
+        "true\n"
+    )
+
+
 def test_query_prints_the_newest_lines(server: LogAggregator) -> None:
     lines = client(server, "query", '{job="paged"}', "--limit", "4", "-o", "raw").splitlines()
     assert lines[0] == "line 099"

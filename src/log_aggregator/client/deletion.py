@@ -4,12 +4,13 @@ import time
 from argparse import Namespace
 from urllib.parse import urlencode
 
-from log_aggregator.client.errors import ClientError
+from log_aggregator.client.errors import ClientError, Refused
 from log_aggregator.client.moments import format_moment
 from log_aggregator.client.server import Server
 from log_aggregator.model.quantity import parse_duration
 
 _SECOND_NS = 1_000_000_000
+_NOT_FOUND = 404
 
 
 def delete(options: Namespace) -> int:
@@ -20,6 +21,12 @@ def delete(options: Namespace) -> int:
         raise ClientError(f"--older-than {options.older_than}: {error}") from error
     end = (time.time_ns() - age_ns) // _SECOND_NS
     parameters = urlencode([("query", options.query), ("start", "0"), ("end", str(end))])
-    Server.of_options(options).post(f"/loki/api/v1/delete?{parameters}", b"", {})
+    try:
+        Server.of_options(options).post(f"/loki/api/v1/delete?{parameters}", b"", {})
+    except Refused as error:
+        if error.status != _NOT_FOUND:
+            raise
+        # Such a server, like a Loki, does not have the route at all.
+        raise ClientError(f"{error}: the server deletes nothing unless compactor.retention_enabled is true") from error
     print(f"entries of {options.query} before {format_moment(end * _SECOND_NS)} are deleted")
     return 0
