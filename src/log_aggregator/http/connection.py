@@ -9,10 +9,12 @@ from time import monotonic
 from typing import Any, Final
 
 from sanic import Request
-from sanic.exceptions import RequestTimeout, SanicException
+from sanic.compat import Header
+from sanic.exceptions import BadRequest, RequestTimeout, SanicException
 from sanic.http import Http, Stage
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 
+from log_aggregator.http.tenant import HEADER
 from log_aggregator.services.room import Room
 
 MAX_FRAME_BYTES: Final = 64 << 10
@@ -96,6 +98,14 @@ class BodyRequest(Request):
     """
 
     _held_bytes = 0
+
+    def __init__(self, url_bytes: bytes, headers: Header, *arguments: Any, **options: Any) -> None:
+        """Raises BadRequest for what a proxy in front may read otherwise: who sent it, or where its body ends."""
+        if any(name != name.strip() for name in headers):
+            raise BadRequest("a header's name must not have spaces around it")
+        if len(headers.getall(HEADER, ())) > 1:
+            raise BadRequest(f"more than one {HEADER} header")
+        super().__init__(url_bytes, headers, *arguments, **options)
 
     async def receive_body(self) -> None:
         """Nothing is kept of what comes from somebody whom the handler will refuse. Raises BodiesFull."""
