@@ -230,7 +230,8 @@ async def _serve_all(
     stopping, clock = stop.event(), SystemClock()
     embedded = not config.redis.url.get_secret_value()
     workers = config.workers or (1 if embedded else usable_cores())
-    config = config.model_copy(update={"workers": workers})
+    if workers > 1:  # each needs to know how many share the machine's memory
+        config = config.model_copy(update={"workers": workers})
     async with AsyncExitStack() as stack:
         if embedded:
             redis = EmbeddedRedis(data_directory, clock)
