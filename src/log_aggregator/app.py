@@ -45,7 +45,7 @@ from log_aggregator.http.tail import TailRoutes
 from log_aggregator.http.tls import server_tls
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
-from log_aggregator.processes import usable_memory_bytes
+from log_aggregator.processes import return_freed_memory, usable_memory_bytes
 from log_aggregator.services.admission import Admission
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
@@ -326,6 +326,7 @@ async def serve(
     shown: CollectorRegistry | None = None,
 ) -> None:
     """A replica with its store, until `stop` is set. Raises the store's errors."""
+    return_freed_memory()
     clock, registry = SystemClock(), CollectorRegistry()
     store = await open_store(store_settings, StoreMetrics(registry), clock)
     try:

@@ -13,6 +13,8 @@ from typing import ClassVar, Final
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 
 _PR_SET_PDEATHSIG: Final = 1
+_M_TRIM_THRESHOLD: Final = -1
+_KEPT_BYTES: Final = 128 << 10
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 _MEMORY_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -49,6 +51,17 @@ def usable_memory_bytes() -> int:
     if own != resource.RLIM_INFINITY:
         limits.append(own)
     return min(physical, *(limit for limit in limits if limit is not None), physical)
+
+
+def return_freed_memory() -> None:
+    """Makes glibc give back what is freed, large pieces at once.
+
+    By default it keeps up to 64 MB in each of its arenas once such pieces have been freed, for the next ones, so that
+    the peaks of different loads add up. Other allocators are left as they are.
+    """
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _memory_limit(path: Path) -> int | None:

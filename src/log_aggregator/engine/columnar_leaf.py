@@ -11,7 +11,7 @@ from log_aggregator.engine.combinations import FEW_COMBINATIONS, PLAIN_NUMBER, C
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.partial import partial_result, renumbered
-from log_aggregator.engine.query_memory import SERIES_BYTES
+from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
@@ -31,6 +31,35 @@ _CONVERSIONS: Mapping[str, Conversion] = {
 }
 
 
+class _Series:
+    """Numbers series from 0. By itself, so that a leaf is freed when nothing uses it: it would be part of a circle."""
+
+    def __init__(self, plan: LeafPlan, memory: QueryMemory) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._lock = Lock()
+        self._numbers: dict[Labels, int] = {}
+
+    @property
+    def labels(self) -> list[Labels]:
+        """In the order of their numbers."""
+        return list(self._numbers)
+
+    def of(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
+        """Of an entry, if it counts. Asked for once for each combination, which is then known."""
+        self._memory.hold("series", SERIES_BYTES)
+        labels = self._plan.series(stream, metadata, fields)
+        return None if labels is None else self.number(labels)
+
+    def number(self, labels: Labels) -> int:
+        with self._lock:
+            number = self._numbers.get(labels)
+            if number is None:
+                self._memory.hold("series", SERIES_BYTES)
+                number = self._numbers[labels] = len(self._numbers)
+            return number
+
+
 class ColumnarLeaf:
     """Collects batches, and what others have collected, in any order and from several threads; then `vectors`.
 
@@ -41,9 +70,8 @@ class ColumnarLeaf:
         self._plan = plan
         self._windows = windows
         self._memory = windows.memory
-        self._lock = Lock()
-        self._series: dict[Labels, int] = {}
-        self._combinations = Combinations(plan.parser, plan.names, self._series_of)
+        self._series = _Series(plan, windows.memory)
+        self._combinations = Combinations(plan.parser, plan.names, self._series.of)
         self._totals: list[pl.DataFrame] = []
         self._counted: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
@@ -91,7 +119,7 @@ class ColumnarLeaf:
 
     def vectors(self) -> list[Vector]:
         """The vector of every step. Raises QueryTooLarge."""
-        series = list(self._series)
+        series = self._series.labels
         if self._windows.is_totalled:
             return self._windows.of_totals(series, self._totals, self._counted)
         samples = self._samples
@@ -103,11 +131,11 @@ class ColumnarLeaf:
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
         schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
-        return partial_result(list(self._series), self._totals, self._counted, self._samples, schema)
+        return partial_result(self._series.labels, self._totals, self._counted, self._samples, schema)
 
     def merge(self, partial: PartialResult) -> None:
         """As if all its batches had been added here."""
-        numbers = pl.Series([self._number(labels) for labels in partial.series], dtype=pl.UInt32)
+        numbers = pl.Series([self._series.number(labels) for labels in partial.series], dtype=pl.UInt32)
         collections = (self._totals, partial.totals), (self._counted, partial.counted), (self._samples, partial.samples)
         for collected, frame in collections:
             if frame.height:
@@ -153,19 +181,6 @@ class ColumnarLeaf:
     @property
     def _unwrap(self) -> tuple[str, ...]:
         return () if self._plan.unwrap is None else (self._plan.unwrap,)
-
-    def _series_of(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
-        self._memory.hold("series", SERIES_BYTES)
-        labels = self._plan.series(stream, metadata, fields)
-        return None if labels is None else self._number(labels)
-
-    def _number(self, labels: Labels) -> int:
-        with self._lock:
-            number = self._series.get(labels)
-            if number is None:
-                self._memory.hold("series", SERIES_BYTES)
-                number = self._series[labels] = len(self._series)
-            return number
 
     def _keep(self, collected: list[pl.DataFrame], frame: pl.DataFrame) -> None:
         # Once more, when all of them are put together.
@@ -252,7 +267,7 @@ class ColumnarLeaf:
             sample = process(time_ns, line, batch.streams[stream], parse_metadata(metadata))
             if sample is not None:
                 labels, value = sample
-                series.append(self._number(labels))
+                series.append(self._series.number(labels))
                 times.append(time_ns)
                 values.append(value)
                 rows.append(row)

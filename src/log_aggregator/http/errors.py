@@ -1,5 +1,7 @@
 """The one table from error codes to HTTP statuses, and how an error looks to a client."""
 
+from traceback import clear_frames
+
 from sanic.response import HTTPResponse, text
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -40,6 +42,20 @@ def first_error(error: BaseException) -> BaseException:
         return error
     leaves = [first_error(inner) for inner in error.exceptions]
     return next((leaf for leaf in leaves if isinstance(leaf, LogAggregatorError)), leaves[0])
+
+
+def let_go(error: BaseException) -> None:
+    """Of what the functions held that the error came through.
+
+    Errors, their tracebacks and tasks refer to each other in circles. What a refused query or push had made would
+    otherwise stay in memory until the interpreter next looks for such circles, which it does ever more rarely.
+    """
+    clear_frames(error.__traceback__)
+    causes = (error.__cause__, error.__context__, *(error.exceptions if isinstance(error, BaseExceptionGroup) else ()))
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    for cause in causes:
+        if cause is not None:
+            let_go(cause)
 
 
 def status_of(error: LogAggregatorError) -> int:

@@ -23,7 +23,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import CHALLENGE, Caller, Unauthenticated
 from log_aggregator.http.connection import MAX_FRAME_BYTES, BodyRequest, Connection
-from log_aggregator.http.errors import error_response, first_error, status_of
+from log_aggregator.http.errors import error_response, first_error, let_go, status_of
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.params import InvalidParameter, Params
@@ -320,11 +320,13 @@ class HttpServer:
             given = _params(request)
             return await route.handler(Call(request, given, tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
-            # A variable of this function would be held by the error's own traceback, and with it, until the next
-            # search for such circles, all that a decoder had made of a body.
-            return self._error_answer(route, request, given, first_error(raised))
+            answer = self._error_answer(route, request, given, first_error(raised))
+            let_go(raised)
+            return answer
         except Exception as raised:
-            return self._error_answer(route, request, given, raised)
+            answer = self._error_answer(route, request, given, raised)
+            let_go(raised)
+            return answer
 
     def _error_answer(self, route: Route, request: Request, given: Params, error: BaseException) -> HTTPResponse:
         if not isinstance(error, LogAggregatorError):
