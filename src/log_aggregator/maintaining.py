@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from log_aggregator.clock import SystemClock
+from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.sections import Config
 from log_aggregator.services.rebuild import rebuild_indexes
 from log_aggregator.services.verify import Finding, verify_store
@@ -51,6 +52,12 @@ async def rebuild_index(config: Config, settings: S3Settings | FilesystemSetting
 
 @asynccontextmanager
 async def _opened(settings: S3Settings | FilesystemSettings) -> AsyncIterator[ObjectStore]:
+    """Raises ConfigError where no server has ever kept anything: there, everything would be whole."""
+    if isinstance(settings, FilesystemSettings) and not settings.directory.is_dir():
+        raise ConfigError(
+            f"there is no directory {settings.directory.absolute()}: name the server's configuration with "
+            "-config.file, or its data directory with -common.path-prefix"
+        )
     store = await open_store(settings, StoreMetrics(CollectorRegistry()), SystemClock())
     try:
         yield store

@@ -357,6 +357,16 @@ def test_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
     assert called("-verify-config", f"-config.file={file}") == (1, "", f"{file}:2:3: unknown key server.colour\n")
 
 
+@pytest.mark.parametrize("command", ["verify", "rebuild-index"])
+def test_store_that_is_not_there_is_not_found_whole(command: str, tmp_path: Path) -> None:
+    message = (
+        f"there is no directory {tmp_path}/none/chunks: name the server's configuration with -config.file, or its data "
+        "directory with -common.path-prefix\n"
+    )
+    assert called(command, f"-common.path-prefix={tmp_path}/none") == (1, "", message)
+    assert not list(tmp_path.iterdir())
+
+
 def test_version_and_usage() -> None:
     assert called("version") == called("-version")
     assert called("version")[1].startswith("log-aggregator ")
