@@ -36,7 +36,8 @@ class OtlpRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         # Loki serves the first path. The second is what exporters make of an endpoint that is only host and port.
-        return (Route("otlp_v1_logs", ("/otlp/v1/logs", "/v1/logs"), ("POST",), self._export, error=status_answer),)
+        paths = ("/otlp/v1/logs", "/v1/logs")
+        return (Route("otlp_v1_logs", paths, ("POST",), self._export, is_push=True, error=status_answer),)
 
     async def _export(self, call: Call) -> HTTPResponse:
         headers, body = call.request.headers, call.request.body

@@ -18,8 +18,8 @@ class PushRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route("loki_api_v1_push", ("/loki/api/v1/push",), ("POST",), self._push),
-            Route("api_prom_push", ("/api/prom/push",), ("POST",), self._legacy_push),
+            Route("loki_api_v1_push", ("/loki/api/v1/push",), ("POST",), self._push, is_push=True),
+            Route("api_prom_push", ("/api/prom/push",), ("POST",), self._legacy_push, is_push=True),
         )
 
     async def _push(self, call: Call) -> HTTPResponse:

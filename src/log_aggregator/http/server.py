@@ -27,6 +27,7 @@ from log_aggregator.http.errors import error_response, first_error, let_go, stat
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.params import InvalidParameter, Params
+from log_aggregator.http.refusal_log import RefusalLog
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
 from log_aggregator.http.tls import HANDSHAKE_SECONDS, ServerTls
@@ -106,6 +107,7 @@ class Route:
     tenant: bool = True
     several_tenants: bool = False
     is_query: bool = False
+    is_push: bool = False
     error: ErrorAnswer = _plain_text
 
 
@@ -152,6 +154,7 @@ class HttpServer:
         self._tls = tls
         self._metrics = metrics
         self._clock = clock
+        self._refusals = RefusalLog(clock)
         self._draining = False
         self._open_sockets: set[Socket] = set()
         self._server: Any = None  # Sanic's AsyncioServer, whose methods have no types
@@ -313,27 +316,35 @@ class HttpServer:
     async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:
         if self._draining:
             return route.error(request, "the server is shutting down", 503)
-        given = Params()
+        given, tenant = Params(), ""
         try:
             caller = await self._admitted(route, request)
             tenant = self._tenant(route, request, caller) if route.tenant else ""
             given = _params(request)
             return await route.handler(Call(request, given, tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
-            answer = self._error_answer(route, request, given, first_error(raised))
+            answer = self._error_answer(route, request, given, tenant, first_error(raised))
             let_go(raised)
             return answer
         except Exception as raised:
-            answer = self._error_answer(route, request, given, raised)
+            answer = self._error_answer(route, request, given, tenant, raised)
             let_go(raised)
             return answer
 
-    def _error_answer(self, route: Route, request: Request, given: Params, error: BaseException) -> HTTPResponse:
+    def _error_answer(
+        self, route: Route, request: Request, given: Params, tenant: str, error: BaseException
+    ) -> HTTPResponse:
         if not isinstance(error, LogAggregatorError):
             self._metrics.panics.inc()
             logger.error("request failed", extra={"route": route.name}, exc_info=error)
             return route.error(request, "internal error", 500)
-        response = _failed(route, request, given, error)
+        status = status_of(error)
+        if route.is_push:
+            self._refusals.refused(route.name, tenant, status, str(error))
+        elif status >= 500:
+            logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
+        queries = [query for name in ("query", "match", "match[]") for query in given.all(name)]
+        response = route.error(request, with_hint(error, queries)[:_MAX_MESSAGE], status)
         if isinstance(error, Unauthenticated):
             response.headers["WWW-Authenticate"] = CHALLENGE
         return response
@@ -378,14 +389,6 @@ def _form(body: bytes) -> dict[str, list[str]]:
         return parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
     except ValueError as error:
         raise InvalidParameter(f"a form may have {_MAX_FORM_FIELDS} fields") from error
-
-
-def _failed(route: Route, request: Request, given: Params, error: LogAggregatorError) -> HTTPResponse:
-    status = status_of(error)
-    if status >= 500:
-        logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
-    queries = [query for name in ("query", "match", "match[]") for query in given.all(name)]
-    return route.error(request, with_hint(error, queries)[:_MAX_MESSAGE], status)
 
 
 def _refused(request: Request, error: SanicException) -> HTTPResponse:
