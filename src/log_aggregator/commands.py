@@ -67,8 +67,8 @@ Beside them:
   log-aggregator completion bash   or zsh, fish
 
 Flags of serve, in Go's form (-name=value or -name value):
-  -config.file F[,F...]      the first of these that exists; without: /etc/loki/{cli-config,local-config,config}.yml
-                             or .yaml, else defaults
+  -config.file F[,F...]      the first of these that exists; without: cli-config, local-config, config
+                             or loki-config in /etc/loki, .yml or .yaml, else defaults
   -config.expand-env=false   leave ${NAME:-default} in the file alone
   -config.strict=false       warn of unknown keys instead of refusing them
   -verify-config             check the configuration and exit

@@ -13,9 +13,10 @@ from log_aggregator.config.flags import Flags
 from log_aggregator.config.load import Loaded, load
 from log_aggregator.config.sections import Config
 
+# The last name is what a ConfigMap gives that was made from `loki-config.yml`.
 _USUAL: Final = tuple(
     Path("/etc/loki") / f"{name}.{suffix}"
-    for name in ("cli-config", "local-config", "config")
+    for name in ("cli-config", "local-config", "config", "loki-config")
     for suffix in ("yml", "yaml")
 )
 
