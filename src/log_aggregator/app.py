@@ -148,7 +148,7 @@ class Server:
         write_metrics = WriteMetrics(registry)
         self._ingester = Ingester(self._logs, flusher, tail, policy, clock, write_metrics, holder)
         takeover = Takeover(self._logs, flusher, clock, write_metrics, holder)
-        quotas = Quotas(self._redis, names, clock, policy.chunk_idle_period_ns, holder)
+        quotas = Quotas(self._redis, names, clock, policy.chunk_idle_period_ns, holder, memory.streams)
         distributor = Distributor(
             Decoding(config.distributor.max_decompressed_size, memory.decoding),
             self._ingester,
@@ -175,6 +175,7 @@ class Server:
             period_ns,
             hidden,
             SkipFilters(store, SkipFilterMetrics(registry), memory.skip_filters),
+            memory.layouts,
         )
         extents = StreamExtents(self.scanner, catalog, period_ns, limits, memory.extents)
         work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)

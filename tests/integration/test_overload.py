@@ -19,7 +19,7 @@ from waiting import wait_for
 
 MEBIBYTE = 1 << 20
 USABLE_BYTES = 512 * MEBIBYTE
-LARGEST_BODY_BYTES = int(352 * MEBIBYTE * 0.06) * 3 // 4
+LARGEST_BODY_BYTES = int(256 * MEBIBYTE * 0.06) * 3 // 4
 PUSH = "/loki/api/v1/push"
 CONFIG = """
 auth_enabled: true
@@ -129,7 +129,7 @@ def test_body_that_never_fits_is_refused_for_good(client: httpx.Client) -> None:
 
 def test_many_large_bodies_at_once(client: httpx.Client) -> None:
     """Each is a fifth of what the server may use, once it is decoded."""
-    large = body({"job": "a"}, ["some words of a line " * 5] * 50_000)
+    large = body({"job": "a"}, ["some words of a line " * 5] * 35_000)
     answers: list[httpx.Response] = []
     at_once([lambda number=number: answers.append(push(client, f"large{number % 2}", large)) for number in range(12)])
     assert {answer.status_code for answer in answers} <= {204, 503}
@@ -183,7 +183,7 @@ def many_lines(server: SmallServer) -> None:
 
 
 TOO_LARGE = (
-    "the query needs too much memory: its {what} take more than 17MB, the share of one of querier.max_concurrent "
+    "the query needs too much memory: its {what} take more than 11MB, the share of one of querier.max_concurrent "
     "queries; consider more specific stream selectors or filters, fewer series, or a shorter time range"
 )
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-# What a process takes before it holds any data.
-_BASE_BYTES = 160 << 20
+# What a process takes before it holds any data, and what its threads are at work on at a time.
+_BASE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class MemoryShares:
     bodies: int  # of requests, as they are sent
     decoding: int  # one large push
     queries: int  # what all running queries hold of what they have found
+    streams: int  # that were pushed lately, with what is known of each
+    layouts: int  # of indexes, as scans walk them
 
     @classmethod
     def of(cls, usable_bytes: int) -> Self:
@@ -35,7 +37,7 @@ class MemoryShares:
             return min(int(free * part), most_mib << 20)
 
         return cls(
-            buffer=share(0.18, 512),
+            buffer=share(0.16, 512),
             columns=share(0.10, 320),
             indexes=share(0.06, 256),
             extents=share(0.06, 512),
@@ -44,6 +46,8 @@ class MemoryShares:
             skip_filters=share(0.02, 32),
             merged=share(0.04, 128),
             bodies=share(0.06, 512),
-            decoding=share(0.25, 1400),
-            queries=share(0.20, 2048),
+            decoding=share(0.22, 1400),
+            queries=share(0.18, 2048),
+            streams=share(0.05, 128),
+            layouts=share(0.03, 64),
         )

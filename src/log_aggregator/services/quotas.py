@@ -49,8 +49,8 @@ return passed
 """
 
 _MEGABYTE = 1 << 20
-_RECENT_BYTES = 64 << 20
-_RECENT_ENTRY_BYTES = 400
+_DEFAULT_CACHE_BYTES = 128 << 20
+_RECENT_ENTRY_BYTES = 500
 
 
 @dataclass(slots=True)
@@ -62,15 +62,23 @@ class _Bucket:
 class Quotas:
     """Raises WalUnavailable, WalFull: without Redis nothing could be stored either."""
 
-    def __init__(self, redis: Redis, names: Names, clock: Clock, idle_ns: int, holder: str) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        names: Names,
+        clock: Clock,
+        idle_ns: int,
+        holder: str,
+        cache_bytes: int = _DEFAULT_CACHE_BYTES,
+    ) -> None:
         self._names = names
         self._clock = clock
         self._idle_ms = max(idle_ns // 1_000_000, 1000)
         self._holder = holder
         self._take = redis.register_script(_TAKE)
         self._enter = redis.register_script(_ENTER)
-        self._recent: SizedLru[tuple[str, Labels], float] = SizedLru(_RECENT_BYTES)
-        self._stream_buckets: SizedLru[tuple[str, Labels], _Bucket] = SizedLru(_RECENT_BYTES)
+        self._recent: SizedLru[tuple[str, Labels], float] = SizedLru(cache_bytes // 2)
+        self._stream_buckets: SizedLru[tuple[str, Labels], _Bucket] = SizedLru(cache_bytes // 2)
 
     async def admit_bytes(self, tenant: str, limits: Limits, amount: int) -> bool:
         """Whether the tenant may ingest this many bytes now; they are counted if so."""

@@ -23,7 +23,7 @@ from log_aggregator.model.segment import BATCH_SCHEMA, LINE, METADATA, STREAM, T
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.cutting import MAX_SLICES, cut_many, cut_out, is_inside, of_block, of_record
 from log_aggregator.services.hidden_rows import HiddenRows
-from log_aggregator.services.layout import Layouts
+from log_aggregator.services.layout import DEFAULT_CACHE_BYTES, Layouts
 from log_aggregator.services.row_groups import Form, RowGroups
 from log_aggregator.services.skip_filters import HashedNeedle, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
@@ -60,6 +60,7 @@ class Scanner:
         period_ns: int,
         hidden_of: Callable[[str], Awaitable[HiddenRows | None]] = _nothing_hidden,
         skip_filters: SkipFilters | None = None,
+        layouts_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
         """`hidden_of` tells what of a tenant is not seen. Without `skip_filters`, none are read."""
         self._row_groups = row_groups
@@ -68,7 +69,7 @@ class Scanner:
         self._period_ns = period_ns
         self._hidden_of = hidden_of
         self._skip_filters = skip_filters
-        self._layouts = Layouts()
+        self._layouts = Layouts(layouts_bytes)
 
     async def ordered(
         self, scan: Scan, direction: Direction, statistics: ScanStatistics, chooser: RowChooser | None = None
@@ -80,19 +81,19 @@ class Scanner:
         units = await self.units(scan, statistics)
         units.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
         streams: dict[Labels, int] = {}
-        pool = pl.DataFrame(schema=BATCH_SCHEMA)
+        pool, held_bytes = pl.DataFrame(schema=BATCH_SCHEMA), 0
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(unit, scan, statistics, chooser)) for unit in wave]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
+            held_bytes += sum(_size_bytes(task.result().frame) for task in tasks)
             tasks.clear()
-            held_bytes = int(pool.estimated_size())
-            scan.memory.hold("entries", held_bytes)
             final, pool = _split(pool, following, direction)
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
-            scan.memory.release(held_bytes)
+            scan.memory.release(held_bytes - _size_bytes(pool))
+            held_bytes = _size_bytes(pool)
 
     async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
         """All that may hold entries of the scan."""
@@ -253,7 +254,7 @@ class Scanner:
                 yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high, index_key)
 
     async def _read(self, unit: Unit, scan: Scan, statistics: ScanStatistics, chooser: RowChooser | None) -> Batch:
-        """The rows that the scan wants, with all the columns of a batch."""
+        """The rows that the scan wants, with all the columns of a batch. They are held in the scan's memory."""
         columns: Collection[str] = BATCH_SCHEMA.names()
         forms: Mapping[str, Form] = {}
         if chooser is not None:
@@ -267,6 +268,7 @@ class Scanner:
 
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
+        scan.memory.hold("entries", _size_bytes(kept))
         return Batch(batch.streams, kept)
 
 
@@ -300,6 +302,10 @@ async def _holding(
 def _has_label(unit: ChunkUnit, name: str | None) -> bool:
     """Whether a stream of the unit has it."""
     return name is not None and any(name == own for run in unit.runs for own, _ in unit.index.streams[run.stream])
+
+
+def _size_bytes(frame: pl.DataFrame) -> int:
+    return int(frame.estimated_size())
 
 
 def _hidden_between(hidden: HiddenRows | None, min_ns: int, max_ns: int) -> HiddenRows | None:
