@@ -333,8 +333,9 @@ def _rows(section: type[Section], meanings: dict[str, str]) -> Iterator[str]:
 
 
 def _kind(field: FieldInfo) -> str:
-    if field.metadata and field.metadata[0] in _QUANTITIES:
-        return _QUANTITIES[field.metadata[0]]
+    # Bounds of a quantity stand beside what makes it one.
+    if quantities := [_QUANTITIES[one] for one in field.metadata if one in _QUANTITIES]:
+        return quantities[0]
     annotation = next((inner for inner in get_args(field.annotation) if inner is Path), field.annotation)
     if get_origin(annotation) is Literal:
         return " ".join(f"`{value}`" for value in get_args(annotation) if value)

@@ -99,7 +99,7 @@ class Limits(Section):
     max_querier_bytes_read: ByteSize = 150 << 30
     max_query_parallelism: int = 32  # 0: no queries; other values change nothing
     tsdb_max_query_parallelism: int = 128  # the same
-    query_timeout: Duration = 60 * _SECOND_NS
+    query_timeout: Duration = Field(default=60 * _SECOND_NS, ge=0)
     split_queries_by_interval: Duration = _HOUR_NS  # for which results are cached
     max_cache_freshness_per_query: Duration = 600 * _SECOND_NS
     required_labels: tuple[str, ...] = ()

@@ -161,6 +161,10 @@ def test_tuning_profiles_of_the_seed_are_accepted(
             "4:13: limits_config.retention_stream[0].period: the shortest retention period is 24h (got '1h')",
         ),
         (
+            "limits_config: {query_timeout: -1s}",
+            "1:32: limits_config.query_timeout: input should be greater than or equal to 0 (got '-1s')",
+        ),
+        (
             "limits_config:\n  retention_stream:\n  - selector: '{a'\n    period: 24h",
             "3:15: limits_config.retention_stream[0].selector: parse error at line 1, col 3: syntax error: "
             "unexpected $end, expecting = or =~ or !~ or != (got '{{a')",
