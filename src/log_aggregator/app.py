@@ -239,7 +239,7 @@ class Server:
                 *([("certificates", Role.ALL, tls.run)] if tls is not None else ()),
                 ("credentials", Role.ALL if config.auth.is_configured else Role(0), credentials.run),
                 ("follower", Role.READ, follower.run),
-                ("worker", Role.READ, Worker(work, self.scanner, admission, clock, sharing).run),
+                ("worker", Role.READ, Worker(work, self.scanner, admission, clock, sharing, query_bytes).run),
                 ("compactor", Role.BACKEND, maintenance.run),
             )
             if needed & roles

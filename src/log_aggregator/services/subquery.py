@@ -9,6 +9,7 @@ from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.metric import leaves_of
 from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import range_span
 from log_aggregator.engine.selector import compile_selector
 from log_aggregator.engine.steps import Steps
@@ -65,7 +66,7 @@ def subquery_of(query: str, question: Question, text: str, units: Iterable[LeafU
     return Subquery(query, question.tenant, text, question.leaf, steps.first_ns, steps.last_ns, steps.step_ns, named)
 
 
-def leaf_of(subquery: Subquery) -> tuple[ColumnarLeaf, Scan]:
+def leaf_of(subquery: Subquery, memory: QueryMemory) -> tuple[ColumnarLeaf, Scan]:
     """An empty leaf, and the scan of its units. Raises ParseError."""
     expr = parse_expr(subquery.text)
     assert not isinstance(expr, LogExpr)
@@ -73,7 +74,7 @@ def leaf_of(subquery: Subquery) -> tuple[ColumnarLeaf, Scan]:
     steps = Steps(subquery.first_ns, subquery.last_ns, subquery.step_ns)
     plan = plan_leaf(aggregation)
     assert plan is not None, "only such leaves are shared"
-    return ColumnarLeaf(plan, Windows(aggregation, steps)), scan_of(subquery.tenant, aggregation, steps)
+    return ColumnarLeaf(plan, Windows(aggregation, steps, memory)), scan_of(subquery.tenant, aggregation, steps)
 
 
 async def units_of(scanner: Scanner, scan: Scan, named: Sequence[NamedUnit]) -> list[LeafUnit]:

@@ -5,6 +5,7 @@ import logging
 from dataclasses import asdict
 
 from log_aggregator.clock import Clock
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.partial_result import FailedReply, PartialReply, RefusedReply, Reply, encode_reply
@@ -32,13 +33,21 @@ class Worker:
     """Of one process."""
 
     def __init__(
-        self, queue: WorkQueue, scanner: Scanner, admission: Admission, clock: Clock, metrics: FanOutMetrics
+        self,
+        queue: WorkQueue,
+        scanner: Scanner,
+        admission: Admission,
+        clock: Clock,
+        metrics: FanOutMetrics,
+        memory_bytes: int = 0,
     ) -> None:
+        """`memory_bytes` are what one share may hold, 0 for no limit: what needs more is left to the asker."""
         self._queue = queue
         self._scanner = scanner
         self._admission = admission
         self._clock = clock
         self._metrics = metrics
+        self._memory_bytes = memory_bytes
         self._units = LeafUnits(scanner)
 
     async def run(self) -> None:
@@ -95,7 +104,7 @@ class Worker:
         statistics = ScanStatistics()
         reply: Reply
         try:
-            columnar, scan = await asyncio.to_thread(leaf_of, subquery)
+            columnar, scan = await asyncio.to_thread(leaf_of, subquery, QueryMemory(self._memory_bytes))
             units = await units_of(self._scanner, scan, subquery.units)
             await self._units.add(units, columnar, scan, statistics)
             reply = PartialReply(await asyncio.to_thread(columnar.partial), asdict(statistics))
