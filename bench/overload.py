@@ -24,7 +24,7 @@ import urllib.parse
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,8 @@ class Server:
         """0 where the connection was closed."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body, {"X-Scope-OrgID": tenant, **headers})
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had all
+                connection.request(method, path, body, {"X-Scope-OrgID": tenant, **headers})
             answer = connection.getresponse()
             return answer.status, answer.read()
         except OSError:
