@@ -60,9 +60,7 @@ class IndexList:
 
         answers = await repeated("read the index list", read)
         return [
-            [member.decode() for member in members if not _is_mark(member)]
-            if _COMPLETE.encode() in members
-            else None
+            [member.decode() for member in members if not _is_mark(member)] if _COMPLETE.encode() in members else None
             for members in answers
         ]
 
