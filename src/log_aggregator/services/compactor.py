@@ -18,7 +18,7 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.formats.chunk import MAX, MIN, ChunkOrigin
-from log_aggregator.formats.index import ChunkEntry, Index, encode_index, joined, number_refs, restricted
+from log_aggregator.formats.index import Index, encode_index, joined, restricted
 from log_aggregator.formats.keys import (
     IndexKey,
     compacted_chunk_key,
@@ -30,10 +30,10 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAMP, merge_streams, renumber
 from log_aggregator.services.catalog import IndexCatalog
-from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
+from log_aggregator.services.chunk_rows import without_duplicates
+from log_aggregator.services.chunk_writer import ChunkWriter
 from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Run, cells_of, runs_to_merge
 from log_aggregator.services.hidden_rows import HiddenRows
-from log_aggregator.services.pattern_mining import chunk_patterns
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import ChunkUnit, Scan
@@ -87,8 +87,8 @@ class Compactor:
         *,
         mines_patterns: bool = False,
     ) -> None:
-        self._mines_patterns = mines_patterns
         self._store = store
+        self._chunks = ChunkWriter(store, _COMPRESSION_LEVEL, mines_patterns=mines_patterns)
         self._catalog = catalog
         self._scanner = scanner
         self._period_ns = period_ns
@@ -191,21 +191,8 @@ class Compactor:
                 continue
             completes = whole_runs and number == len(cells) - 1
             origin = ChunkOrigin(period.tenant, period.start_ns, coverage, generation, completes)
-            chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
-            await self._store.put(key, chunk.data)
-            patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
-            entry = ChunkEntry(
-                key,
-                len(chunk.data),
-                chunk.footer,
-                chunk.checksums,
-                chunk.shapes,
-                coverage,
-                patterns,
-                chunk.skip_filter,
-            )
-            yield Index(period.tenant, period.start_ns, coverage, (entry,), used, number_refs([chunk.refs]))
+            yield await self._chunks.write(key, origin, streams, rows)
 
     async def _rows(
         self,

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from log_aggregator.formats.chunk import ChunkOrigin
-from log_aggregator.formats.index import ChunkEntry, Index, encode_index, number_refs
+from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
 from log_aggregator.services.catalog import IndexCatalog
-from log_aggregator.services.chunk_rows import encode_rows, without_duplicates
-from log_aggregator.services.pattern_mining import chunk_patterns
+from log_aggregator.services.chunk_rows import without_duplicates
+from log_aggregator.services.chunk_writer import ChunkWriter
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
@@ -80,8 +80,8 @@ class Flusher:
         *,
         mines_patterns: bool = False,
     ) -> None:
-        self._mines_patterns = mines_patterns
         self._store = store
+        self._chunks = ChunkWriter(store, _COMPRESSION_LEVEL, mines_patterns=mines_patterns)
         self._catalog = catalog
         self._logs = logs
         self._period_ns = period_ns
@@ -139,25 +139,10 @@ class Flusher:
         self, tenant: str, period: int, streams: tuple[Labels, ...], rows: pl.DataFrame, coverage: Coverage
     ) -> WrittenChunk:
         origin = ChunkOrigin(tenant, period, (coverage,))
-        chunk, used = await asyncio.to_thread(encode_rows, origin, streams, rows, _COMPRESSION_LEVEL)
-        name = chunk_key(tenant, period, coverage, 0)
-        await self._store.put(name, chunk.data)
-        patterns = await asyncio.to_thread(chunk_patterns, streams, rows) if self._mines_patterns else b""
-        entry = ChunkEntry(
-            name,
-            len(chunk.data),
-            chunk.footer,
-            chunk.checksums,
-            chunk.shapes,
-            (coverage,),
-            patterns,
-            chunk.skip_filter,
-        )
-        refs = number_refs([chunk.refs])
-        index = Index(tenant, period, (coverage,), (entry,), used, refs)
+        index = await self._chunks.write(chunk_key(tenant, period, coverage, 0), origin, streams, rows)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
         await self._store.put(key, encode_index(index))
-        return WrittenChunk(tenant, parse_index_key(key), rows.height, len(chunk.data))
+        return WrittenChunk(tenant, parse_index_key(key), rows.height, index.chunks[0].size)
 
 
 def _uncovered(rows: pl.DataFrame, coverages: Sequence[Coverage]) -> pl.DataFrame:
