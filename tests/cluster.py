@@ -4,6 +4,7 @@ import uuid
 
 from redis.asyncio import Redis
 
+from log_aggregator.services.ingester import FlushPolicy
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.names import Names
 from replica import HOUR_NS, Entry, Replica
@@ -21,12 +22,14 @@ class Cluster:
         self.store = MemoryStore()
         self._replicas: list[Replica] = []
 
-    def reader(self) -> Replica:
-        self._replicas.append(Replica(self.redis, self.names, self.store, f"replica-{len(self._replicas)}"))
-        return self._replicas[-1]
+    def reader(self, *policy: FlushPolicy) -> Replica:
+        replica = Replica(self.redis, self.names, self.store, f"replica-{len(self._replicas)}", *policy)
+        self._replicas.append(replica)
+        return replica
 
-    async def writer(self) -> Replica:
-        replica = self.reader()
+    async def writer(self, *policy: FlushPolicy) -> Replica:
+        """One that takes pushes."""
+        replica = self.reader(*policy)
         await replica.start()
         return replica
 
@@ -51,9 +54,17 @@ class Cluster:
     async def redis_state(self) -> dict[bytes, bytes]:
         return {key: await self.redis.dump(key) for key in await self.redis_keys()}
 
+    async def expire_leases(self) -> None:
+        """What time does to the leases of those who are dead or paused."""
+        async for key in self.redis.scan_iter(self.names.lease("*")):
+            await self.redis.delete(key)
+
+    async def wipe_redis(self) -> None:
+        await self.redis.delete(*await self.redis_keys())
+
     async def restore_redis(self, state: dict[bytes, bytes]) -> None:
         """A failover to a server that lagged behind."""
-        await self.redis.delete(*await self.redis_keys())
+        await self.wipe_redis()
         for key, value in state.items():
             await self.redis.restore(key, 0, value)
 

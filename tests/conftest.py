@@ -1,1 +1,25 @@
-"""Its place makes the modules beside it (`servers`, `faulty_store`) importable from every test."""
+"""What tests of several directories share. Its place makes the modules beside it (`servers`, `cluster`) importable."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cluster import Cluster
+from log_aggregator.wal.connection import connect
+from servers import RedisServer
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """One for all the tests of a module: each takes names of its own."""
+    with RedisServer(appendonly=False) as started:
+        yield started
+
+
+@pytest.fixture
+async def cluster(redis_server: RedisServer) -> AsyncIterator[Cluster]:
+    client = connect(redis_server.url)
+    started = Cluster(client)
+    yield started
+    await started.end()
+    await client.aclose()

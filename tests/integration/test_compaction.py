@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -12,24 +11,7 @@ from log_aggregator.services.compactor import Compaction, Compactor
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 from log_aggregator.storage.errors import ObjectExists
-from log_aggregator.wal.connection import connect
 from replica import HOUR_NS, Entry, Fate, Killed, Replica
-from servers import RedisServer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-@pytest.fixture
-async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
-    client = connect(server.url)
-    started = Cluster(client)
-    yield started
-    await started.end()
-    await client.aclose()
 
 
 async def compact(replica: Replica, tenant: str = TENANT) -> Compaction | None:

@@ -1,6 +1,6 @@
 """Damaged and lost objects: explicit errors of queries, what `verify` finds, what `rebuild-index` restores."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -12,23 +12,6 @@ from log_aggregator.model.segment import LINE
 from log_aggregator.services.rebuild import rebuild_indexes
 from log_aggregator.services.verify import Severity, verify_store
 from log_aggregator.storage.errors import ObjectNotFound
-from log_aggregator.wal.connection import connect
-from servers import RedisServer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-@pytest.fixture
-async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
-    client = connect(server.url)
-    started = Cluster(client)
-    yield started
-    await started.end()
-    await client.aclose()
 
 
 async def compact(cluster: Cluster) -> None:

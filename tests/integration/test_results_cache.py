@@ -1,9 +1,7 @@
 """Cached results are those that would be computed, whatever has happened to the logs in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from cluster import TENANT, Cluster
@@ -14,10 +12,8 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.metric_query import MetricAnswer, MetricQueries
 from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
-from log_aggregator.wal.connection import connect
 from log_aggregator.wal.result_slots import SLOTS, ResultSlots
 from replica import HOUR_NS, Entry, Replica
-from servers import RedisServer
 
 MINUTE_NS = HOUR_NS // 60
 STEPS = Steps.aligned(0, 4 * HOUR_NS - 10 * MINUTE_NS, 10 * MINUTE_NS)  # all of four intervals
@@ -38,21 +34,6 @@ class SetClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.Event().wait()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-@pytest.fixture
-async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
-    client = connect(server.url)
-    started = Cluster(client)
-    yield started
-    await started.end()
-    await client.aclose()
 
 
 class Asker:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -83,15 +83,9 @@ class Keeper:
         return len([meta async for meta in self.store.list("tenant/chunks/")])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
 @pytest.fixture
-async def keeper(server: RedisServer) -> AsyncIterator[Keeper]:
-    client = connect(server.url)
+async def keeper(redis_server: RedisServer) -> AsyncIterator[Keeper]:
+    client = connect(redis_server.url)
     made = Keeper(client)
     yield made
     await made.replica.end()

@@ -1,7 +1,6 @@
 """Queries for ids read no chunk that cannot hold them, and miss none that does."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
 
 import polars as pl
 import pytest
@@ -15,24 +14,7 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import METADATA, Segment
 from log_aggregator.services.log_query import LogAnswer, LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
-from log_aggregator.wal.connection import connect
 from replica import HOUR_NS, Entry, Replica, segment_of
-from servers import RedisServer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-@pytest.fixture
-async def cluster(server: RedisServer) -> AsyncIterator[Cluster]:
-    client = connect(server.url)
-    started = Cluster(client)
-    yield started
-    await started.end()
-    await client.aclose()
 
 
 def trace(chunk: int, line: int) -> str:

@@ -1,83 +1,16 @@
 """Acknowledged entries are found exactly once, whatever becomes of the replica that took them."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
+from cluster import Cluster
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.services.ingester import BufferFull, FlushPolicy
-from log_aggregator.storage.memory import MemoryStore
-from log_aggregator.wal.connection import connect
 from log_aggregator.wal.errors import WalUnavailable
-from log_aggregator.wal.names import Names
 from replica import HOUR_NS, Entry, Fate, Replica
-from servers import RedisServer
 from waiting import until
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-class Installation:
-    """Replicas on one Redis and one store."""
-
-    def __init__(self, redis: Redis) -> None:
-        self.redis = redis
-        self.names = Names(uuid.uuid4().hex)
-        self.store = MemoryStore()
-        self._replicas: list[Replica] = []
-
-    async def replica(self, policy: FlushPolicy | None = None) -> Replica:
-        """One that takes pushes."""
-        replica = self.reader() if policy is None else self.reader(policy)
-        await replica.start()
-        return replica
-
-    def reader(self, *policy: FlushPolicy) -> Replica:
-        replica = Replica(self.redis, self.names, self.store, f"replica-{len(self._replicas)}", *policy)
-        self._replicas.append(replica)
-        return replica
-
-    async def expire_leases(self) -> None:
-        """What time does to the leases of those who are dead or paused."""
-        async for key in self.redis.scan_iter(f"{self.names.lease('*')}"):
-            await self.redis.delete(key)
-
-    async def keys(self) -> list[bytes]:
-        tag = self.names.epochs.partition("}")[0]
-        return [key async for key in self.redis.scan_iter(f"{tag}}}*")]
-
-    async def wipe(self) -> None:
-        await self.redis.delete(*await self.keys())
-
-    async def state(self) -> dict[bytes, bytes]:
-        return {key: await self.redis.dump(key) for key in await self.keys()}
-
-    async def restore(self, state: dict[bytes, bytes]) -> None:
-        """A failover to a server that lagged behind."""
-        await self.wipe()
-        for key, value in state.items():
-            await self.redis.restore(key, 0, value)
-
-    async def end(self) -> None:
-        for replica in self._replicas:
-            await replica.end()
-
-
-@pytest.fixture
-async def installation(server: RedisServer) -> AsyncIterator[Installation]:
-    client = connect(server.url)
-    started = Installation(client)
-    yield started
-    await started.end()
-    await client.aclose()
 
 
 def entries_of(name: str, tenant: str = "tenant", periods: int = 2) -> list[Entry]:
@@ -98,27 +31,27 @@ async def ends(attempt: "asyncio.Task[Any]") -> Any:
     return (await asyncio.gather(attempt, return_exceptions=True))[0]
 
 
-async def test_acknowledged_is_visible_on_every_replica_before_and_after_a_flush(installation: Installation) -> None:
-    writer, reader = await installation.replica(), await installation.replica()
+async def test_acknowledged_is_visible_on_every_replica_before_and_after_a_flush(cluster: Cluster) -> None:
+    writer, reader = await cluster.writer(), await cluster.writer()
     await writer.push(entries_of("one"))
-    for replica in (writer, reader, installation.reader()):
+    for replica in (writer, reader, cluster.reader()):
         await assert_found(replica, entries_of("one"))
     await writer.flush()
-    for replica in (writer, reader, installation.reader()):
+    for replica in (writer, reader, cluster.reader()):
         await assert_found(replica, entries_of("one"))
 
 
-async def test_pushes_of_many_tenants_at_once_go_their_own_ways(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_pushes_of_many_tenants_at_once_go_their_own_ways(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     tenants = [f"tenant-{number}" for number in range(5)]
     await asyncio.gather(*(writer.push(entries_of("x", tenant)) for tenant in tenants for _ in range(3)))
     await writer.flush()
     for tenant in tenants:
-        await assert_found(installation.reader(), entries_of("x", tenant), tenant=tenant)
+        await assert_found(cluster.reader(), entries_of("x", tenant), tenant=tenant)
 
 
-async def steps_of_a_flush(installation: Installation) -> int:
-    writer = await installation.replica()
+async def steps_of_a_flush(cluster: Cluster) -> int:
+    writer = await cluster.writer()
     await writer.push(entries_of("counted", "counted"))
     before = writer.gate.passed
     await writer.flush()
@@ -126,57 +59,57 @@ async def steps_of_a_flush(installation: Installation) -> int:
 
 
 @pytest.mark.parametrize("fate", [Fate.KILLED, Fate.FAILED, Fate.LOST])
-async def test_a_flush_that_ends_at_any_step(installation: Installation, fate: Fate) -> None:
+async def test_a_flush_that_ends_at_any_step(cluster: Cluster, fate: Fate) -> None:
     """Killed: a successor takes over. Failed or lost: the same replica tries again."""
-    for step in range(await steps_of_a_flush(installation)):
+    for step in range(await steps_of_a_flush(cluster)):
         tenant = f"tenant-{step}"
-        watcher = installation.reader()
-        writer = await installation.replica()
+        watcher = cluster.reader()
+        writer = await cluster.writer()
         one, two = entries_of("one", tenant), entries_of("two", tenant)
         await writer.push(one)
         await assert_found(watcher, one, tenant=tenant)  # makes the lists complete
         writer.gate.plan(step, fate)
         assert await ends(asyncio.create_task(writer.flush())) is not None
-        for reader in (watcher, installation.reader()):
+        for reader in (watcher, cluster.reader()):
             await assert_found(reader, one, tenant=tenant)
         if fate is Fate.KILLED:
-            await installation.expire_leases()
-            await installation.reader().takeover.sweep()
-            writer = await installation.replica()
+            await cluster.expire_leases()
+            await cluster.reader().takeover.sweep()
+            writer = await cluster.writer()
         await writer.push(two)
         await writer.flush()
-        for reader in (watcher, writer, installation.reader()):
+        for reader in (watcher, writer, cluster.reader()):
             await assert_found(reader, one, two, tenant=tenant)
         states = await writer.logs.states()
         assert await writer.logs.read([(state.wal, None) for state in states], 1) == [[]] * len(states)
 
 
-async def test_successors_that_die_at_every_step_of_the_takeover(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_successors_that_die_at_every_step_of_the_takeover(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     await writer.push(entries_of("one"))
     await writer.end()
-    watcher = installation.reader()
+    watcher = cluster.reader()
     await assert_found(watcher, entries_of("one"))
     step = 0
     while await watcher.logs.states():
         assert step < 20
-        await installation.expire_leases()
-        successor = installation.reader()
+        await cluster.expire_leases()
+        successor = cluster.reader()
         successor.gate.plan(step, Fate.KILLED)
         await ends(asyncio.create_task(successor.takeover.sweep()))
-        for reader in (watcher, installation.reader()):
+        for reader in (watcher, cluster.reader()):
             await assert_found(reader, entries_of("one"))
         step += 1
     assert step > 5
 
 
 @pytest.mark.parametrize("more", [False, True])
-async def test_a_holder_that_wakes_up_after_its_lease(installation: Installation, more: bool) -> None:
+async def test_a_holder_that_wakes_up_after_its_lease(cluster: Cluster, more: bool) -> None:
     """It was paused at any step of its flush; its successor has flushed what it knew, and perhaps more."""
-    for step in range(await steps_of_a_flush(installation)):
+    for step in range(await steps_of_a_flush(cluster)):
         tenant = f"tenant-{step}-{more}"
         one, two = entries_of("one", tenant), entries_of("two", tenant)
-        watcher, writer = installation.reader(), await installation.replica()
+        watcher, writer = cluster.reader(), await cluster.writer()
         await writer.push(one)
         await assert_found(watcher, one, tenant=tenant)
         writer.gate.plan(step, Fate.HELD)
@@ -186,33 +119,33 @@ async def test_a_holder_that_wakes_up_after_its_lease(installation: Installation
         if more:
             await writer.push(two)
             acknowledged.append(two)
-        await installation.expire_leases()
-        await installation.reader().takeover.sweep()
-        for reader in (watcher, installation.reader()):
+        await cluster.expire_leases()
+        await cluster.reader().takeover.sweep()
+        for reader in (watcher, cluster.reader()):
             await assert_found(reader, *acknowledged, tenant=tenant)
         writer.gate.resumed.set()
         await ends(flush)
-        for reader in (watcher, installation.reader()):
+        for reader in (watcher, cluster.reader()):
             await assert_found(reader, *acknowledged, tenant=tenant)
         three = entries_of("three", tenant)
         await writer.push(three)  # under a new lease
         await writer.flush()
-        for reader in (watcher, writer, installation.reader()):
+        for reader in (watcher, writer, cluster.reader()):
             await assert_found(reader, *acknowledged, three, tenant=tenant)
 
 
-async def test_two_late_index_objects_hide_nothing(installation: Installation) -> None:
+async def test_two_late_index_objects_hide_nothing(cluster: Cluster) -> None:
     """The third holder relies on the first one's late object, and then the second one's smaller object comes."""
     one, two = entries_of("one", periods=1), entries_of("two", periods=1)
-    first = await installation.replica()
+    first = await cluster.writer()
     await first.push(one)
     await first.push(two)
     first.gate.plan(2, Fate.HELD)  # listed, the chunk is written: before the put of the index object
     flush = asyncio.create_task(first.flush())
     await first.gate.held.wait()
 
-    await installation.expire_leases()
-    second = installation.reader()
+    await cluster.expire_leases()
+    second = cluster.reader()
     (state,) = await second.logs.states()
     lease = await second.logs.claim(state.wal, "second")
     assert lease is not None
@@ -220,41 +153,41 @@ async def test_two_late_index_objects_hide_nothing(installation: Installation) -
     await ends(flush)
 
     records = await second.takeover._read_slice(state.wal)
-    await installation.expire_leases()
-    third = installation.reader()
+    await cluster.expire_leases()
+    third = cluster.reader()
     await third.takeover.sweep()
     with pytest.raises(LogAggregatorError):
         await second.flusher.flush(lease, records[:1])
-    for reader in (third, installation.reader()):
+    for reader in (third, cluster.reader()):
         await assert_found(reader, one, two)
 
 
-async def test_two_sweeps_at_once_flush_once(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_two_sweeps_at_once_flush_once(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     await writer.push(entries_of("one"))
     await writer.end()
-    await installation.expire_leases()
-    sweeps = await asyncio.gather(*(installation.reader().takeover.sweep() for _ in range(8)))
+    await cluster.expire_leases()
+    sweeps = await asyncio.gather(*(cluster.reader().takeover.sweep() for _ in range(8)))
     assert sum(sweeps) == 1
-    await assert_found(installation.reader(), entries_of("one"))
+    await assert_found(cluster.reader(), entries_of("one"))
 
 
-async def test_an_append_whose_answer_is_lost_counts_once_after_the_retry(installation: Installation) -> None:
-    writer, watcher = await installation.replica(), installation.reader()
+async def test_an_append_whose_answer_is_lost_counts_once_after_the_retry(cluster: Cluster) -> None:
+    writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("zero"))
     writer.gate.plan(0, Fate.LOST)
     with pytest.raises(WalUnavailable):
         await writer.push(entries_of("one"))
     await writer.push(entries_of("one"))
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, entries_of("zero"), entries_of("one"))
     await writer.flush()
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, entries_of("zero"), entries_of("one"))
 
 
-async def test_an_append_that_redis_does_much_later_is_taken_in(installation: Installation) -> None:
-    writer, watcher = await installation.replica(), installation.reader()
+async def test_an_append_that_redis_does_much_later_is_taken_in(cluster: Cluster) -> None:
+    writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("zero"))
     (state,) = await writer.logs.states()
     held = await writer.logs.head(state.wal)
@@ -267,124 +200,124 @@ async def test_an_append_that_redis_does_much_later_is_taken_in(installation: In
     await assert_found(watcher, entries_of("zero"), entries_of("late"), entries_of("one"))
 
 
-async def test_a_wiped_redis_gets_back_what_is_in_memory(installation: Installation) -> None:
-    writer, watcher = await installation.replica(), installation.reader()
+async def test_a_wiped_redis_gets_back_what_is_in_memory(cluster: Cluster) -> None:
+    writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("flushed"))
     await writer.flush()
     await writer.push(entries_of("one"))
     await assert_found(watcher, entries_of("flushed"), entries_of("one"))
-    await installation.wipe()
+    await cluster.wipe_redis()
     await writer.push(entries_of("two"))
     acknowledged = [entries_of("flushed"), entries_of("one"), entries_of("two")]
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, *acknowledged)
     await writer.flush()
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, *acknowledged)
 
 
-async def test_recovery_of_a_wiped_redis_may_itself_fail_at_any_step(installation: Installation) -> None:
+async def test_recovery_of_a_wiped_redis_may_itself_fail_at_any_step(cluster: Cluster) -> None:
     for step in range(4):
         tenant = f"tenant-{step}"
-        writer = await installation.replica()
+        writer = await cluster.writer()
         await writer.push(entries_of("one", tenant))
         await writer.push(entries_of("two", tenant))
-        await installation.wipe()
+        await cluster.wipe_redis()
         writer.gate.plan(step, Fate.LOST)
         await ends(asyncio.create_task(writer.push(entries_of("three", tenant))))
         await writer.push(entries_of("three", tenant))
         acknowledged = [entries_of(name, tenant) for name in ("one", "two", "three")]
-        await assert_found(installation.reader(), *acknowledged, tenant=tenant)
+        await assert_found(cluster.reader(), *acknowledged, tenant=tenant)
         await writer.flush()
-        await assert_found(installation.reader(), *acknowledged, tenant=tenant)
+        await assert_found(cluster.reader(), *acknowledged, tenant=tenant)
 
 
-async def test_appends_that_redis_forgot_are_appended_anew(installation: Installation) -> None:
-    writer, watcher = await installation.replica(), installation.reader()
+async def test_appends_that_redis_forgot_are_appended_anew(cluster: Cluster) -> None:
+    writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("kept"))
-    older = await installation.state()
+    older = await cluster.redis_state()
     await writer.push(entries_of("forgotten"))
     await assert_found(watcher, entries_of("kept"), entries_of("forgotten"))
-    await installation.restore(older)
+    await cluster.restore_redis(older)
     await writer.push(entries_of("new"))
     acknowledged = [entries_of(name) for name in ("kept", "forgotten", "new")]
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, *acknowledged)
-    await installation.reader().takeover.sweep()
+    await cluster.reader().takeover.sweep()
     await writer.flush()
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, *acknowledged)
 
 
-async def test_forgotten_appends_of_a_holder_that_lost_its_lease_too(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_forgotten_appends_of_a_holder_that_lost_its_lease_too(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     await writer.push(entries_of("kept"))
-    older = await installation.state()
+    older = await cluster.redis_state()
     await writer.push(entries_of("forgotten"))
-    await installation.restore(older)
-    await installation.expire_leases()
-    await installation.reader().takeover.sweep()
+    await cluster.restore_redis(older)
+    await cluster.expire_leases()
+    await cluster.reader().takeover.sweep()
     await writer.push(entries_of("new"))
-    for reader in (writer, installation.reader()):
+    for reader in (writer, cluster.reader()):
         await assert_found(reader, *(entries_of(name) for name in ("kept", "forgotten", "new")))
 
 
-async def test_a_commit_that_redis_forgot(installation: Installation) -> None:
-    writer, watcher = await installation.replica(), installation.reader()
+async def test_a_commit_that_redis_forgot(cluster: Cluster) -> None:
+    writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("one"))
     await assert_found(watcher, entries_of("one"))
-    older = await installation.state()
+    older = await cluster.redis_state()
     await writer.flush()
-    await installation.restore(older)
-    for reader in (watcher, installation.reader()):
+    await cluster.restore_redis(older)
+    for reader in (watcher, cluster.reader()):
         await assert_found(reader, entries_of("one"))
     await writer.push(entries_of("two"))
     await ends(asyncio.create_task(writer.flush()))
-    await installation.reader().takeover.sweep()
+    await cluster.reader().takeover.sweep()
     await writer.flush()
-    for reader in (writer, watcher, installation.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, entries_of("one"), entries_of("two"))
 
 
-async def test_stop_with_the_store_down_hands_the_log_over(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_stop_with_the_store_down_hands_the_log_over(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     await writer.push(entries_of("one"))
     writer.gate.plan(0, Fate.FAILED)
     await writer.ingester.stop(10)
-    await assert_found(installation.reader(), entries_of("one"))
-    assert await installation.reader().takeover.sweep() == 1
-    await assert_found(installation.reader(), entries_of("one"))
+    await assert_found(cluster.reader(), entries_of("one"))
+    assert await cluster.reader().takeover.sweep() == 1
+    await assert_found(cluster.reader(), entries_of("one"))
 
 
-async def test_stop_flushes_and_removes_the_log(installation: Installation) -> None:
-    writer = await installation.replica()
+async def test_stop_flushes_and_removes_the_log(cluster: Cluster) -> None:
+    writer = await cluster.writer()
     await writer.push(entries_of("one"))
     await writer.ingester.stop(10)
     assert await writer.logs.states() == []
-    await assert_found(installation.reader(), entries_of("one"))
+    await assert_found(cluster.reader(), entries_of("one"))
 
 
-async def test_a_log_that_cannot_be_flushed_does_not_block_the_others(installation: Installation) -> None:
+async def test_a_log_that_cannot_be_flushed_does_not_block_the_others(cluster: Cluster) -> None:
     for name in ("one", "two", "three"):
-        writer = await installation.replica()
+        writer = await cluster.writer()
         await writer.push(entries_of(name))
         await writer.end()
-    await installation.expire_leases()
-    successor = installation.reader()
+    await cluster.expire_leases()
+    successor = cluster.reader()
     successor.gate.plan(1, Fate.FAILED)
     assert await successor.takeover.sweep() == 2
-    await assert_found(installation.reader(), *(entries_of(name) for name in ("one", "two", "three")))
+    await assert_found(cluster.reader(), *(entries_of(name) for name in ("one", "two", "three")))
 
 
-async def test_retries_at_another_replica_count_once(installation: Installation) -> None:
-    one, two = await installation.replica(), await installation.replica()
+async def test_retries_at_another_replica_count_once(cluster: Cluster) -> None:
+    one, two = await cluster.writer(), await cluster.writer()
     await one.push(entries_of("same"))
     await two.push(entries_of("same"))
-    await assert_found(installation.reader(), entries_of("same"))
+    await assert_found(cluster.reader(), entries_of("same"))
     await one.flush()
-    await assert_found(installation.reader(), entries_of("same"))
+    await assert_found(cluster.reader(), entries_of("same"))
     await two.flush()
-    await assert_found(installation.reader(), entries_of("same"))
+    await assert_found(cluster.reader(), entries_of("same"))
 
 
 def small(max_buffer_bytes: int) -> FlushPolicy:
@@ -392,8 +325,8 @@ def small(max_buffer_bytes: int) -> FlushPolicy:
     return FlushPolicy(HOUR_NS, HOUR_NS, 1 << 20, max_buffer_bytes)
 
 
-async def test_buffer_bound_counts_rows_and_is_given_back(installation: Installation) -> None:
-    writer = await installation.replica(small(16_000))
+async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> None:
+    writer = await cluster.writer(small(16_000))
     empty_lines = [Entry("tenant", "stream", number, "") for number in range(300)]
     with pytest.raises(BufferFull, match="wait to be flushed: 0 of the tenant and 0 in all, with 14800 more, would"):
         await writer.push(empty_lines)
@@ -402,11 +335,11 @@ async def test_buffer_bound_counts_rows_and_is_given_back(installation: Installa
         await writer.push(empty_lines[100:])
     await writer.flush()
     await writer.push(empty_lines[100:])
-    await assert_found(installation.reader(), empty_lines)
+    await assert_found(cluster.reader(), empty_lines)
 
 
-async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(installation: Installation) -> None:
-    writer = await installation.replica(small(12_000))
+async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(cluster: Cluster) -> None:
+    writer = await cluster.writer(small(12_000))
     lines = [Entry("tenant", "stream", number, "") for number in range(100)]
     more = [Entry("tenant", "stream", number, "more") for number in range(140)]
     for _ in range(5):
@@ -428,4 +361,4 @@ async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(installati
         await writer.push(more)
     await writer.flush()
     await writer.push(more)
-    await assert_found(installation.reader(), lines, more)
+    await assert_found(cluster.reader(), lines, more)
