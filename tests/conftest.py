@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from redis.asyncio import Redis
 
 from cluster import Cluster
 from log_aggregator.wal.connection import connect
@@ -17,9 +18,14 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def cluster(redis_server: RedisServer) -> AsyncIterator[Cluster]:
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
     client = connect(redis_server.url)
-    started = Cluster(client)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
+    started = Cluster(redis)
     yield started
     await started.end()
-    await client.aclose()

@@ -5,21 +5,17 @@ runs one again. A failure prints the seed and its history.
 """
 
 import asyncio
-import os
 import time
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from fated_replicas import SEEDS, TENANTS, FatedReplicas
 from log_aggregator.engine.steps import Steps
-from log_aggregator.errors import LogAggregatorError
 from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits, StreamRetention
@@ -29,24 +25,13 @@ from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetr
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 from log_aggregator.storage.memory import MemoryStore
-from log_aggregator.wal.connection import connect
-from log_aggregator.wal.names import Names
 from log_aggregator.wal.result_slots import ResultSlots
-from replica import HOUR_NS, POLICY, Entry, Fate, Killed, Replica
-from servers import RedisServer
+from replica import HOUR_NS, POLICY, Entry, Replica
 
-SEEDS = (
-    [int(os.environ["SIMULATION_SEED"])]
-    if "SIMULATION_SEED" in os.environ
-    else list(range(int(os.environ.get("SIMULATION_SEEDS", "25"))))
-)
 ACTIONS = 70
-REPLICAS = 3
-TENANTS = ("one", "two")
 TOKENS = ("red", "green", "blue")
 COUNTS = parse_expr('count_over_time({stream=~".+"}[1h])')
 assert isinstance(COUNTS, RangeAggregation)
-FATES = (None, None, None, None, Fate.HELD, Fate.HELD, Fate.FAILED, Fate.LOST, Fate.KILLED)
 SHORT_NS, LONG_NS = 24 * HOUR_NS, 48 * HOUR_NS
 LIMITS = Limits(
     retention_period=LONG_NS, retention_stream=(StreamRetention(selector='{stream="stream-0"}', period=SHORT_NS),)
@@ -124,25 +109,19 @@ class Model:
         return any(request.selects(entry) for request in self.requests)
 
 
-class Simulation:
+class Simulation(FatedReplicas):
+    patience_seconds = 20
+
     def __init__(self, redis: Redis, random: Random) -> None:
-        self.history: list[str] = []
-        self._redis = redis
-        self._random = random
-        self._names = Names(uuid.uuid4().hex)
         self._clock = MovingClock()
-        self._store = MemoryStore(self._clock)
-        self._replicas: list[Replica] = []
+        super().__init__(redis, random, MemoryStore(self._clock))
         self._slots = ResultSlots(redis, self._names)
         self._model = Model()
-        self._under_way: dict[asyncio.Task[None], Replica] = {}
-        self._count = 0
         self._watcher = self._made("watcher")
 
     async def run(self) -> None:
         try:
-            for _ in range(REPLICAS):
-                await self._begin()
+            await self._begin_all()
             actions = (
                 *(self._push, self._push, self._push, self._flush, self._flush, self._compact, self._compact),
                 *(self._sweep, self._erase, self._collect, self._delete, self._cancel),
@@ -153,17 +132,10 @@ class Simulation:
                 await self._check(self._watcher)
             await self._settle()
         finally:
-            for replica in self._replicas:
-                await self._end(replica)
+            await self._end_all()
 
     def _made(self, holder: str) -> Replica:
         return Replica(self._redis, self._names, self._store, holder, POLICY, clock=self._clock, limits=LIMITS)
-
-    async def _begin(self) -> None:
-        replica = self._made(f"replica-{self._count}")
-        self._count += 1
-        self._replicas.append(replica)
-        await replica.start()
 
     # -- what replicas do, which may be held, fail or be its replica's end ---------------------------------------------
 
@@ -187,18 +159,6 @@ class Simulation:
             self._model.acknowledged.update(entries)
 
         await self._act(f"push {entries}", replica, push, steps=2)
-
-    async def _flush(self) -> None:
-        replica = self._random.choice(self._replicas)
-        await self._act("flush", replica, replica.flush, steps=20)
-
-    async def _sweep(self) -> None:
-        replica = self._random.choice(self._replicas)
-
-        async def sweep() -> None:
-            await replica.takeover.sweep()
-
-        await self._act("take over", replica, sweep, steps=20)
 
     async def _compact(self) -> None:
         replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
@@ -235,26 +195,6 @@ class Simulation:
 
         await self._act(f"collect {tenant}", replica, collect, steps=60)
 
-    async def _act(
-        self, what: str, replica: Replica, action: Callable[[], Coroutine[Any, Any, None]], steps: int
-    ) -> None:
-        if replica.gate.dead:  # of something that went on while the others acted
-            await self._replace(replica)
-            return
-        fate = self._random.choice(FATES)
-        if replica.gate.held.is_set() and not replica.gate.resumed.is_set():
-            fate = None  # one of its steps is held: this is another of its tasks
-        elif fate is not None:
-            replica.gate.plan(self._random.randrange(steps), fate)
-        self.history.append(f"{replica.holder}: {what}, {fate}")
-        task = asyncio.create_task(action())
-        held = asyncio.create_task(replica.gate.held.wait())
-        await asyncio.wait((task, held), timeout=20 if fate else 0.2, return_when=asyncio.FIRST_COMPLETED)
-        held.cancel()
-        self._under_way[task] = replica
-        if replica.gate.dead:
-            await self._replace(replica)
-
     # -- what happens to them, and what people ask for -----------------------------------------------------------------
 
     async def _delete(self) -> None:
@@ -284,50 +224,11 @@ class Simulation:
         self.history.append("redis forgets its lists")
         await self._watcher.logs.forget_lists()
 
-    async def _expire_leases(self) -> None:
-        keys = [key async for key in self._redis.scan_iter(self._names.lease("*"))]
-        for key in sorted(keys):
-            if self._random.random() < 0.5:
-                await self._redis.delete(key)
-        self.history.append("leases expire")
-
-    async def _resume(self) -> None:
-        replica = self._random.choice(self._replicas)
-        self.history.append(f"{replica.holder}: resume")
-        replica.gate.resumed.set()
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=0.05)
-        if replica.gate.dead:
-            await self._replace(replica)
-
-    async def _kill(self) -> None:
-        if self._random.random() < 0.3:
-            await self._replace(self._random.choice(self._replicas))
-
-    async def _replace(self, replica: Replica) -> None:
-        self.history.append(f"{replica.holder}: dies")
-        self._replicas.remove(replica)
-        await self._end(replica)
-        await self._begin()
-
-    async def _end(self, replica: Replica) -> None:
-        await replica.end()
-        tasks = [task for task, of_replica in self._under_way.items() if of_replica is replica]
-        for task in tasks:
-            task.cancel()  # it may wait for what the dead process would have told it
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def _settle(self) -> None:
         """In the end one compacted index object a period has everything, also for one who has only the store."""
-        for replica in self._replicas:
-            replica.gate.fates = {}
-            replica.gate.resumed.set()
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=5)
-        for replica in list(self._replicas):
-            await self._end(replica)
-        async for key in self._redis.scan_iter(self._names.lease("*")):
-            await self._redis.delete(key)
+        await self._let_all_finish()
+        await self._end_all()
+        await self._delete_leases()
         last = self._made("last")
         await last.takeover.sweep()
         assert await last.logs.states() == []
@@ -386,33 +287,10 @@ class Simulation:
                 found.append(Entry(tenant, dict(batch.streams[stream])["stream"], timestamp, line))
         return found
 
-    async def _reap(self) -> None:
-        """What ended may have failed in the ways that were planned, and in no other."""
-        ended = [task for task in self._under_way if task.done()]
-        for task in ended:
-            del self._under_way[task]
-            error = None if task.cancelled() else task.exception()
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            assert error is None or isinstance(error, LogAggregatorError | Killed), error
-
 
 def _counts(entries: set[Entry], end_ns: int) -> Counter[str]:
     """By stream, of the hour that ends then."""
     return Counter(entry.stream for entry in entries if end_ns - HOUR_NS < entry.timestamp_ns <= end_ns)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer(appendonly=False) as started:
-        yield started
-
-
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    client = connect(server.url)
-    yield client
-    await client.aclose()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
