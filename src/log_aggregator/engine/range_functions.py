@@ -95,11 +95,6 @@ def last_over_time(window: Window) -> float:
     return window.values[-1]
 
 
-def present_over_time(window: Window) -> float:
-    """What `absent_over_time` needs to know."""
-    return 1.0
-
-
 def quantile_over_time(q: float) -> RangeFunction:
     return lambda window: quantile(q, window.values)
 

@@ -146,9 +146,6 @@ class Matching:
         return tuple(pair for pair in labels if (pair[0] in self.names) == self.on)
 
 
-ALL_LABELS = Matching("one-to-one", frozenset(), on=False)
-
-
 def intersect(left: Vector, right: Vector, matching: Matching) -> Vector:
     """`and`."""
     signatures = {matching.signature(sample.labels) for sample in right}

@@ -28,7 +28,6 @@ class _Flags:
     plus: bool = False
     minus: bool = False
     space: bool = False
-    plus_v: bool = False  # %+v
     sharp_v: bool = False  # %#v
     width: int | None = None
     precision: int | None = None
@@ -353,7 +352,7 @@ class _Format(_Printer):
         else:
             if verb in "vw":
                 self.flags.sharp_v, self.flags.sharp = self.flags.sharp, False
-                self.flags.plus_v, self.flags.plus = self.flags.plus, False
+                self.flags.plus = False  # which Go keeps for structs, of which there are none
             self.print_value(self._values[self._argument], verb)
             self._argument += 1
 
