@@ -11,6 +11,7 @@ import polars as pl
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from clocks import SetClock
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.model.limits import Limits
@@ -50,20 +51,7 @@ class Killed(Exception):
     """What the process was doing when it ended. Nothing handles it."""
 
 
-class StoppedClock:
-    """Nothing happens by itself."""
-
-    def now_ns(self) -> int:
-        return 0
-
-    def monotonic_seconds(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
-
-
-STOPPED = StoppedClock()
+STOPPED = SetClock()
 KEEPING = Limits(deletion_mode="disabled")
 
 

@@ -1,9 +1,8 @@
 """Cached results are those that would be computed, whatever has happened to the logs in between."""
 
-import asyncio
-
 from prometheus_client import CollectorRegistry
 
+from clocks import SetClock
 from cluster import TENANT, Cluster
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
@@ -18,22 +17,6 @@ from replica import HOUR_NS, Entry, Replica
 MINUTE_NS = HOUR_NS // 60
 STEPS = Steps.aligned(0, 4 * HOUR_NS - 10 * MINUTE_NS, 10 * MINUTE_NS)  # all of four intervals
 QUERY = 'sum by (stream) (count_over_time({stream=~".+"}[10m]))'
-
-
-class SetClock:
-    """Shows the time that it is given."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.time_ns = now_ns
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_seconds(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
 
 
 class Asker:

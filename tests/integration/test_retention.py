@@ -1,6 +1,5 @@
 """What has expired is not seen, and leaves the store."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
@@ -8,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from clocks import SetClock
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.extents import StreamExtents
@@ -28,25 +28,11 @@ LIMITS = Limits(
 )
 
 
-class Calendar:
-    def __init__(self) -> None:
-        self.time_ns = NOW_NS
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_seconds(self) -> float:
-        return self.time_ns / 1e9
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
-
-
 class Keeper:
     """One replica, the store, and a calendar."""
 
     def __init__(self, redis: Redis) -> None:
-        self.calendar, names = Calendar(), Names(uuid.uuid4().hex)
+        self.calendar, names = SetClock(NOW_NS), Names(uuid.uuid4().hex)
         self.store = MemoryStore(self.calendar)
         self.replica = Replica(redis, names, self.store, "replica", POLICY, clock=self.calendar, limits=LIMITS)
         replica = self.replica

@@ -4,7 +4,6 @@ What queries answer is compared with a model in memory. SIMULATION_SEEDS=1000 ru
 runs one again. A failure prints the seed and its history.
 """
 
-import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from clocks import SetClock
 from fated_replicas import SEEDS, TENANTS, FatedReplicas
 from log_aggregator.engine.steps import Steps
 from log_aggregator.logql.ast import RangeAggregation
@@ -36,22 +36,6 @@ SHORT_NS, LONG_NS = 24 * HOUR_NS, 48 * HOUR_NS
 LIMITS = Limits(
     retention_period=LONG_NS, retention_stream=(StreamRetention(selector='{stream="stream-0"}', period=SHORT_NS),)
 )
-
-
-class MovingClock:
-    """Time goes by when the history says so; nobody wakes by himself."""
-
-    def __init__(self) -> None:
-        self.time_ns = time.time_ns()
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_seconds(self) -> float:
-        return self.time_ns / 1e9
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
 
 
 @dataclass
@@ -113,7 +97,7 @@ class Simulation(FatedReplicas):
     patience_seconds = 20
 
     def __init__(self, redis: Redis, random: Random) -> None:
-        self._clock = MovingClock()
+        self._clock = SetClock(time.time_ns())
         super().__init__(redis, random, MemoryStore(self._clock))
         self._slots = ResultSlots(redis, self._names)
         self._model = Model()

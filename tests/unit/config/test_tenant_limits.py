@@ -5,37 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from clocks import SteppedClock
 from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import RuntimeSettings
 from log_aggregator.model.limits import Limits
 
 DEFAULTS = Limits(max_line_size=100, retention_period=5)
-
-
-class SteppedClock:
-    """Sleeps until the test lets it pass."""
-
-    def __init__(self) -> None:
-        self._steps = asyncio.Semaphore(0)
-        self.sleeping = asyncio.Event()
-
-    def now_ns(self) -> int:
-        return 0
-
-    def monotonic_seconds(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeping.set()
-        await self._steps.acquire()
-
-    async def pass_period(self) -> None:
-        """Returns when whoever sleeps has woken, worked, and sleeps again."""
-        await self.sleeping.wait()
-        self.sleeping.clear()
-        self._steps.release()
-        await self.sleeping.wait()
 
 
 def limits_of(file: Path | str, clock: SteppedClock | None = None) -> TenantLimits:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from clocks import SteppedClock
 from log_aggregator.http.access import scope_of
 from log_aggregator.http.auth import Caller, Credentials, NotAllowed, SecretUnreadable, Unauthenticated
 from log_aggregator.model.access import AuthSettings, Scope
@@ -25,34 +26,8 @@ SETTINGS = {
 }
 
 
-class Ticks:
-    """A clock whose sleepers wake when the test says so."""
-
-    def __init__(self) -> None:
-        self.slept = asyncio.Event()
-        self._woken = asyncio.Event()
-
-    def now_ns(self) -> int:
-        return 0
-
-    def monotonic_seconds(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self._woken.clear()
-        self.slept.set()
-        await self._woken.wait()
-
-    async def tick(self) -> None:
-        """Returns when the sleeper has done what it does, and sleeps again."""
-        await self.slept.wait()
-        self.slept.clear()
-        self._woken.set()
-        await self.slept.wait()
-
-
 def credentials(settings: object, environment: Mapping[str, str] | None = None) -> Credentials:
-    return Credentials(AuthSettings.model_validate(settings), environment or {"PASSWORD": "p:ä"}, Ticks())
+    return Credentials(AuthSettings.model_validate(settings), environment or {"PASSWORD": "p:ä"}, SteppedClock())
 
 
 def basic(name: str, password: str) -> str:
@@ -118,22 +93,22 @@ async def test_a_password_that_was_right_once_does_not_open_for_another() -> Non
 
 
 async def test_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    file, ticks = tmp_path / "token", Ticks()
+    file, clock = tmp_path / "token", SteppedClock()
     file.write_text("first\n")
     settings = AuthSettings.model_validate({"tokens": [{"name": "a", "token_file": str(file)}]})
-    known = Credentials(settings, {}, ticks)
+    known = Credentials(settings, {}, clock)
     running = asyncio.create_task(known.run())
     assert (await known.caller("Bearer first")).name == "a"
 
     file.write_text("second")
-    await ticks.tick()
+    await clock.pass_period()
     assert (await known.caller("Bearer second")).name == "a"
     with pytest.raises(Unauthenticated):
         await known.caller("Bearer first")
 
     for damage in (lambda: file.write_text(""), file.unlink):
         damage()
-        await ticks.tick()
+        await clock.pass_period()
         assert (await known.caller("Bearer second")).name == "a"
     running.cancel()
 
