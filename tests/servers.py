@@ -204,6 +204,17 @@ class S3Server(Server):
     def url(self) -> str:
         return f"http://{_HOST}:{self.port}"
 
+    def settings(self, bucket: str) -> dict[str, object]:
+        """What `storage_config.aws` must say."""
+        return {
+            "endpoint": self.url,
+            "bucketnames": bucket,
+            "region": "us-east-1",
+            "access_key_id": ACCESS_KEY,
+            "secret_access_key": SECRET_KEY,
+            "s3forcepathstyle": True,
+        }
+
 
 class MotoServer(S3Server):
     """A fake S3 in memory: forgets everything at a restart, and believes any credentials."""

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from log_aggregator.storage.errors import InvalidKey, ObjectExists, ObjectNotFound, RangeOutsideObject
 from log_aggregator.storage.filesystem import FilesystemSettings, open_filesystem_store
@@ -16,7 +15,7 @@ from log_aggregator.storage.probe import ConditionalPut, probe_conditional_put
 from log_aggregator.storage.s3 import MultipartSizes, ensure_bucket, open_s3_store
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.store import ByteRange, ObjectStore
-from servers import ACCESS_KEY, SECRET_KEY, MotoServer, S3Server, SeaweedServer
+from servers import MotoServer, S3Server, SeaweedServer
 
 MEBIBYTE = 1 << 20
 Servers = Callable[[type[S3Server]], S3Server]
@@ -53,14 +52,7 @@ async def s3_on_seaweed(servers: Servers, directory: Path) -> ObjectStore:
 
 
 async def s3_on(server: S3Server) -> ObjectStore:
-    settings = S3Settings(
-        endpoint=server.url,
-        bucketnames="conformance",
-        region="us-east-1",
-        access_key_id=ACCESS_KEY,
-        secret_access_key=SecretStr(SECRET_KEY),
-        s3forcepathstyle=True,
-    )
+    settings = S3Settings.model_validate(server.settings("conformance"))
     created = server.directory / "bucket-created"
     if not created.exists():
         await ensure_bucket(settings)

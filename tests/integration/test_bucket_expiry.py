@@ -11,7 +11,7 @@ from log_aggregator.storage.lifecycle import BucketLifecycle, ExpiryRule
 from log_aggregator.storage.s3 import ensure_bucket
 from log_aggregator.storage.s3_client import s3_client
 from log_aggregator.storage.s3_settings import S3Settings
-from servers import ACCESS_KEY, SECRET_KEY, MotoServer
+from servers import MotoServer
 
 DAY_NS = 86_400 * 1_000_000_000
 FOREIGN: dict[str, Any] = {
@@ -30,16 +30,7 @@ def server() -> Iterator[MotoServer]:
 
 @pytest.fixture
 async def settings(server: MotoServer, request: pytest.FixtureRequest) -> S3Settings:
-    made = S3Settings.model_validate(
-        {
-            "endpoint": server.url,
-            "bucketnames": f"bucket-{abs(hash(request.node.name))}",
-            "region": "us-east-1",
-            "access_key_id": ACCESS_KEY,
-            "secret_access_key": SECRET_KEY,
-            "s3forcepathstyle": True,
-        }
-    )
+    made = S3Settings.model_validate(server.settings(f"bucket-{abs(hash(request.node.name))}"))
     await ensure_bucket(made)
     return made
 

@@ -20,7 +20,6 @@ import httpx
 import pytest
 import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from pydantic import SecretStr
 
 from log_aggregator.formats import push_pb2
 from log_aggregator.storage.s3 import ensure_bucket
@@ -28,7 +27,7 @@ from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.log import WriteAheadLogs
 from log_aggregator.wal.names import Names
-from servers import ACCESS_KEY, SECRET_KEY, LogAggregator, MotoServer, RedisServer, S3Server, SeaweedServer
+from servers import LogAggregator, MotoServer, RedisServer, S3Server, SeaweedServer
 from waiting import until
 
 SEEDS = (
@@ -76,32 +75,13 @@ def otlp_body(timestamp_ns: int, line: str) -> Body:
 ENCODINGS: tuple[Callable[[int, str], Body], ...] = (json_body, gzip_body, protobuf_body, otlp_body)
 
 
-def s3_settings(s3: S3Server) -> S3Settings:
-    return S3Settings(
-        endpoint=s3.url,
-        bucketnames="chaos",
-        region="us-east-1",
-        access_key_id=ACCESS_KEY,
-        secret_access_key=SecretStr(SECRET_KEY),
-        s3forcepathstyle=True,
-    )
-
-
 def configuration(redis: RedisServer, s3: S3Server, directory: Path) -> Path:
-    aws = {
-        "endpoint": s3.url,
-        "bucketnames": "chaos",
-        "region": "us-east-1",
-        "access_key_id": ACCESS_KEY,
-        "secret_access_key": SECRET_KEY,
-        "s3forcepathstyle": True,
-    }
     path = directory / "chaos.yaml"
     path.write_text(
         yaml.safe_dump(
             {
                 "redis": {"url": redis.url, "prefix": PREFIX, "lease_seconds": LEASE_SECONDS},
-                "storage_config": {"aws": aws},
+                "storage_config": {"aws": s3.settings("chaos")},
                 "schema_config": {"configs": [{"from": "2020-01-01", "object_store": "s3", "index": {"period": "1h"}}]},
                 "ingester": {"max_chunk_age": "3s"},
                 "limits_config": {"max_entries_limit_per_query": 1_000_000},
@@ -226,7 +206,7 @@ def by_port(replicas: set[LogAggregator]) -> list[LogAggregator]:
 
 @asynccontextmanager
 async def cluster_on(redis: RedisServer, s3: S3Server, directory: Path, seed: int) -> AsyncIterator[Cluster]:
-    await ensure_bucket(s3_settings(s3))
+    await ensure_bucket(S3Settings.model_validate(s3.settings("chaos")))
     config = configuration(redis, s3, directory)
     client = connect(redis.url)
     async with httpx.AsyncClient() as http:

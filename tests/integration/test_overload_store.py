@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from servers import ACCESS_KEY, SECRET_KEY, LogAggregator, MotoServer, RedisServer
+from servers import LogAggregator, MotoServer, RedisServer
 from waiting import wait_for
 
 MEBIBYTE = 1 << 20
@@ -28,12 +28,7 @@ def store() -> Iterator[MotoServer]:
 def client(store: MotoServer, tmp_path: Path) -> Iterator[httpx.Client]:
     config = tmp_path / "config.yaml"
     aws = {
-        "endpoint": store.url,
-        "bucketnames": "bucket",
-        "region": "us-east-1",
-        "access_key_id": ACCESS_KEY,
-        "secret_access_key": SECRET_KEY,
-        "s3forcepathstyle": True,
+        **store.settings("bucket"),
         "http_config": {"timeout": "1s"},
         "backoff_config": {"max_period": "100ms", "max_retries": 2},
     }

@@ -1,7 +1,7 @@
 """One real replica while Redis or the object store is down, hangs, is full or refuses: it says so, and recovers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import httpx
 import pytest
 import yaml
 
-from servers import ACCESS_KEY, SECRET_KEY, LogAggregator, MotoServer, RedisServer
+from servers import LogAggregator, MotoServer, RedisServer
+from waiting import wait_for
 
 COME_AGAIN = {429, 503}
 DEADLINE_SECONDS = 30.0
@@ -59,12 +60,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     with RedisServer(appendfsync="always") as redis, MotoServer() as s3:
         config = tmp_path / "config.yaml"
         aws = {
-            "endpoint": s3.url,
-            "bucketnames": "bucket",
-            "region": "us-east-1",
-            "access_key_id": ACCESS_KEY,
-            "secret_access_key": SECRET_KEY,
-            "s3forcepathstyle": True,
+            **s3.settings("bucket"),
             "http_config": {"timeout": "1s"},
             "backoff_config": {"max_period": "100ms", "max_retries": 2},
         }
@@ -82,19 +78,12 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
             yield Installation(redis, s3, replica)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_redis_that_dies_and_comes_back(installation: Installation) -> None:
     assert installation.acknowledged("before")
     installation.redis.kill()
     assert not installation.acknowledged("during")
     installation.redis.restart()
-    until(lambda: installation.acknowledged("after"))
+    wait_for(lambda: installation.acknowledged("after"), DEADLINE_SECONDS)
     assert [line for line in installation.lines() if line != "during"] == ["before", "after"]
 
 
@@ -104,8 +93,8 @@ def test_redis_that_comes_back_empty(installation: Installation) -> None:
     for path in (installation.redis.directory / "appendonlydir").iterdir():
         path.unlink()
     installation.redis.restart()
-    until(lambda: installation.finds("before"))  # without any push: by the next renewal
-    until(lambda: installation.acknowledged("after"))
+    wait_for(lambda: installation.finds("before"), DEADLINE_SECONDS)  # without any push: by the next renewal
+    wait_for(lambda: installation.acknowledged("after"), DEADLINE_SECONDS)
     assert installation.lines() == ["before", "after"]
 
 
@@ -131,7 +120,7 @@ def test_store_that_hangs_and_comes_back(installation: Installation) -> None:
         assert len(pushed) > 8
     finally:
         installation.s3.resume()
-    until(lambda: installation.acknowledged("after"))
+    wait_for(lambda: installation.acknowledged("after"), DEADLINE_SECONDS)
     assert installation.flush() < 300
     assert installation.lines() == [*pushed, "after"]
 
