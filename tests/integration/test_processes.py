@@ -228,6 +228,10 @@ def test_gauges_of_workers_are_added_up(run: Run) -> None:
     program.until_ready()
     assert [program.push() for _ in range(10)] == [204] * 10
     assert program.metric("loki_ingester_memory_chunks") == 10
+    program.until(lambda: program.metric("loki_ingester_memory_streams") >= 1)
+    httpx.post(f"{program.url}/flush", timeout=DEADLINE_SECONDS).raise_for_status()
+    assert program.metric("loki_ingester_wal_truncate_duration_seconds_count") >= 1
+    program.until(lambda: program.metric("loki_ingester_memory_streams") == 0)
     assert "pid=" not in httpx.get(f"{program.url}/metrics").text
 
 

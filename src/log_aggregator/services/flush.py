@@ -7,6 +7,7 @@ period) of the records that its name covers, so that one which lies within anoth
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class FlushResult:
     chunks: tuple[WrittenChunk, ...]
     entries: int
     text_bytes: int
+    commit_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,15 @@ class Flusher:
             ]
         flushed = [task.result() for task in tasks]
         indexes = [(tenant.name, index) for tenant in flushed for index in tenant.indexes]
+        begun = time.perf_counter()
         await self._logs.commit(lease, first, last, indexes)
+        commit_seconds = time.perf_counter() - begun
         written = tuple(chunk for tenant in flushed for chunk in tenant.written)
         return FlushResult(
-            written, sum(record.segment.rows for record in records), sum(record.text_bytes for record in records)
+            written,
+            sum(record.segment.rows for record in records),
+            sum(record.text_bytes for record in records),
+            commit_seconds,
         )
 
     async def _flush_tenant(

@@ -113,6 +113,8 @@ class _Buffer:
         self.encoded_bytes = 0
         self.oldest_ns = 0
         self.newest_ns = 0
+        self._streams: dict[str, set[Labels]] = {}
+        self._counted = 0
 
     def add(self, record: LogRecord, encoded_bytes: int, now_ns: int) -> None:
         if not self.records:
@@ -127,6 +129,14 @@ class _Buffer:
         self.text_bytes += record.text_bytes
         self.memory_bytes += size
         self.memory_bytes_of[record.tenant] += size
+
+    def streams(self) -> dict[str, int]:
+        """How many each tenant has. Looks at what came since it was last asked; for one thread at a time."""
+        fresh = self.records[self._counted :]
+        for record in fresh:
+            self._streams.setdefault(record.tenant, set()).update(record.segment.streams)
+        self._counted += len(fresh)
+        return {tenant: len(streams) for tenant, streams in self._streams.items()}
 
     def without(self, count: int, flushed_ns: int) -> "_Buffer":
         """What remains of it after a flush of the oldest records that began at `flushed_ns`."""
@@ -168,6 +178,7 @@ class Ingester:
         self._appending = asyncio.Lock()
         self._flushing = asyncio.Lock()
         self._check = asyncio.Event()
+        self._streams_shown: dict[str, int] = {}  # by tenant, as the metric has it
         self._flush_requests = 0
 
     @property
@@ -248,6 +259,7 @@ class Ingester:
                 await self._reopen(lease)
             raise
         self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
+        self._metrics.wal_truncate_seconds.observe(result.commit_seconds)
         for chunk in result.chunks:
             self._metrics.chunks_created.inc()
             self._metrics.chunks_flushed.labels(reason).inc()
@@ -338,6 +350,15 @@ class Ingester:
         self._metrics.memory_chunks.set(len(self._buffer.records))
         self._metrics.buffer_bytes.set(self._buffer.text_bytes)
 
+    async def _show_streams(self) -> None:
+        """Now and then, in a thread: there may be many thousands."""
+        streams = await asyncio.to_thread(self._buffer.streams)
+        for tenant in self._streams_shown.keys() - streams.keys():
+            self._metrics.memory_streams.labels(tenant).set(0)
+        for tenant, count in streams.items() - self._streams_shown.items():
+            self._metrics.memory_streams.labels(tenant).set(count)
+        self._streams_shown = streams
+
     # -- the lease ----------------------------------------------------------
 
     async def _keep_lease(self) -> None:
@@ -416,6 +437,7 @@ class Ingester:
     async def _flush_when_due(self) -> None:
         while True:
             await self._tick()
+            await self._show_streams()
             reason = self._policy.reason(self._buffer, self._clock.now_ns())
             if await self._flush_requested():
                 reason = FlushReason.FORCED

@@ -62,8 +62,9 @@ class Takeover:
         renewing = asyncio.create_task(self._renew(lease))
         try:
             while records := await self._read_slice(lease.wal):
-                await self._flusher.flush(lease, records)
-                self._metrics.wal_recovered_entries.inc(sum(record.segment.rows for record in records))
+                result = await self._flusher.flush(lease, records)
+                self._metrics.wal_truncate_seconds.observe(result.commit_seconds)
+                self._metrics.wal_recovered_entries.inc(result.entries)
         finally:
             renewing.cancel()
             await self._logs.release(lease)
