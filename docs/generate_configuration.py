@@ -139,7 +139,7 @@ MEANINGS: Final = {
     "limits_config.enforced_labels": "Labels without which a stream is refused",
     "limits_config.block_ingestion_until": "Pushes are refused until then",
     "limits_config.block_ingestion_status_code": "With which status; 260 or 200 make clients believe in success",
-    "limits_config.max_streams_per_user": "Active streams of a tenant in one replica; 0: no limit",
+    "limits_config.max_streams_per_user": "Changes nothing: streams are counted over all replicas, see the next one",
     "limits_config.max_global_streams_per_user": "Active streams of a tenant over all replicas, counted in Redis; 0: "
     "no limit",
     "limits_config.per_stream_rate_limit": "Bytes that one stream may take in a second",
@@ -155,7 +155,7 @@ MEANINGS: Final = {
     "limits_config.max_query_parallelism": "0: no queries; other values change nothing",
     "limits_config.tsdb_max_query_parallelism": "0: no queries; other values change nothing",
     "limits_config.max_query_bytes_read": "A query that would read more is refused; 0: no limit",
-    "limits_config.max_querier_bytes_read": "The same, of what one querier would read; 0: no limit",
+    "limits_config.max_querier_bytes_read": "Changes nothing: the bytes of a query count as a whole, see the one above",
     "limits_config.query_timeout": "After which a query is answered 504",
     "limits_config.required_labels": "Labels that a query must match on",
     "limits_config.minimum_labels_number": "How many labels a query must match on",
