@@ -39,6 +39,7 @@ OURS: Final = frozenset(
         "ingester.max_buffer_bytes",
         "querier.allow_instant_log_queries",
         "querier.fan_out_row_groups",
+        "querier.partial_results",
     }
 )
 
@@ -100,6 +101,8 @@ MEANINGS: Final = {
     "querier.allow_instant_log_queries": "`/query` with a log query answers with the newest lines of the last hour; "
     "Loki, and `false`, answer with an error",
     "querier.fan_out_row_groups": "Row groups of chunks from which on a metric query asks other replicas for help",
+    "querier.partial_results": "Answer without damaged or missing objects and say so in `warnings`; else the "
+    "answer is an error that names the object",
     "querier.per_request_limits_enabled": "Whether `X-Loki-Query-Limits` of a request tightens the tenant's limits",
     "frontend.max_outstanding_per_tenant": "Queries of a tenant that may wait; more are answered 429",
     "query_range.cache_results": "Keep results of metric queries over past time, in Redis (at most 64 MB) and in the "

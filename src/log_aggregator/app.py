@@ -375,5 +375,6 @@ def _http_settings(config: Config, memory: MemoryShares) -> HttpSettings:
         auth_enabled=config.auth_enabled,
         no_auth_tenant=config.no_auth_tenant,
         several_tenants=config.querier.multi_tenant_queries_enabled,
+        partial_results=config.querier.partial_results,
         held_body_bytes=memory.bodies,
     )

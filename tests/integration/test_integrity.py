@@ -11,7 +11,6 @@ from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.rebuild import rebuild_indexes
 from log_aggregator.services.verify import Severity, verify_store
-from log_aggregator.storage.errors import ObjectNotFound
 
 
 async def compact(cluster: Cluster) -> None:
@@ -81,7 +80,7 @@ async def test_a_query_that_misses_a_chunk_names_it(cluster: Cluster) -> None:
     (name,) = await cluster.keys("chunks")
     await cluster.store.delete([name])
     error = await first_error(cluster)
-    assert isinstance(error, ObjectNotFound)
+    assert isinstance(error, CorruptData)
     assert name in str(error)
     report = await verify_store(cluster.store)
     assert [finding.message for finding in report.findings] == [f"chunk {name} is missing"]

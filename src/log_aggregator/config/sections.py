@@ -139,6 +139,7 @@ class QuerierSettings(Section):
     multi_tenant_queries_enabled: bool = False
     per_request_limits_enabled: bool = False
     fan_out_row_groups: int = Field(default=16, gt=0)  # ours
+    partial_results: bool = False  # ours
     allow_instant_log_queries: bool = True  # ours: Loki answers such queries with an error
 
 

@@ -9,7 +9,6 @@ class CorruptData(LogAggregatorError):
     """Stored bytes fail their checksum or their own grammar. The message names the object or record."""
 
     code: ClassVar[ErrorCode] = ErrorCode.CORRUPT
-    public: ClassVar[str] = "stored data is damaged: the server's log says which"
 
 
 class UnknownVersion(LogAggregatorError):

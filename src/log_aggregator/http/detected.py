@@ -29,9 +29,13 @@ class DetectedRoutes:
         methods = ("GET", "POST")
         values = ("/loki/api/v1/detected_field/<name>/values",)
         return (
-            Route("loki_api_v1_detected_labels", ("/loki/api/v1/detected_labels",), methods, self._labels),
-            Route("loki_api_v1_detected_fields", ("/loki/api/v1/detected_fields",), methods, self._fields),
-            Route("loki_api_v1_detected_field_name_values", values, methods, self._values),
+            Route(
+                "loki_api_v1_detected_labels", ("/loki/api/v1/detected_labels",), methods, self._labels, partial=True
+            ),
+            Route(
+                "loki_api_v1_detected_fields", ("/loki/api/v1/detected_fields",), methods, self._fields, partial=True
+            ),
+            Route("loki_api_v1_detected_field_name_values", values, methods, self._values, partial=True),
         )
 
     async def _labels(self, call: Call) -> HTTPResponse:

@@ -40,9 +40,15 @@ class IndexRoutes:
     def routes(self) -> tuple[Route, ...]:
         methods = ("GET", "POST")
         return (
-            Route("loki_api_v1_index_stats", ("/loki/api/v1/index/stats",), methods, self._stats),
-            Route("loki_api_v1_index_volume", ("/loki/api/v1/index/volume",), methods, self._volume),
-            Route("loki_api_v1_index_volume_range", ("/loki/api/v1/index/volume_range",), methods, self._volume_range),
+            Route("loki_api_v1_index_stats", ("/loki/api/v1/index/stats",), methods, self._stats, partial=True),
+            Route("loki_api_v1_index_volume", ("/loki/api/v1/index/volume",), methods, self._volume, partial=True),
+            Route(
+                "loki_api_v1_index_volume_range",
+                ("/loki/api/v1/index/volume_range",),
+                methods,
+                self._volume_range,
+                partial=True,
+            ),
         )
 
     async def _stats(self, call: Call) -> HTTPResponse:

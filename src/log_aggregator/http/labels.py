@@ -35,12 +35,22 @@ class LabelRoutes:
                 methods,
                 self._names,
                 several_tenants=True,
+                partial=True,
             ),
-            Route("loki_api_v1_label_name_values", values, methods, self._values, several_tenants=True),
-            Route("loki_api_v1_series", ("/loki/api/v1/series",), methods, self._series, several_tenants=True),
-            Route("api_prom_label", ("/api/prom/label",), methods, self._names),
-            Route("api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values),
-            Route("api_prom_series", ("/api/prom/series",), methods, self._series),
+            Route("loki_api_v1_label_name_values", values, methods, self._values, several_tenants=True, partial=True),
+            Route(
+                "loki_api_v1_series",
+                ("/loki/api/v1/series",),
+                methods,
+                self._series,
+                several_tenants=True,
+                partial=True,
+            ),
+            Route("api_prom_label", ("/api/prom/label",), methods, self._names, partial=True),
+            Route(
+                "api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values, partial=True
+            ),
+            Route("api_prom_series", ("/api/prom/series",), methods, self._series, partial=True),
         )
 
     async def _names(self, call: Call) -> HTTPResponse:

@@ -23,7 +23,9 @@ class LegacyQueryRoutes:
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("api_prom_query", ("/api/prom/query",), ("GET", "POST"), self._query, is_query=True),)
+        return (
+            Route("api_prom_query", ("/api/prom/query",), ("GET", "POST"), self._query, is_query=True, partial=True),
+        )
 
     async def _query(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()

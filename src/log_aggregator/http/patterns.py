@@ -19,7 +19,9 @@ class PatternRoutes:
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("loki_api_v1_patterns", ("/loki/api/v1/patterns",), ("GET", "POST"), self._patterns),)
+        return (
+            Route("loki_api_v1_patterns", ("/loki/api/v1/patterns",), ("GET", "POST"), self._patterns, partial=True),
+        )
 
     async def _patterns(self, call: Call) -> HTTPResponse:
         given = call.params

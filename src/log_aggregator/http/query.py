@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from sanic.response import HTTPResponse, raw
@@ -16,6 +17,7 @@ from log_aggregator.http.query_log import QueryLog, Watched
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Handler, Route
 from log_aggregator.services.cursor import decode_cursor, encode_cursor
+from log_aggregator.services.damage import damage_left_out
 from log_aggregator.services.queries import Answer, InstantQuery, Matrix, Queries, RangeQuery, Streams
 
 CURSOR_HEADER = "X-Next-Cursor"
@@ -38,7 +40,7 @@ class QueryRoutes:
         )
 
     def _route(self, name: str, path: str, handler: Handler) -> Route:
-        return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, is_query=True)
+        return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, is_query=True, partial=True)
 
     async def _range(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
@@ -49,7 +51,8 @@ class QueryRoutes:
         watched = Watched(
             call.tenant, query.text, "range", context, query.start_ns, query.end_ns, query.step_ns, query.limit
         )
-        with self.log.watching(watched):
+        # Parquet has no room to say what is missing.
+        with self.log.watching(watched), damage_left_out(allowed=False) if wants_parquet else nullcontext():
             answer = watched.answer = await self.queries.range(call.tenant, query, context)
         response = await _in_parquet(answer) if wants_parquet else self._answer(call, answer, begun)
         if isinstance(answer, Streams) and answer.following:

@@ -7,6 +7,8 @@ import msgspec
 from sanic import Request
 from sanic.response import HTTPResponse, raw
 
+from log_aggregator.services.damage import current_damage
+
 _JSON = "application/json; charset=UTF-8"
 # Below this, compression saves no packet.
 _MIN_COMPRESSED_BYTES = 1400
@@ -16,7 +18,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def json_response(request: Request, body: Any, *, status: int = 200) -> HTTPResponse:
-    """Any value that msgspec encodes."""
+    """Any value that msgspec encodes. An object says what it lacks, as Loki's `warnings` do."""
+    damage = current_damage()
+    if damage:
+        body = {**body, "warnings": damage.warnings()}
     return compressed(request, _encoder.encode(body), _JSON, status=status)
 
 

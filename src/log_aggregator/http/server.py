@@ -31,6 +31,7 @@ from log_aggregator.http.refusal_log import RefusalLog
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
 from log_aggregator.http.tls import HANDSHAKE_SECONDS, ServerTls
+from log_aggregator.services.damage import damage_left_out
 from log_aggregator.services.room import Room
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,8 @@ def _plain_text(_: Request, message: str, status: int) -> HTTPResponse:
 class Route:
     """A handler under its paths. `name` is the `route` of metrics; `tenant` whether the request needs one.
 
-    With `several_tenants`, the tenant of a call may stand for several, where the configuration allows it.
+    With `several_tenants`, the tenant of a call may stand for several, where the configuration allows it. What
+    `partial` answers in JSON, where there is room to say what is missing.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Route:
     several_tenants: bool = False
     is_query: bool = False
     is_push: bool = False
+    partial: bool = False
     error: ErrorAnswer = _plain_text
 
 
@@ -133,6 +136,7 @@ class HttpSettings:
     auth_enabled: bool
     no_auth_tenant: str
     several_tenants: bool
+    partial_results: bool
     held_body_bytes: int  # of all requests at a time
 
 
@@ -321,7 +325,8 @@ class HttpServer:
             caller = await self._admitted(route, request)
             tenant = self._tenant(route, request, caller) if route.tenant else ""
             given = _params(request)
-            return await route.handler(Call(request, given, tenant, path))
+            with damage_left_out(allowed=route.partial and self._settings.partial_results):
+                return await route.handler(Call(request, given, tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
             answer = self._error_answer(route, request, given, tenant, first_error(raised))
             let_go(raised)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import Index, decode_index, memory_bytes
 from log_aggregator.formats.keys import (
     IndexKey,
@@ -25,6 +26,7 @@ from log_aggregator.formats.keys import (
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Coverage, settle
+from log_aggregator.services.damage import current_damage
 from log_aggregator.storage.errors import ObjectNotFound
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalFull
@@ -81,6 +83,24 @@ class IndexCatalog:
             tasks = [group.create_task(self._get(key)) for key in keys]
         return [task.result() for task in tasks]
 
+    async def readable(self, keys: Sequence[IndexKey]) -> list[tuple[IndexKey, Index]]:
+        """Each object with its key. Those that are damaged are left out where that is allowed (services/damage.py)."""
+        damage = current_damage()
+        if damage is None:
+            return list(zip(keys, await self.load(keys), strict=True))
+
+        async def attempt(key: IndexKey) -> Index | None:
+            try:
+                return await self._get(key)
+            except CorruptData as error:
+                damage.add(error)
+                return None
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(attempt(key)) for key in keys]
+        found = zip(keys, (task.result() for task in tasks), strict=True)
+        return [(key, index) for key, index in found if index is not None]
+
     def footer(self, index: Index, chunk: int) -> ParquetFooter:
         """The parsed footer of one of the index's chunks."""
         entry = index.chunks[chunk]
@@ -113,8 +133,13 @@ class IndexCatalog:
         newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
         if newest is None:
             return settled(parsed, ())
-        index = await self._get(newest)
-        return [replace(newest, coverages=index.coverage), *settled(parsed, index.coverage)]
+        readable = await self.readable([newest])
+        # What else is there of the period may have been replaced, and hold entries that were deleted since.
+        return [
+            one
+            for _, index in readable
+            for one in (replace(newest, coverages=index.coverage), *settled(parsed, index.coverage))
+        ]
 
     async def _periods(self, tenant: str, start_ns: int, end_ns: int) -> list[int]:
         first, last = period_start(start_ns, self._period_ns), period_start(end_ns - 1, self._period_ns)

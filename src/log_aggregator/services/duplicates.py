@@ -41,10 +41,12 @@ async def duplicates(
         assert isinstance(number, int)
         # One at a time: all their lines may be more than is to be in memory.
         batch = await scanner.load(units[number], scan, BATCH_SCHEMA.names(), statistics)
+        if not batch.rows:
+            continue  # damaged, and left out
         rows.append(await asyncio.to_thread(_suspected, batch, own, numbers))
         held_bytes += int(rows[-1].estimated_size())
         scan.memory.hold("entries", int(rows[-1].estimated_size()))
-    repeated = await asyncio.to_thread(_repeated, pl.concat(rows))
+    repeated = await asyncio.to_thread(_repeated, pl.concat(rows)) if rows else {}
     scan.memory.release(held_bytes)
     return repeated
 

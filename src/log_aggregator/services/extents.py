@@ -103,7 +103,7 @@ class StreamExtents:
         new = [key for key in keys if key.key not in frames]
         for begin in range(0, len(new), _INDEXES_AT_ONCE):
             batch = new[begin : begin + _INDEXES_AT_ONCE]
-            for key, index in zip(batch, await self._catalog.load(batch), strict=True):
+            for key, index in await self._catalog.readable(batch):
                 frames[key.key] = await asyncio.to_thread(known.of_index, key, index)
         return list(frames.values())
 

@@ -59,7 +59,7 @@ class LeafUnits:
         statistics: ScanStatistics,
     ) -> None:
         batch = await self._scanner.load(one.unit, scan, columns, statistics, forms=columnar.forms(columns))
-        if one.repeated is not None:
+        if one.repeated is not None and batch.rows:  # there are none of a unit that is damaged, and left out
             batch = replace(batch, frame=without_rows(batch.frame, one.repeated), runs=None)
         kept = await asyncio.to_thread(columnar.add, batch)
         count_rows(batch.frame, kept, statistics)

@@ -29,6 +29,7 @@ from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.tenants import are_several
+from log_aggregator.services.damage import current_damage
 from log_aggregator.services.scan import Scanner, View
 from log_aggregator.wal.errors import WalFull, WalUnavailable
 from log_aggregator.wal.result_slots import ResultSlots
@@ -166,7 +167,7 @@ class ResultsCache:
         digests: Mapping[Piece, bytes],
     ) -> None:
         """What was computed from what is still there."""
-        if not computed:
+        if not computed or current_damage():
             return
         now = await self._digests(tenant, leaf, list(computed))
         same = {digests[piece]: vectors for piece, vectors in computed.items() if now.get(piece) == digests[piece]}

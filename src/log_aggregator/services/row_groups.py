@@ -8,11 +8,13 @@ import polars as pl
 
 from log_aggregator.engine.combinations import PLAIN_NUMBER
 from log_aggregator.formats.chunk import check_column
+from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.storage.errors import ObjectNotFound, RangeOutsideObject
 from log_aggregator.storage.store import ByteRange, ObjectStore
 
 # Two ranges this close are fetched as one: a request costs more than the bytes between.
@@ -68,7 +70,7 @@ class RowGroups:
         spans = footer.row_groups[row_group].spans
         ranges = coalesce([spans[name] for name in names])
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._store.get(entry.key, ByteRange(*span))) for span in ranges]
+            tasks = [group.create_task(read_span(self._store, entry.key, span)) for span in ranges]
         fetched = {span: task.result() for span, task in zip(ranges, tasks, strict=True)}
         statistics.chunks_downloaded += 1
         statistics.store_bytes += sum(map(len, fetched.values()))
@@ -103,6 +105,16 @@ def coalesce(spans: Sequence[ByteSpan], gap_bytes: int = _COALESCE_BYTES) -> lis
         else:
             merged.append(span)
     return merged
+
+
+async def read_span(store: ObjectStore, chunk: str, span: ByteSpan) -> bytes:
+    """Bytes of a chunk. Raises the store's errors, and CorruptData if it is not there or too short."""
+    try:
+        return await store.get(chunk, ByteRange(*span))
+    except ObjectNotFound as error:
+        raise CorruptData(f"chunk {chunk} is missing") from error
+    except RangeOutsideObject as error:
+        raise CorruptData(f"chunk {chunk} is cut short") from error
 
 
 def _decode(

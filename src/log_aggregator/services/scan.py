@@ -5,6 +5,7 @@ out: a flush between the two can neither hide an entry nor show it twice.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,14 +15,16 @@ from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.skip_filter import Needle
-from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES
-from log_aggregator.formats.index import Index
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.cutting import MAX_SLICES, cut_many, cut_out, is_inside, of_block, of_record
+from log_aggregator.services.damage import current_damage
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.layout import DEFAULT_CACHE_BYTES, Layouts
 from log_aggregator.services.row_groups import Form, RowGroups
@@ -30,7 +33,10 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 
+logger = logging.getLogger(__name__)
+
 _CONCURRENT_UNITS = 4
+_PLAIN_TYPES = BATCH_SCHEMA | {LINE_BYTES: pl.UInt32(), SHAPE: pl.UInt16()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +105,10 @@ class Scanner:
         """All that may hold entries of the scan."""
         view = await self.view(scan.tenant, scan.start_ns, scan.end_ns)
         tail: list[Unit] = list(self._tail_units(view, scan))
-        indexes = await self._catalog.load(view.indexes)
+        indexes = await self._catalog.readable(view.indexes)
         hidden = view.hidden
         chunks = await asyncio.to_thread(
-            lambda: [
-                _hiding(unit, hidden)
-                for key, index in zip(view.indexes, indexes, strict=True)
-                for unit in self.units_of(index, scan, key.key)
-            ]
+            lambda: [_hiding(unit, hidden) for key, index in indexes for unit in self.units_of(index, scan, key.key)]
         )
         if self._skip_filters is not None and scan.needles:
             chunks = await _holding(self._skip_filters, chunks, scan.needles, statistics)
@@ -145,10 +147,31 @@ class Scanner:
         """These columns, which the unit has, of the rows of accepted streams in the range.
 
         The scan's predicate is not applied. Rows of a chunk stand in the order of stream and time. Columns come in the
-        form asked for where it is at hand (`RowGroups.columns`).
+        form asked for where it is at hand (`RowGroups.columns`). Of a damaged chunk there are none where that is
+        allowed (services/damage.py).
         """
+        damage = current_damage()
+        if damage is None or isinstance(unit, TailUnit):
+            return await self._load_seen(unit, scan, columns, statistics, forms or {})
+        chunk = unit.index.chunks[unit.chunk].key
+        if not damage.has_row_group(chunk, unit.row_group):
+            try:
+                return await self._load_seen(unit, scan, columns, statistics, forms or {})
+            except* CorruptData as errors:
+                damage.add_row_group(chunk, unit.row_group, _first_of(errors))
+        return Batch(unit.index.streams, _no_rows(columns), unit.shapes, ())
+
+    async def _load_seen(
+        self,
+        unit: Unit,
+        scan: Scan,
+        columns: Collection[str],
+        statistics: ScanStatistics,
+        forms: Mapping[str, Form],
+    ) -> Batch:
+        """As `load`, where damage is an error."""
         if unit.hidden is None:
-            return await self._load_all(unit, scan, columns, statistics, forms or {})
+            return await self._load_all(unit, scan, columns, statistics, forms)
         batch = await self._load_all(unit, scan, {*columns, *unit.hidden.columns}, statistics, {})
         kept = await asyncio.to_thread(unit.hidden.kept, batch)
         return replace(batch, frame=kept.select(columns), runs=None)
@@ -286,7 +309,7 @@ async def _holding(
         for one in hashed:
             if all(_has_label(unit, one.needle.label) for unit in own):
                 continue
-            found = await skip_filters.row_groups(chunk, one, statistics)
+            found = await _row_groups_with(skip_filters, chunk, one, statistics)
             if found is not None:
                 own = [unit for unit in own if unit.row_group in found or _has_label(unit, one.needle.label)]
         return own
@@ -299,9 +322,32 @@ async def _holding(
     return left
 
 
+async def _row_groups_with(
+    skip_filters: SkipFilters, chunk: ChunkEntry, needle: HashedNeedle, statistics: ScanStatistics
+) -> frozenset[int] | None:
+    """None if that is not known: for a damaged filter nothing need be left out, as the rows themselves can be read."""
+    if current_damage() is None:
+        return await skip_filters.row_groups(chunk, needle, statistics)
+    try:
+        return await skip_filters.row_groups(chunk, needle, statistics)
+    except* CorruptData as errors:
+        logger.warning("a skip filter is not used", extra={"error": str(_first_of(errors))})
+    return None
+
+
 def _has_label(unit: ChunkUnit, name: str | None) -> bool:
     """Whether a stream of the unit has it."""
     return name is not None and any(name == own for run in unit.runs for own, _ in unit.index.streams[run.stream])
+
+
+def _first_of(errors: ExceptionGroup[CorruptData]) -> CorruptData:
+    first = errors.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first
+
+
+def _no_rows(columns: Collection[str]) -> pl.DataFrame:
+    """Field columns are text, as they are stored."""
+    return pl.DataFrame(schema={name: _PLAIN_TYPES.get(name, pl.String()) for name in columns})
 
 
 def _size_bytes(frame: pl.DataFrame) -> int:

@@ -18,9 +18,9 @@ from log_aggregator.formats.skip_filter import (
     row_groups_with,
 )
 from log_aggregator.model.lru import SizedLru
-from log_aggregator.services.row_groups import coalesce
+from log_aggregator.services.row_groups import coalesce, read_span
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.storage.store import ByteRange, ObjectStore
+from log_aggregator.storage.store import ObjectStore
 
 _DEFAULT_CACHE_BYTES = 32 << 20
 _CONCURRENT_GETS = 32
@@ -94,7 +94,7 @@ class SkipFilters:
 
     async def _get(self, key: str, span: ByteSpan) -> bytes:
         async with self._gets:
-            return await self._store.get(key, ByteRange(*span))
+            return await read_span(self._store, key, span)
 
 
 def _some_hashes(text: str) -> tuple[int, ...]:
