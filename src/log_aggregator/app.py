@@ -20,6 +20,7 @@ from log_aggregator.config.stores import index_period_ns
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import Credentials
+from log_aggregator.http.bucket_rules import BucketRuleRoutes
 from log_aggregator.http.delete import DeleteRoutes
 from log_aggregator.http.detected import DetectedRoutes
 from log_aggregator.http.export import ExportRoutes
@@ -257,6 +258,7 @@ class Server:
                 (Role.ALL, LogLevelRoutes()),
                 (Role.ALL, RingRoutes(self._logs)),
                 (Role.ALL, RulesRoutes()),
+                (Role.BACKEND, BucketRuleRoutes(lifecycle)),
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
                 (
                     Role.READ,

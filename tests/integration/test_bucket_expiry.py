@@ -1,8 +1,11 @@
 """Expiry rules of a bucket: ours follow the limits, other people's stay."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from log_aggregator.model.limits import Limits
@@ -11,7 +14,7 @@ from log_aggregator.storage.lifecycle import BucketLifecycle, ExpiryRule
 from log_aggregator.storage.s3 import ensure_bucket
 from log_aggregator.storage.s3_client import s3_client
 from log_aggregator.storage.s3_settings import S3Settings
-from servers import MotoServer
+from servers import LogAggregator, MotoServer
 
 DAY_NS = 86_400 * 1_000_000_000
 FOREIGN: dict[str, Any] = {
@@ -96,3 +99,19 @@ async def test_each_tenant_expires_no_sooner_than_its_limits_say(settings: S3Set
         ExpiryRule("week/chunks/", 9),
         ExpiryRule("week/index/", 9),
     ]
+
+
+async def test_the_rules_in_force_are_shown(server: MotoServer, settings: S3Settings, tmp_path: Path) -> None:
+    await put_rules(settings, FOREIGN)
+    await BucketLifecycle(settings).apply([ExpiryRule("one/chunks/", 7)])
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"common": {"storage": {"s3": server.settings(settings.bucket)}}}))
+    with LogAggregator(f"-config.file={config}") as replica:
+        async with httpx.AsyncClient(base_url=replica.url) as client:
+            answer = await client.get("/compactor/lifecycle")
+    assert answer.json() == {"rules": [{"id": "log-aggregator one/chunks/", "prefix": "one/chunks/", "days": 7}]}
+
+
+def test_files_have_no_rules() -> None:
+    with LogAggregator() as server:
+        assert httpx.get(f"{server.url}/compactor/lifecycle").json() == {"rules": []}

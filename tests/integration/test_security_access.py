@@ -34,6 +34,7 @@ PUSH, LABELS, QUERY = "/loki/api/v1/push", "/loki/api/v1/labels", "/loki/api/v1/
 ADMIN_ROUTES = [
     ("GET", "/config"),
     ("GET", "/services"),
+    ("GET", "/compactor/lifecycle"),
     ("GET", "/ring"),
     ("GET", "/log_level"),
     ("POST", "/log_level?log_level=debug"),

@@ -80,6 +80,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "flush": Operation("Write everything buffered to the object store", answer="", status=204),
     "loki_api_v1_cache_generation_numbers": Operation("For Loki's queriers"),
     "ring": Operation("The replicas that hold write-ahead logs", answer=_TEXT),
+    "compactor_lifecycle": Operation("The expiry rules that the bucket has of this program"),
     "log_level GET": Operation("The level of this program's log"),
     "log_level POST": Operation("Change the level of this program's log", ("log_level",)),
     "ingester_prepare_shutdown GET": Operation("Whether a shutdown is prepared", answer=_TEXT),
