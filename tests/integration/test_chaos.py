@@ -1,4 +1,6 @@
-"""Two replicas on a real Redis and a real S3 server, one of which is killed or paused again and again.
+"""Replicas on a real Redis and a real S3 server, one of which is killed or paused again and again.
+
+Two have a store that works, three one that fails at every tenth request and now and then for a while.
 
 CHAOS_SEEDS=100 runs that many seeds; CHAOS_SEED=42 runs one again.
 """
@@ -11,7 +13,8 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -21,6 +24,7 @@ import pytest
 import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from faulty_proxy import FaultyProxy, ProxyFaults
 from log_aggregator.formats import push_pb2
 from log_aggregator.storage.s3 import ensure_bucket
 from log_aggregator.storage.s3_settings import S3Settings
@@ -75,7 +79,7 @@ def otlp_body(timestamp_ns: int, line: str) -> Body:
 ENCODINGS: tuple[Callable[[int, str], Body], ...] = (json_body, gzip_body, protobuf_body, otlp_body)
 
 
-def configuration(redis: RedisServer, s3: S3Server, directory: Path) -> Path:
+def configuration(redis: RedisServer, s3: S3Server | FaultyProxy, directory: Path) -> Path:
     path = directory / "chaos.yaml"
     path.write_text(
         yaml.safe_dump(
@@ -92,12 +96,18 @@ def configuration(redis: RedisServer, s3: S3Server, directory: Path) -> Path:
 
 
 class Cluster:
-    """Two replicas, those who push to them, and what they acknowledged."""
+    """Replicas, those who push to them, and what they acknowledged. Their store may be behind a proxy."""
 
     def __init__(
-        self, replicas: list[LogAggregator], logs: WriteAheadLogs, client: httpx.AsyncClient, seed: int
+        self,
+        replicas: list[LogAggregator],
+        logs: WriteAheadLogs,
+        client: httpx.AsyncClient,
+        seed: int,
+        proxy: FaultyProxy | None,
     ) -> None:
         self.replicas = replicas
+        self._proxy = proxy
         self.healthy = set(replicas)
         self.acknowledged: set[str] = set()
         self.tried: set[str] = set()
@@ -148,6 +158,8 @@ class Cluster:
         except httpx.TransportError:
             assert replica not in self.healthy
             return
+        if self._proxy is not None and answer.status_code in COME_AGAIN:
+            return
         assert answer.status_code == 200, answer.text
         streams = answer.json()["data"]["result"]
         found = Counter(value[1] for stream in streams for value in stream["values"])
@@ -165,7 +177,7 @@ class Cluster:
                 assert replica not in self.healthy
 
     async def hurt(self) -> None:
-        """Kills or pauses one replica until the other has taken over its log, and lets it come back."""
+        """Kills or pauses one replica until another has taken over its log, and lets it come back."""
         victim = self._random.choice(self.replicas)
         holder = f"{socket.gethostname()}:{victim.pid}"
         await self._more(self._random.randrange(ACKNOWLEDGED_PER_ROUND))
@@ -175,8 +187,12 @@ class Cluster:
             victim.kill()
         else:
             victim.pause()
+        if self._proxy is not None:
+            self._proxy.is_down = self._random.random() < 0.5
         owned = [wal for wal, name in (await self._logs.holders()).items() if name == holder]
         await self._more(self._random.randrange(ACKNOWLEDGED_PER_ROUND))
+        if self._proxy is not None:
+            self._proxy.is_down = False
 
         async def taken_over() -> bool:
             holders = await self._logs.holders()
@@ -205,23 +221,27 @@ def by_port(replicas: set[LogAggregator]) -> list[LogAggregator]:
 
 
 @asynccontextmanager
-async def cluster_on(redis: RedisServer, s3: S3Server, directory: Path, seed: int) -> AsyncIterator[Cluster]:
+async def cluster_on(
+    redis: RedisServer, s3: S3Server, directory: Path, seed: int, proxy: FaultyProxy | None = None
+) -> AsyncIterator[Cluster]:
     await ensure_bucket(S3Settings.model_validate(s3.settings("chaos")))
-    config = configuration(redis, s3, directory)
+    config = configuration(redis, proxy or s3, directory)
     client = connect(redis.url)
-    async with httpx.AsyncClient() as http:
-        with replicas_with(config, directory) as replicas:
-            logs = WriteAheadLogs(client, Names(PREFIX))
-            yield Cluster(replicas, logs, http, seed)
+    async with httpx.AsyncClient() as http, AsyncExitStack() as stack:
+        # In a thread: they look at their store before they are ready, and the proxy is on this loop.
+        manager = replicas_with(config, directory, 2 if proxy is None else 3)
+        replicas = await asyncio.to_thread(manager.__enter__)
+        stack.push_async_callback(asyncio.to_thread, manager.__exit__, None, None, None)
+        yield Cluster(replicas, WriteAheadLogs(client, Names(PREFIX)), http, seed, proxy)
     await client.aclose()
 
 
 @contextmanager
-def replicas_with(config: Path, directory: Path) -> Iterator[list[LogAggregator]]:
+def replicas_with(config: Path, directory: Path, count: int) -> Iterator[list[LogAggregator]]:
     """Their logs stay in the directory."""
     with ExitStack() as stack:
         replicas = []
-        for name in ("one", "two"):
+        for name in map(str, range(count)):
             home = directory / name
             home.mkdir()
             replicas.append(LogAggregator(f"-config.file={config}", "-workers=1", directory=home))
@@ -249,3 +269,22 @@ async def test_what_was_acknowledged_is_there_once(kind: type[S3Server], seed: i
             assert cluster.checks > ROUNDS
             for replica in cluster.replicas:
                 await cluster.check(replica)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_what_was_acknowledged_is_there_once_whatever_the_store_does(seed: int, tmp_path: Path) -> None:
+    with RedisServer(appendfsync="always") as redis, MotoServer() as s3:
+        async with (
+            FaultyProxy(s3, ProxyFaults(), seed) as proxy,
+            cluster_on(redis, s3, tmp_path, seed, proxy) as cluster,
+        ):
+            await everything_at_once(cluster)
+            assert proxy.faults_met > ROUNDS
+
+            async def checked(replica: LogAggregator) -> bool:
+                before = cluster.checks
+                await cluster.check(replica)
+                return cluster.checks > before
+
+            for replica in cluster.replicas:
+                await until(partial(checked, replica), deadline_seconds=60)
