@@ -80,12 +80,24 @@ def _measured(config: Path, name: str, processes: int) -> Figures:
         replicas = [stack.enter_context(_replica(config, "read", core)) for core in range(processes)]
         for replica in replicas:
             _ask(replica, name, 'app="warm"')
+            _await_others(replica, processes - 1)
         before = [replica.cpu_seconds() for replica in replicas]
         begun = perf_counter()
         answer = _ask(replicas[0], name, 'app="json"')
         seconds = perf_counter() - begun
         used = [replica.cpu_seconds() - earlier for replica, earlier in zip(replicas, before, strict=True)]
     return Figures(seconds, used[0], sum(used[1:]), answer)
+
+
+def _await_others(target: client.Target, count: int) -> None:
+    """Until the replica knows as many others that work for it."""
+    connection, deadline = target.connect(), monotonic() + _READY_SECONDS
+    while monotonic() < deadline:
+        connection.request("GET", "/metrics")
+        if f"\nlog_aggregator_query_workers {count}.0\n".encode() in connection.getresponse().read():
+            return
+        sleep(0.1)
+    raise SystemExit("the replicas do not find each other")
 
 
 def _ask(target: client.Target, name: str, matcher: str) -> bytes:

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from log_aggregator.wal.connection import connect
 from servers import LogAggregator, RedisServer
-from waiting import until
+from waiting import until, wait_for
 
 MINUTES = 24  # each is an index period, so each flush makes a chunk of it
 LINES = {"shop": 120, "odd": 1500, "broken": 20}  # in each minute
@@ -96,6 +96,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         worker = stack.enter_context(replica("worker", "read", 1))
         fill(asker)
         alone = stack.enter_context(replica("alone", "write,read", 1_000_000))
+        # The other one is `alone`, which asks nobody but works for others.
+        wait_for(lambda: "\nlog_aggregator_query_workers 2.0\n" in httpx.get(f"{asker.url}/metrics").text)
         yield Cluster(redis, asker, worker, alone)
 
 

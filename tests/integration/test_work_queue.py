@@ -171,3 +171,15 @@ async def test_redis_that_forgot_everything_leaves_shares_to_the_asker(asker: Wo
     (id_,) = await asker.add("q", "a", [b"1"])
     await redis.flushall()
     assert await asker.take("a", [id_], LONG) == id_
+
+
+async def test_workers_know_how_many_others_there_are(asker: WorkQueue, worker: WorkQueue, redis: Redis) -> None:
+    await asker.show_up()
+    assert asker.others == 0
+    await worker.show_up()
+    await asker.show_up()
+    assert (asker.others, worker.others) == (1, 1)
+    (workers,) = await redis.keys("*:workers")
+    await redis.zadd(workers, dict.fromkeys(await redis.zrange(workers, 0, -1), 1))  # as if they had been silent
+    await asker.show_up()
+    assert asker.others == 0

@@ -73,7 +73,7 @@ class FanOut:
     def _divided(self, task: LeafTask) -> tuple[list[list[LeafUnit]], list[LeafUnit]]:
         """Shares, and what stays here: records, which this replica has read, and units of which rows are hidden."""
         known = [one for one in task.units if isinstance(one.unit, ChunkUnit) and one.unit.hidden is None]
-        if len(known) < self._min_units:
+        if not self._queue.others or len(known) < self._min_units:
             return [], list(task.units)
         size = max(1, min(_UNITS_PER_SHARE, len(known) // _FEW_SHARES), -(-len(known) // _MAX_SHARES))
         shares = [known[begin : begin + size] for begin in range(0, len(known), size)]

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class Fate(StrEnum):
@@ -36,6 +36,9 @@ class FanOutMetrics:
             "Shares of queries of other replicas",
             ["outcome"],
             registry=registry,
+        )
+        self.others = Gauge(
+            "log_aggregator_query_workers", "Other replicas that work on shares of queries", registry=registry
         )
         for fate in Fate:
             self.shared.labels(fate)

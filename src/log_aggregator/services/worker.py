@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from log_aggregator.clock import Clock
@@ -53,20 +54,29 @@ class Worker:
     async def run(self) -> None:
         """For ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._show_up))
             for _ in range(_SHARES_AT_A_TIME):
-                group.create_task(self._run())
+                group.create_task(self._repeat(self._take_turn))
 
-    async def _run(self) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._admission.wait_idle()
-                tenant = await self._queue.wait_turn(_TURN_SECONDS)
-                if tenant is not None:
-                    await self._use_turn(tenant)
+                await step()
             except* (WalUnavailable, WalFull) as errors:
                 error = str(_first(errors))
                 logger.warning("cannot work for other replicas, will try again", extra={"error": error})
                 await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _show_up(self) -> None:
+        await self._queue.show_up()
+        self._metrics.others.set(self._queue.others)
+        await self._clock.sleep(self._queue.showing_seconds)
+
+    async def _take_turn(self) -> None:
+        await self._admission.wait_idle()
+        tenant = await self._queue.wait_turn(_TURN_SECONDS)
+        if tenant is not None:
+            await self._use_turn(tenant)
 
     async def _use_turn(self, tenant: str) -> None:
         if not self._admission.is_idle:

@@ -21,6 +21,8 @@ _WANTED_MS: Final = 5_000
 """How long workers go on for a query whose replica does not renew it."""
 _KEPT_MS: Final = 600_000
 """How long a share stays that nobody wants any more."""
+_SHOWN_MS: Final = 10_000
+"""How long a worker counts that does not show up again."""
 _MAX_SHARES: Final = 256  # of one tenant: in work, waiting or answered
 _MAX_ANSWERS: Final = 4  # of one query that wait to be fetched; a replica that fetches none must not fill Redis
 
@@ -69,6 +71,16 @@ for i = 2, #ARGV do
   end
 end
 return false
+"""
+
+_SHOW_UP: Final = """
+-- KEYS: workers.  ARGV: worker, shown ms.  How many others have shown up lately.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1]) - 1
 """
 
 # What HOLD and ANSWER begin with.
@@ -129,6 +141,9 @@ class WorkQueue:
         self._tag = f"{{{prefix}}}:work:{__version__}"
         # Two processes may have one holder's name.
         self._worker = f"{holder}:{secrets.token_hex(8)}"
+        self.others = 0
+        """How many other replicas work for this one, as far as `show_up` knows."""
+        self._show_up = redis.register_script(_SHOW_UP)
         self._add = redis.register_script(_ADD)
         self._pull = redis.register_script(_PULL)
         self._give_back = redis.register_script(_GIVE_BACK)
@@ -181,6 +196,15 @@ class WorkQueue:
 
     # -- the replica that works -----------------------------------------------
 
+    async def show_up(self) -> None:
+        """Makes this replica known as one that works for others. Must be called every `showing_seconds`."""
+        with translated("show up as a worker"):
+            self.others = int(await self._show_up(keys=[self._workers], args=[self._worker, _SHOWN_MS]))
+
+    @property
+    def showing_seconds(self) -> float:
+        return _SHOWN_MS / 4000
+
     async def wait_turn(self, seconds: float) -> str | None:
         """A tenant that has shares waiting. It must be pulled from or given back."""
         with translated("wait for shares"):
@@ -209,6 +233,10 @@ class WorkQueue:
             keys = [self._query(query), self._stream(share.tenant), self._answers(query)]
             args = (self._worker, share.id, _MAX_ANSWERS, _WANTED_MS, data)
             return bool(await self._answer(keys=keys, args=args))
+
+    @property
+    def _workers(self) -> str:
+        return f"{self._tag}:workers"
 
     @property
     def _turns(self) -> str:
