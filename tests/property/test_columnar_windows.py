@@ -119,8 +119,10 @@ def test_totals(
     schema = {SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Int64}
     half = len(samples) // 2
     frames = [pl.DataFrame(part, schema, orient="row") for part in (samples[:half], samples[half:])]
-    if not operation.startswith("bytes_"):
-        frames = [frame.drop(VALUE) for frame in frames]
-    found = windows.of_totals(SERIES_LABELS, map(windows.totals, frames), [])
+    totals = [
+        windows.totals(frame[SERIES], frame[TIME], frame[VALUE] if operation.startswith("bytes_") else None)
+        for frame in frames
+    ]
+    found = windows.of_totals(SERIES_LABELS, [one.cast({SERIES: pl.UInt32}) for one in totals], [])
     expected = by_rows(aggregation, [(number, time, float(value)) for number, time, value in samples], times)
     assert by_labels(found) == expected

@@ -7,7 +7,14 @@ from typing import Literal
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.engine.combinations import FEW_COMBINATIONS, PLAIN_NUMBER, Combinations, LinesNeeded, constant
+from log_aggregator.engine.combinations import (
+    FEW_COMBINATIONS,
+    PLAIN_NUMBER,
+    Combinations,
+    LinesNeeded,
+    Packed,
+    constant,
+)
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.partial import partial_result, renumbered
@@ -152,7 +159,8 @@ class ColumnarLeaf:
             answers = self._combinations.by_stream(batch.streams, {stream for stream, _ in runs})
             if answers is not None and self._count_runs(frame, [(answers[stream], rows) for stream, rows in runs]):
                 return
-        streams = [batch.streams[number] for number in frame[STREAM].unique()]
+        present = self._present(frame, batch)
+        streams = list(present.values())
         reads = self._combinations.fields_read(streams, self._unwrap)
         easy, fields = self._combinations.fields(frame, batch.shapes, reads)
         if plan.unwrap is not None:
@@ -168,15 +176,34 @@ class ColumnarLeaf:
             frame, others = _filtered(frame, others, frame[VALUE].is_not_null())
         if not frame.height:
             return
-        combined = self._combinations.numbers(frame, batch.streams, others)
-        if combined is None:
+        packed = self._combinations.packed(frame, present, others)
+        if packed is None or not self._answered(frame, packed):
             self._add_rows(frame, batch)
-            return
-        frame = frame.with_columns(combined.alias(SERIES))
-        if combined.null_count():
-            frame = frame.filter(pl.col(SERIES).is_not_null())
-        if frame.height:
-            self._collect(frame)
+
+    def _answered(self, frame: pl.DataFrame, packed: Packed) -> bool:
+        """Whether there are few enough combinations to work out the series of each."""
+        if not self._windows.is_totalled:
+            extra = [ARRIVAL, ROW] if self._is_ordered else []
+            samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
+            series = self._combinations.answers(packed, packed.numbers, frame.height)
+            if series is not None:
+                self._keep(self._samples, _of_series(samples, series))
+            return series is not None
+        if not self._windows.fits(packed.size):
+            return False
+        # Added up before it is looked up, which leaves little to look up.
+        sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
+        totals = self._windows.totals(packed.numbers, frame[TIMESTAMP], sizes)
+        series = self._combinations.answers(packed, totals[SERIES], frame.height)
+        if series is not None:
+            self._keep(self._totals, _of_series(totals, series))
+        return series is not None
+
+    @staticmethod
+    def _present(frame: pl.DataFrame, batch: Batch) -> dict[int, Labels]:
+        """The streams of the rows, or some more."""
+        numbers = frame[STREAM].unique() if batch.runs is None else {stream for stream, _ in batch.runs}
+        return {number: batch.streams[number] for number in numbers}
 
     @property
     def _unwrap(self) -> tuple[str, ...]:
@@ -216,15 +243,6 @@ class ColumnarLeaf:
 
     # -- series to windows ----------------------------------------------------
 
-    def _collect(self, frame: pl.DataFrame) -> None:
-        if not self._windows.is_totalled:
-            extra = [ARRIVAL, ROW] if self._is_ordered else []
-            self._keep(self._samples, frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), VALUE, *extra))
-            return
-        value = [pl.col(LINE_BYTES).cast(pl.Int64).alias(VALUE)] if self._plan.counts_bytes else []
-        samples = frame.select(SERIES, pl.col(TIMESTAMP).alias(TIME), *value)
-        self._keep(self._totals, self._windows.totals(samples))
-
     def _count_runs(self, frame: pl.DataFrame, runs: Sequence[tuple[int | None, int]]) -> bool:
         """Windows cut out by their edges, not row by row: the rows of each run (its series, their number) are sorted.
 
@@ -233,16 +251,19 @@ class ColumnarLeaf:
         edges = self._windows.edges
         if len(runs) * len(edges) * 2 > frame.height:
             return False
-        times, steps, at = frame[TIMESTAMP], len(edges) // 2, 0
-        found: list[pl.Series] = []
+        steps, at = len(edges) // 2, 0
         series: list[int] = []
+        before: list[pl.Expr] = []
         for number, rows in runs:
             if number is not None:
-                found.append(times.slice(at, rows).search_sorted(edges, "right").cast(pl.Int64) + at)
+                own = pl.col(TIMESTAMP).slice(at, rows).search_sorted(pl.lit(edges), "right")
+                before.append((own.cast(pl.Int64) + at).alias(str(len(series))))
                 series.append(number)
             at += rows
-        if not found:
+        if not series:
             return True
+        # One plan for all runs: to set one up costs more than to search.
+        found = frame.select(before).get_columns()
         counts = _differences(found, steps)
         values = counts
         if self._plan.counts_bytes:
@@ -250,8 +271,10 @@ class ColumnarLeaf:
             values = _differences([sums.gather(one) for one in found], steps)
         numbers = pl.concat([pl.Series([one], dtype=pl.UInt32).new_from_index(0, steps) for one in series])
         step = pl.concat([self._windows.numbers] * len(series))
-        columns = [numbers.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)]
-        self._keep(self._counted, pl.DataFrame(columns).filter(counts > 0))
+        self._keep(
+            self._counted,
+            pl.DataFrame([numbers.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)]),
+        )
         return True
 
     # -- row by row -----------------------------------------------------------
@@ -273,7 +296,8 @@ class ColumnarLeaf:
                 rows.append(row)
         samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
-            self._keep(self._totals, self._windows.totals(samples.with_columns(pl.col(VALUE).cast(pl.Int64))))
+            totals = self._windows.totals(samples[SERIES], samples[TIME], samples[VALUE].cast(pl.Int64))
+            self._keep(self._totals, _of_series(totals, totals[SERIES].cast(pl.UInt32)))
         elif self._is_ordered:
             self._keep(self._samples, pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
         else:
@@ -282,6 +306,13 @@ class ColumnarLeaf:
     @property
     def _is_ordered(self) -> bool:
         return self._plan.aggregation.operation in _ORDERED
+
+
+def _of_series(frame: pl.DataFrame, series: pl.Series) -> pl.DataFrame:
+    """The rows that count, with their series."""
+    columns = [series.alias(SERIES), *(column for column in frame.get_columns() if column.name != SERIES)]
+    found = pl.DataFrame(columns)
+    return found.filter(series.is_not_null()) if series.null_count() else found
 
 
 def _runs(streams: pl.Series) -> list[tuple[int, int]]:

@@ -45,6 +45,16 @@ class _Codes:
     values: Sequence[object]
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Combinations of rows as numbers below `size`: the codes of the parts, each weighed by the sizes before it."""
+
+    numbers: pl.Series
+    size: int
+    parts: Sequence[_Codes | None]
+    fields: Sequence[str]
+
+
 class Combinations:
     """`names` are the labels that the answer depends on; None means all of the stream's and the metadata's.
 
@@ -121,33 +131,54 @@ class Combinations:
         self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
     ) -> pl.Series | None:
         """The answer for each row. None: there are too many combinations. Raises what the answer raises."""
+        packed = self.packed(frame, {number: streams[number] for number in frame[STREAM].unique()}, fields)
+        return None if packed is None else self.answers(packed, packed.numbers, frame.height)
+
+    def packed(
+        self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
+    ) -> "Packed | None":
+        """The combination of each row as a number, not answered yet; `present` are the streams of the rows.
+
+        None: there are too many for a number.
+        """
         names = self._names
-        present = {number: streams[number] for number in frame[STREAM].unique()}
-        common = common_names(list(present.values()))
-        parts = []
         needs_streams = names is None or any(own in names for labels in present.values() for own, _ in labels)
-        parts.append(self._stream_codes(frame, present) if needs_streams else None)
-        needs_metadata = (names is None or not names <= common) and METADATA in frame.columns
-        parts.append(self._metadata_codes(frame[METADATA]) if needs_metadata else None)
-        parts += [codes(column) for column in fields.values()]
-        packed, size = constant(0, frame.height, pl.UInt64), 1
+        needs_metadata = METADATA in frame.columns and (
+            names is None or not names <= common_names(list(present.values()))
+        )
+        parts = [
+            self._stream_codes(frame, present) if needs_streams else None,
+            self._metadata_codes(frame[METADATA]) if needs_metadata else None,
+            *map(codes, fields.values()),
+        ]
+        numbers, size = None, 1
         for part in parts:
             if part is not None and len(part.values) > 1:
-                packed = packed + part.numbers.cast(pl.UInt64) * size
+                own = part.numbers.cast(pl.Int64)
+                numbers = own if numbers is None else numbers + own * size
                 size *= len(part.values)
             if size >= 1 << 62:
                 return None
-        combinations = packed.unique() if size > 1 else packed.head(1)
-        if len(combinations) > max(FEW_COMBINATIONS, int(frame.height * _COMBINATION_SHARE)):
+        if numbers is None:
+            numbers = constant(0, frame.height, pl.Int64)
+        return Packed(numbers, size, parts, list(fields))
+
+    def answers(self, packed: "Packed", numbers: pl.Series, rows: int) -> pl.Series | None:
+        """The answers for combinations by number, of so many rows. None: there are too many to work each out.
+
+        Raises what the answer raises.
+        """
+        distinct = numbers.unique() if packed.size > 1 else numbers.head(1)
+        if len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
             return None
-        answers = [self._known_answer(_unpacked(int(number), parts), list(fields)) for number in combinations]
-        if size == 1:
-            return constant(answers[0], frame.height, pl.UInt32)
+        answers = [self._known_answer(_unpacked(number, packed.parts), packed.fields) for number in distinct.to_list()]
+        if packed.size == 1:
+            return constant(answers[0], len(numbers), pl.UInt32)
         table = pl.Series(answers, dtype=pl.UInt32)
-        if size <= _DENSE:
-            dense = constant(None, size, pl.UInt32).scatter(combinations, table)
-            return dense.gather(packed)
-        return packed.replace_strict(combinations, table, return_dtype=pl.UInt32)
+        if packed.size <= _DENSE:
+            dense = constant(None, packed.size, pl.UInt32).scatter(distinct, table)
+            return dense.gather(numbers)
+        return numbers.replace_strict(distinct, table, return_dtype=pl.UInt32)
 
     def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
         """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""

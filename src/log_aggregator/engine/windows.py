@@ -18,6 +18,7 @@ from log_aggregator.model.labels import Labels
 SERIES, TIME, VALUE = "series", "time_ns", "value"
 ENTER, LEAVE, STEP, COUNT = "enter", "leave", "step", "count"
 _UNTIL = "until"
+_KEY = "key"
 TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, ENTER: pl.Int64, LEAVE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 COUNTED_SCHEMA = pl.Schema({SERIES: pl.UInt32, STEP: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
@@ -54,6 +55,15 @@ class Windows:
         self._steps = steps
         self._range_ns = aggregation.range.range_ns
         self._offset_ns = aggregation.range.offset_ns
+        # For one step alone, steps may be as long as one likes: all samples then enter at once, and leave at once.
+        self._step_ns = steps.step_ns if len(steps) > 1 else max(steps.step_ns, self._range_ns)
+        self._steps_in_range, rest_ns = divmod(self._range_ns, self._step_ns)
+        self._is_even = not rest_ns
+        self._begin_ns = steps.first_ns - self._offset_ns - self._range_ns  # exclusive
+        self._end_ns = steps.last_ns - self._offset_ns
+        self._before = self._steps_in_range + 1  # so many steps before the first, nothing is in a window
+        self._width = (self._before + len(steps) + 1) * (1 if self._is_even else 2)
+        """Of the numbers for when a sample enters and leaves."""
         self.numbers = pl.int_range(len(steps), eager=True)
         ends = [step - self._offset_ns for step in steps.times_ns]
         self.edges = pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
@@ -66,17 +76,45 @@ class Windows:
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
-    def totals(self, samples: pl.DataFrame) -> pl.DataFrame:
-        """SERIES, TIME and a whole VALUE added up by when samples enter and leave: TOTALS_SCHEMA."""
-        placed = samples.with_columns(
-            self._index(pl.col(TIME) + self._offset_ns).alias(ENTER),
-            self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).alias(LEAVE),
-        )
-        keys = [SERIES, ENTER] if self._range_ns % self._steps.step_ns == 0 else [SERIES, ENTER, LEAVE]
-        first = () if LEAVE in keys else (pl.col(LEAVE).first(),)
-        value = pl.col(VALUE).sum().cast(pl.Int64) if VALUE in samples.columns else pl.len().cast(pl.Int64).alias(VALUE)
-        return (
-            placed.group_by(keys).agg(*first, pl.len().cast(pl.Int64).alias(COUNT), value).select(TOTALS_SCHEMA.names())
+    def fits(self, groups: int) -> bool:
+        """Whether `totals` can tell so many groups apart."""
+        return groups * self._width < 1 << 63
+
+    def totals(self, groups: pl.Series, times: pl.Series, values: pl.Series | None = None) -> pl.DataFrame:
+        """TOTALS_SCHEMA, but SERIES are groups: samples added up by group and by when they enter and leave.
+
+        Groups are whole numbers below one that `fits`. Without values, which are whole numbers too, each sample is 1.
+        All that tells samples apart is put into one number: to group by one takes a fraction of grouping by several.
+        """
+        frame = pl.DataFrame([groups.alias(SERIES), times.alias(TIME)])
+        if values is not None:
+            frame = frame.with_columns(values.alias(VALUE))
+        enter = self._index(pl.col(TIME) + self._offset_ns)
+        place = enter + self._before
+        if not self._is_even:
+            leave = self._index(pl.col(TIME) + (self._offset_ns + self._range_ns))
+            place = place * 2 + (leave - enter - self._steps_in_range)
+        low, high = times.min(), times.max()
+        if low is not None and not (self._begin_ns < low and high <= self._end_ns):  # type: ignore[operator]
+            # In no window, so in a place from where it leaves before it enters. It costs as much as all the rest.
+            place = place.clip(0, self._width - 1)
+        key = (pl.col(SERIES).cast(pl.Int64) * self._width + place).alias(_KEY)
+        if values is None:
+            counted = frame.select_seq(key)[_KEY].value_counts(name=COUNT)
+        else:
+            counted = frame.group_by(key).agg(pl.len().alias(COUNT), pl.col(VALUE).cast(pl.Int64).sum())
+        return self._unpacked(counted, COUNT if values is None else VALUE)
+
+    def _unpacked(self, counted: pl.DataFrame, value: str) -> pl.DataFrame:
+        place, last = pl.col(_KEY) % self._width, len(self._steps)
+        enter = (place if self._is_even else place // 2) - self._before
+        leave = enter + self._steps_in_range + (0 if self._is_even else place % 2)
+        return counted.select_seq(
+            (pl.col(_KEY) // self._width).alias(SERIES),
+            enter.clip(0, last).alias(ENTER),
+            leave.clip(0, last).alias(LEAVE),
+            pl.col(COUNT).cast(pl.Int64),
+            pl.col(value).cast(pl.Int64).alias(VALUE),
         )
 
     def of_totals(
@@ -89,13 +127,18 @@ class Windows:
 
         What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window. Raises QueryTooLarge.
         """
-        running = self._running(totals)
-        self.memory.hold("series", SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum()))
-        summed = pl.concat([_at_each_step(running), *counted]).group_by(SERIES, STEP).sum()
+        if self._is_even and self._steps_in_range == 1:
+            # Each sample is in the window of the one step at which it enters.
+            within = [one.lazy().filter(pl.col(ENTER) < pl.col(LEAVE)) for one in totals]
+            at_steps = [one.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE) for one in within]
+        else:
+            at_steps = [self._at_each_step(self._running(totals))]
+        every = pl.concat([pl.LazyFrame(schema=COUNTED_SCHEMA), *at_steps, *(one.lazy() for one in counted)])
+        summed = every.group_by(SERIES, STEP).sum().filter(pl.col(COUNT) > 0).sort(SERIES)
+        frame = summed.select(COUNTED_SCHEMA.names()).collect()
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
-        for number, step, count, value in summed.sort(SERIES).select(COUNTED_SCHEMA.names()).iter_rows():
-            if count:
-                vectors[step].append(Sample(series[number], self._of_total(count, value)))
+        for number, step, count, value in frame.iter_rows():
+            vectors[step].append(Sample(series[number], self._of_total(count, value)))
         if self._aggregation.operation == "absent_over_time":
             absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
             return [[] if vector else absent for vector in vectors]
@@ -103,7 +146,7 @@ class Windows:
 
     def _running(self, totals: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """How much the windows hold, from STEP up to _UNTIL: what has entered less what has left."""
-        summed = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals])
+        summed = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals]).lazy()
         changes = pl.concat(
             [
                 summed.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE),
@@ -111,8 +154,7 @@ class Windows:
             ]
         )
         running = (
-            changes.with_columns(pl.col(STEP).clip(0))
-            .group_by(SERIES, STEP)
+            changes.group_by(SERIES, STEP)
             .sum()
             .filter(pl.col(STEP) < len(self._steps))
             .sort(SERIES, STEP)
@@ -120,7 +162,15 @@ class Windows:
         )
         # A total holds until the next change.
         until = pl.col(STEP).shift(-1).over(SERIES).fill_null(len(self._steps))
-        return running.with_columns(until.alias(_UNTIL)).filter(pl.col(COUNT) > 0)
+        return running.with_columns(until.alias(_UNTIL)).filter(pl.col(COUNT) > 0).collect()
+
+    def _at_each_step(self, running: pl.DataFrame) -> pl.LazyFrame:
+        """COUNTED_SCHEMA of what windows hold from a step to another. Raises QueryTooLarge."""
+        if running.is_empty():
+            return pl.LazyFrame(schema=COUNTED_SCHEMA)
+        self.memory.hold("series", SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum()))
+        steps = pl.int_ranges(STEP, _UNTIL).alias(STEP)
+        return running.lazy().with_columns(steps).explode(STEP).select(COUNTED_SCHEMA.names())
 
     def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
         """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival.
@@ -187,7 +237,7 @@ class Windows:
     def _index(self, time: pl.Expr) -> pl.Expr:
         """The first step at or after the time; less than zero before them all."""
         # Floor division, so negated twice it rounds up.
-        return -((self._steps.first_ns - time) // self._steps.step_ns)
+        return -((self._steps.first_ns - time) // self._step_ns)
 
     def _of_total(self, count: int, value: int) -> float:
         match self._aggregation.operation:
@@ -197,10 +247,3 @@ class Windows:
                 return float(value)
             case _:
                 return float(count)
-
-
-def _at_each_step(running: pl.DataFrame) -> pl.DataFrame:
-    """COUNTED_SCHEMA of what windows hold from a step to another."""
-    if running.is_empty():
-        return running.select(COUNTED_SCHEMA.names())
-    return running.with_columns(pl.int_ranges(STEP, _UNTIL).alias(STEP)).explode(STEP).select(COUNTED_SCHEMA.names())

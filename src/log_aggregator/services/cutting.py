@@ -69,9 +69,10 @@ def cut_out(
         parts = _cut(runs, rows[TIMESTAMP], scan)
     kept = _rows_of([(offset, count) for _, offset, count in parts], rows)
     lengths = tuple((stream, count) for stream, _, count in parts)
+    found = {column.name: column for column in kept.get_columns()}
     if STREAM in columns:
-        kept = _with_streams(kept, lengths)
-    return kept.select(columns), lengths
+        found[STREAM] = _stream_numbers(lengths)
+    return pl.DataFrame([found[name] for name in columns]), lengths
 
 
 def cut_many(
@@ -125,7 +126,6 @@ def _rows_of(parts: Sequence[tuple[int, int]], rows: pl.DataFrame) -> pl.DataFra
     return pl.concat([rows.slice(offset, count) for offset, count in pieces])
 
 
-def _with_streams(rows: pl.DataFrame, lengths: Sequence[tuple[int, int]]) -> pl.DataFrame:
+def _stream_numbers(lengths: Sequence[tuple[int, int]]) -> pl.Series:
     parts = [pl.Series(STREAM, [stream], dtype=pl.UInt32).new_from_index(0, count) for stream, count in lengths]
-    numbers = pl.concat(parts) if parts else pl.Series(STREAM, [], dtype=pl.UInt32)
-    return rows.with_columns(numbers) if rows.width else numbers.to_frame()
+    return pl.concat(parts) if parts else pl.Series(STREAM, [], dtype=pl.UInt32)
