@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -29,6 +29,9 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 ROW = "row"  # of a batch
+# Runs of rows whose windows are counted together, and how many rows of them may wait for that.
+_RUNS_AT_ONCE = 128
+_ROWS_AT_ONCE = 2 << 20
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
 _ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
@@ -36,6 +39,14 @@ _CONVERSIONS: Mapping[str, Conversion] = {
     "duration": to_seconds,
     "duration_seconds": to_seconds,
 }
+
+
+class _Run(NamedTuple):
+    """Rows of one series, sorted by time."""
+
+    series: int
+    times: pl.Series
+    sizes: pl.Series | None
 
 
 class _Series:
@@ -79,6 +90,8 @@ class ColumnarLeaf:
         self._memory = windows.memory
         self._series = _Series(plan, windows.memory)
         self._combinations = Combinations(plan.parser, plan.names, self._series.of)
+        self._lock = Lock()
+        self._runs: list[_Run] = []  # to be counted
         self._totals: list[pl.DataFrame] = []
         self._counted: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
@@ -126,6 +139,7 @@ class ColumnarLeaf:
 
     def vectors(self) -> list[Vector]:
         """The vector of every step. Raises QueryTooLarge."""
+        self._count_rest()
         series = self._series.labels
         if self._windows.is_totalled:
             return self._windows.of_totals(series, self._totals, self._counted)
@@ -137,6 +151,7 @@ class ColumnarLeaf:
 
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
+        self._count_rest()
         schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
         return partial_result(self._series.labels, self._totals, self._counted, self._samples, schema)
 
@@ -251,31 +266,50 @@ class ColumnarLeaf:
         edges = self._windows.edges
         if len(runs) * len(edges) * 2 > frame.height:
             return False
-        steps, at = len(edges) // 2, 0
-        series: list[int] = []
-        before: list[pl.Expr] = []
+        times, at = frame[TIMESTAMP], 0
+        sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
+        found = []
         for number, rows in runs:
             if number is not None:
-                own = pl.col(TIMESTAMP).slice(at, rows).search_sorted(pl.lit(edges), "right")
-                before.append((own.cast(pl.Int64) + at).alias(str(len(series))))
-                series.append(number)
+                own = None if sizes is None else sizes.slice(at, rows)
+                found.append(_Run(number, times.slice(at, rows), own))
             at += rows
-        if not series:
-            return True
-        # One plan for all runs: to set one up costs more than to search.
-        found = frame.select(before).get_columns()
-        counts = _differences(found, steps)
-        values = counts
-        if self._plan.counts_bytes:
-            sums = pl.concat([pl.Series([0], dtype=pl.Int64), frame[LINE_BYTES].cast(pl.Int64).cum_sum()])
-            values = _differences([sums.gather(one) for one in found], steps)
-        numbers = pl.concat([pl.Series([one], dtype=pl.UInt32).new_from_index(0, steps) for one in series])
-        step = pl.concat([self._windows.numbers] * len(series))
-        self._keep(
-            self._counted,
-            pl.DataFrame([numbers.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)]),
-        )
+        with self._lock:
+            self._runs += found
+            due = self._runs if self._is_due() else []
+            self._runs = [] if due else self._runs
+        self._count(due)
         return True
+
+    def _count_rest(self) -> None:
+        self._count(self._runs)
+        self._runs = []
+
+    def _is_due(self) -> bool:
+        return len(self._runs) >= _RUNS_AT_ONCE or sum(len(run.times) for run in self._runs) >= _ROWS_AT_ONCE
+
+    def _count(self, runs: Sequence["_Run"]) -> None:
+        """One plan for all runs: to set one up costs more than to search."""
+        if not runs:
+            return
+        steps = len(self._windows.edges) // 2
+        edges = pl.lit(self._windows.edges)
+        plan = []
+        for run in runs:
+            before = pl.lit(run.times).search_sorted(edges, "right").cast(pl.Int64)
+            plan.append(before.slice(0, steps) - before.slice(steps))
+            if run.sizes is not None:
+                sums = pl.lit(run.sizes).cast(pl.Int64).cum_sum().extend_constant(0, 1).shift(1, fill_value=0)
+                held = sums.gather(before)
+                plan.append(held.slice(0, steps) - held.slice(steps))
+        columns = pl.select(one.alias(str(number)) for number, one in enumerate(plan)).get_columns()
+        counts = pl.concat(columns[:: len(plan) // len(runs)])
+        values = pl.concat(columns[1::2]) if self._plan.counts_bytes else counts
+        numbers = pl.Series([run.series for run in runs], dtype=pl.UInt32)
+        series = numbers.gather(pl.int_range(len(counts), eager=True) // steps)
+        step = pl.concat([self._windows.numbers] * len(runs))
+        frame = pl.DataFrame([series.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)])
+        self._keep(self._counted, frame.filter(counts > 0))
 
     # -- row by row -----------------------------------------------------------
 
@@ -319,11 +353,6 @@ def _runs(streams: pl.Series) -> list[tuple[int, int]]:
     """Stream and number of rows, where equal streams stand together."""
     runs = streams.rle().struct.unnest()
     return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
-
-
-def _differences(found: Sequence[pl.Series], steps: int) -> pl.Series:
-    """What lies between the end and the beginning of each window, of one run after the other."""
-    return pl.concat([one.slice(0, steps) - one.slice(steps) for one in found])
 
 
 def _filtered(

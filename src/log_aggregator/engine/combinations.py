@@ -54,6 +54,19 @@ class Packed:
     parts: Sequence[_Codes | None]
     fields: Sequence[str]
 
+    def parts_of(self, number: int) -> list[object]:
+        """The values behind a combination's number."""
+        values: list[object] = []
+        for part in self.parts:
+            if part is None:
+                values.append(())
+            elif len(part.values) == 1:
+                values.append(part.values[0])
+            else:
+                number, code = divmod(number, len(part.values))
+                values.append(part.values[code])
+        return values
+
 
 class Combinations:
     """`names` are the labels that the answer depends on; None means all of the stream's and the metadata's.
@@ -168,10 +181,15 @@ class Combinations:
 
         Raises what the answer raises.
         """
+        if len(numbers) <= FEW_COMBINATIONS:
+            # Each for itself takes less time than to set up a look-up for all.
+            found = numbers.to_list()
+            known = {number: self._known_answer(packed.parts_of(number), packed.fields) for number in set(found)}
+            return pl.Series([known[number] for number in found], dtype=pl.UInt32)
         distinct = numbers.unique() if packed.size > 1 else numbers.head(1)
         if len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
             return None
-        answers = [self._known_answer(_unpacked(number, packed.parts), packed.fields) for number in distinct.to_list()]
+        answers = [self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.to_list()]
         if packed.size == 1:
             return constant(answers[0], len(numbers), pl.UInt32)
         table = pl.Series(answers, dtype=pl.UInt32)
@@ -266,16 +284,3 @@ def codes(column: pl.Series) -> _Codes:
         numbers = numbers.cast(pl.UInt32).fill_null(len(categories))
         categories.append(None)
     return _Codes(numbers, categories)
-
-
-def _unpacked(number: int, parts: Sequence[_Codes | None]) -> list[object]:
-    values: list[object] = []
-    for part in parts:
-        if part is None:
-            values.append(())
-        elif len(part.values) == 1:
-            values.append(part.values[0])
-        else:
-            number, code = divmod(number, len(part.values))
-            values.append(part.values[code])
-    return values

@@ -1,10 +1,10 @@
 """Range aggregations over columns of samples, all windows in one pass: equal to `range_vector`, which is the meaning.
 
 A sample at time t is in the windows of the steps from `enter` (the first whose window ends at or after t) up to, not
-including, `leave` (the first whose window begins at or after t).
+including, `leave` (the first whose window begins at or after t). Both follow from its `place`, one whole number.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -16,10 +16,10 @@ from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.model.labels import Labels
 
 SERIES, TIME, VALUE = "series", "time_ns", "value"
-ENTER, LEAVE, STEP, COUNT = "enter", "leave", "step", "count"
+PLACE, ENTER, LEAVE, STEP, COUNT = "place", "enter", "leave", "step", "count"
 _UNTIL = "until"
 _KEY = "key"
-TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, ENTER: pl.Int64, LEAVE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
+TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, PLACE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 COUNTED_SCHEMA = pl.Schema({SERIES: pl.UInt32, STEP: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
 SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
 
@@ -36,6 +36,8 @@ _AGGREGATES: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "stdvar_over_time": lambda value: value.var(ddof=0),
     "stddev_over_time": lambda value: value.std(ddof=0),
 }
+# Those for which it does not matter in which order the samples come, not even in the last digit.
+_ORDERLESS = frozenset(("max_over_time", "min_over_time", "quantile_over_time"))
 # Beyond this, sums of squares may overflow where a running mean does not.
 _MAX_MAGNITUDE = 1e100
 # Each sample is copied into every window that holds it; where windows overlap more, they are computed one by one.
@@ -73,6 +75,11 @@ class Windows:
         """
 
     @property
+    def _is_tumbling(self) -> bool:
+        """Whether each window begins where the one before it ends."""
+        return self._is_even and self._steps_in_range == 1
+
+    @property
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
@@ -81,10 +88,10 @@ class Windows:
         return groups * self._width < 1 << 63
 
     def totals(self, groups: pl.Series, times: pl.Series, values: pl.Series | None = None) -> pl.DataFrame:
-        """TOTALS_SCHEMA, but SERIES are groups: samples added up by group and by when they enter and leave.
+        """TOTALS_SCHEMA, but SERIES are groups, Int64: samples added up by group and place.
 
         Groups are whole numbers below one that `fits`. Without values, which are whole numbers too, each sample is 1.
-        All that tells samples apart is put into one number: to group by one takes a fraction of grouping by several.
+        Group and place are put into one number: to group by one takes a fraction of grouping by several.
         """
         frame = pl.DataFrame([groups.alias(SERIES), times.alias(TIME)])
         if values is not None:
@@ -103,18 +110,15 @@ class Windows:
             counted = frame.select_seq(key)[_KEY].value_counts(name=COUNT)
         else:
             counted = frame.group_by(key).agg(pl.len().alias(COUNT), pl.col(VALUE).cast(pl.Int64).sum())
-        return self._unpacked(counted, COUNT if values is None else VALUE)
-
-    def _unpacked(self, counted: pl.DataFrame, value: str) -> pl.DataFrame:
-        place, last = pl.col(_KEY) % self._width, len(self._steps)
-        enter = (place if self._is_even else place // 2) - self._before
-        leave = enter + self._steps_in_range + (0 if self._is_even else place % 2)
-        return counted.select_seq(
-            (pl.col(_KEY) // self._width).alias(SERIES),
-            enter.clip(0, last).alias(ENTER),
-            leave.clip(0, last).alias(LEAVE),
-            pl.col(COUNT).cast(pl.Int64),
-            pl.col(value).cast(pl.Int64).alias(VALUE),
+        keys, counts = counted[_KEY], counted[COUNT].cast(pl.Int64)
+        found = keys // self._width
+        return pl.DataFrame(
+            [
+                found.alias(SERIES),
+                (keys - found * self._width).alias(PLACE),
+                counts.alias(COUNT),
+                (counts if values is None else counted[VALUE]).alias(VALUE),
+            ]
         )
 
     def of_totals(
@@ -127,13 +131,13 @@ class Windows:
 
         What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window. Raises QueryTooLarge.
         """
-        if self._is_even and self._steps_in_range == 1:
+        entered = self._entered(totals)
+        if self._is_tumbling:
             # Each sample is in the window of the one step at which it enters.
-            within = [one.lazy().filter(pl.col(ENTER) < pl.col(LEAVE)) for one in totals]
-            at_steps = [one.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE) for one in within]
+            held = entered.filter(pl.col(ENTER) < pl.col(LEAVE)).select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE)
         else:
-            at_steps = [self._at_each_step(self._running(totals))]
-        every = pl.concat([pl.LazyFrame(schema=COUNTED_SCHEMA), *at_steps, *(one.lazy() for one in counted)])
+            held = self._at_each_step(self._running(entered))
+        every = pl.concat([held, pl.concat([pl.DataFrame(schema=COUNTED_SCHEMA), *counted]).lazy()])
         summed = every.group_by(SERIES, STEP).sum().filter(pl.col(COUNT) > 0).sort(SERIES)
         frame = summed.select(COUNTED_SCHEMA.names()).collect()
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
@@ -144,13 +148,21 @@ class Windows:
             return [[] if vector else absent for vector in vectors]
         return vectors
 
-    def _running(self, totals: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    def _entered(self, totals: Iterable[pl.DataFrame]) -> pl.LazyFrame:
+        """SERIES, ENTER, LEAVE, COUNT, VALUE."""
+        frame, last = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals]), len(self._steps)
+        enter = (pl.col(PLACE) if self._is_even else pl.col(PLACE) // 2) - self._before
+        leave = enter + self._steps_in_range + (0 if self._is_even else pl.col(PLACE) % 2)
+        return frame.lazy().select(
+            SERIES, enter.clip(0, last).alias(ENTER), leave.clip(0, last).alias(LEAVE), COUNT, VALUE
+        )
+
+    def _running(self, entered: pl.LazyFrame) -> pl.DataFrame:
         """How much the windows hold, from STEP up to _UNTIL: what has entered less what has left."""
-        summed = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals]).lazy()
         changes = pl.concat(
             [
-                summed.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE),
-                summed.select(SERIES, pl.col(LEAVE).alias(STEP), -pl.col(COUNT), -pl.col(VALUE)),
+                entered.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE),
+                entered.select(SERIES, pl.col(LEAVE).alias(STEP), -pl.col(COUNT), -pl.col(VALUE)),
             ]
         )
         running = (
@@ -177,7 +189,7 @@ class Windows:
 
         Raises QueryTooLarge.
         """
-        frame = pl.concat([pl.DataFrame(schema=SAMPLES_SCHEMA), *samples]).sort(SERIES, TIME, maintain_order=True)
+        frame = pl.concat([pl.DataFrame(schema=SAMPLES_SCHEMA), *samples])
         aggregate = self._aggregate()
         copies = min(-(-self._range_ns // self._steps.step_ns), len(self._steps))
         # What is not finite fails the comparison too.
@@ -185,33 +197,30 @@ class Windows:
         if aggregate is None or copies > _MAX_COPIES or not plain:
             self.memory.hold("samples", _PLAIN_SAMPLE_BYTES * frame.height)
             return self._one_by_one(series, frame)
+        if self._aggregation.operation not in _ORDERLESS:
+            frame = frame.sort(TIME, maintain_order=True)
         seconds = self._range_ns / 1e9 if self._aggregation.operation == "rate" else 1.0
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
-        at_once = max(_COPIES_AT_ONCE // max(frame.height, 1), 1)
-        for first in range(0, len(self._steps), at_once):
-            windows = self._windows(frame, first, min(first + at_once, len(self._steps)), aggregate(pl.col(VALUE)))
+        for windows in self._windows(frame, aggregate(pl.col(VALUE))):
             self.memory.hold("series", SAMPLE_BYTES * windows.height)
-            for number, step, value in windows.iter_rows():
+            for number, step, value in windows.sort(SERIES).iter_rows():
                 vectors[step].append(Sample(series[number], value / seconds))
         return vectors
 
-    def _windows(self, frame: pl.DataFrame, first: int, end: int, value: pl.Expr) -> pl.DataFrame:
-        """SERIES, STEP and the value of what each window holds, of the steps `[first, end)`."""
-        return (
-            frame.select(
-                SERIES,
-                VALUE,
-                pl.int_ranges(
-                    self._index(pl.col(TIME) + self._offset_ns).clip(first, end),
-                    self._index(pl.col(TIME) + (self._offset_ns + self._range_ns)).clip(first, end),
-                ).alias(STEP),
-            )
-            .explode(STEP)
-            .drop_nulls(STEP)
-            .group_by(SERIES, STEP, maintain_order=True)
-            .agg(value)
-            .select(SERIES, STEP, VALUE)
-        )
+    def _windows(self, frame: pl.DataFrame, value: pl.Expr) -> Iterator[pl.DataFrame]:
+        """SERIES, STEP and the value of what each window holds, of some steps after the other."""
+        enter = self._index(pl.col(TIME) + self._offset_ns)
+        leave = self._index(pl.col(TIME) + (self._offset_ns + self._range_ns))
+        if self._is_tumbling:
+            held = frame.with_columns(enter.alias(STEP)).filter(pl.col(STEP).is_between(0, len(self._steps) - 1))
+            yield _aggregated(held, len(self._steps), value)
+            return
+        at_once = max(_COPIES_AT_ONCE // max(frame.height, 1), 1)
+        for first in range(0, len(self._steps), at_once):
+            end = min(first + at_once, len(self._steps))
+            within = frame.filter(enter < end, leave > first)
+            steps = pl.int_ranges(enter.clip(first, end), leave.clip(first, end)).alias(STEP)
+            yield _aggregated(within.with_columns(steps).explode(STEP).drop_nulls(STEP), len(self._steps), value)
 
     def _aggregate(self) -> Callable[[pl.Expr], pl.Expr] | None:
         """The same function in Polars, if it has it."""
@@ -228,7 +237,8 @@ class Windows:
     def _one_by_one(self, series: Sequence[Labels], frame: pl.DataFrame) -> list[Vector]:
         samples = {
             series[number]: SeriesSamples(times, values)
-            for number, times, values in frame.group_by(SERIES, maintain_order=True)
+            for number, times, values in frame.sort(SERIES, TIME, maintain_order=True)
+            .group_by(SERIES, maintain_order=True)
             .agg(pl.col(TIME), pl.col(VALUE))
             .iter_rows()
         }
@@ -247,3 +257,10 @@ class Windows:
                 return float(value)
             case _:
                 return float(count)
+
+
+def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame:
+    """SERIES, STEP and the value for both; grouped by one number, as in `totals`."""
+    key = (pl.col(SERIES).cast(pl.Int64) * steps + pl.col(STEP)).alias(_KEY)
+    grouped = frame.group_by(key).agg(value)
+    return grouped.select(pl.col(_KEY) // steps, (pl.col(_KEY) % steps).alias(STEP), VALUE).rename({_KEY: SERIES})
