@@ -29,6 +29,8 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 ROW = "row"  # of a batch
+# So many rows must be to a window for its edges to be searched, or its sum taken, in less time than the rows take.
+_ROWS_OF_SEARCH, _ROWS_OF_SUM = 4, 64
 # Runs of rows whose windows are counted together, and how many rows of them may wait for that.
 _RUNS_AT_ONCE = 128
 _ROWS_AT_ONCE = 2 << 20
@@ -263,8 +265,8 @@ class ColumnarLeaf:
 
         False where runs are so short that this would cost more.
         """
-        edges = self._windows.edges
-        if len(runs) * len(edges) * 2 > frame.height:
+        windows = len(runs) * len(self._windows.numbers)
+        if windows * (_ROWS_OF_SUM if self._plan.counts_bytes else _ROWS_OF_SEARCH) > frame.height:
             return False
         times, at = frame[TIMESTAMP], 0
         sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
@@ -292,19 +294,18 @@ class ColumnarLeaf:
         """One plan for all runs: to set one up costs more than to search."""
         if not runs:
             return
-        steps = len(self._windows.edges) // 2
-        edges = pl.lit(self._windows.edges)
-        plan = []
-        for run in runs:
-            before = pl.lit(run.times).search_sorted(edges, "right").cast(pl.Int64)
-            plan.append(before.slice(0, steps) - before.slice(steps))
-            if run.sizes is not None:
-                sums = pl.lit(run.sizes).cast(pl.Int64).cum_sum().extend_constant(0, 1).shift(1, fill_value=0)
-                held = sums.gather(before)
-                plan.append(held.slice(0, steps) - held.slice(steps))
-        columns = pl.select(one.alias(str(number)) for number, one in enumerate(plan)).get_columns()
-        counts = pl.concat(columns[:: len(plan) // len(runs)])
-        values = pl.concat(columns[1::2]) if self._plan.counts_bytes else counts
+        steps, edges = len(self._windows.numbers), pl.lit(self._windows.edges)
+        plan = [pl.lit(run.times).search_sorted(edges, "right").cast(pl.Int64) for run in runs]
+        before = pl.select(one.alias(str(number)) for number, one in enumerate(plan)).get_columns()
+        begins, ends = (
+            pl.concat([one.slice(steps) for one in before]),
+            pl.concat([one.slice(0, steps) for one in before]),
+        )
+        counts = values = ends - begins
+        if self._plan.counts_bytes:
+            parts = zip(begins.to_list(), counts.to_list(), strict=True)
+            sizes = [run.sizes.cast(pl.Int64) for run in runs if run.sizes is not None]
+            values = pl.Series([own.slice(*next(parts)).sum() for own in sizes for _ in range(steps)], dtype=pl.Int64)
         numbers = pl.Series([run.series for run in runs], dtype=pl.UInt32)
         series = numbers.gather(pl.int_range(len(counts), eager=True) // steps)
         step = pl.concat([self._windows.numbers] * len(runs))

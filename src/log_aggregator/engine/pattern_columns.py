@@ -33,10 +33,12 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
         if not isinstance(literal, str):
             found[part.name] = frame["line"]
             break
-        # Of two pieces the second is null where the literal is missing.
-        frame = frame.select(_LINE.str.splitn(literal, 2).struct.rename_fields(["value", "line"]).alias("cut"))
-        frame = frame.unnest("cut")
+        # Slices of bytes share the text that they are cut from; splitting would copy it each time.
+        frame = frame.select_seq(_LINE.cast(pl.Binary), _LINE.str.find(literal, literal=True).alias("at"))
         if part.name in wanted:
-            found[part.name] = frame["value"]
+            value = _LINE.bin.slice(0, pl.col("at").fill_null(_LINE.bin.size()))
+            found[part.name] = frame.select_seq(value.cast(pl.String))["line"]
+        # Null where the literal is missing.
+        frame = frame.select_seq(_LINE.bin.slice(pl.col("at") + len(literal.encode())).cast(pl.String))
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     return {name: found.get(name, nothing) for name in names}
