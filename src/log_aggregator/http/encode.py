@@ -103,9 +103,15 @@ def format_rfc3339(time_ns: int) -> str:
 
 
 def _merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    streams: dict[tuple[tuple[str, str], ...], list[list[str]]] = {}
+    streams: dict[Labels, list[list[str]]] = {}
+    # Many rows have the same labels from the same places, which then are merged once.
+    known: dict[tuple[Labels, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]], list[list[str]]] = {}
     for row in rows:
-        streams.setdefault(row.labels(), []).append([str(row.timestamp_ns), row.line])
+        places = row.stream, tuple(row.metadata.items()), tuple(row.parsed.items())
+        values = known.get(places)
+        if values is None:
+            values = known[places] = streams.setdefault(row.labels(), [])
+        values.append([str(row.timestamp_ns), row.line])
     return [{"stream": dict(labels), "values": values} for labels, values in streams.items()]
 
 

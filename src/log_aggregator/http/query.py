@@ -54,7 +54,7 @@ class QueryRoutes:
         # Parquet has no room to say what is missing.
         with self.log.watching(watched), damage_left_out(allowed=False) if wants_parquet else nullcontext():
             answer = watched.answer = await self.queries.range(call.tenant, query, context)
-        response = await _in_parquet(answer) if wants_parquet else self._answer(call, answer, begun)
+        response = await _in_parquet(answer) if wants_parquet else await _in_json(call, answer, begun)
         if isinstance(answer, Streams) and answer.following:
             response.headers[CURSOR_HEADER] = encode_cursor(answer.following)
         return response
@@ -93,11 +93,17 @@ class QueryRoutes:
         watched = Watched(call.tenant, query.text, "instant", context, query.time_ns, query.time_ns, 0, query.limit)
         with self.log.watching(watched):
             watched.answer = await self.queries.instant(call.tenant, query, context)
-        return self._answer(call, watched.answer, begun)
+        return await _in_json(call, watched.answer, begun)
 
-    def _answer(self, call: Call, answer: Answer, begun: float) -> HTTPResponse:
-        flags = encoding_flags(call.request.headers)
+
+async def _in_json(call: Call, answer: Answer, begun: float) -> HTTPResponse:
+    flags = encoding_flags(call.request.headers)
+
+    def encode() -> HTTPResponse:
         return json_response(call.request, success(answer_data(answer, flags, time.perf_counter() - begun)))
+
+    # Of a hundred thousand entries, more than the event loop should wait for.
+    return await asyncio.to_thread(encode)
 
 
 async def _in_parquet(answer: Streams | Matrix) -> HTTPResponse:
