@@ -1,4 +1,4 @@
-"""Windows that hold many rows of a stream, and chunks with many combinations of labels, which are cases of their own."""
+"""Windows that hold many rows of a stream, and chunks with many combinations of labels: cases of their own."""
 
 from random import Random
 

@@ -1,19 +1,25 @@
 """Units of a scan, added up in a leaf: for a query of this replica, or for a share of another's."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.combinations import LinesNeeded
+from log_aggregator.model.segment import LINE
 from log_aggregator.services.duplicates import without_rows
 from log_aggregator.services.scan import Scanner, count_rows
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.services.units import Scan, Unit
+from log_aggregator.services.units import ChunkUnit, Scan, Unit
 
+# At a time. Of those whose text is looked at, as many as keep the cores busy. Others take less time than to hand them
+# to a thread, and threads would be in each other's way: they come in groups, of which the next is read meanwhile.
 _CONCURRENT_UNITS = 4
+_CONCURRENT_GROUPS = 2
+_UNITS_PER_GROUP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +36,72 @@ class LeafUnits:
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
         self._slots = asyncio.Semaphore(_CONCURRENT_UNITS)
+        self._group_slots = asyncio.Semaphore(_CONCURRENT_GROUPS)
 
     async def add(
         self, units: Iterable[LeafUnit], columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics
     ) -> None:
         """Failures come in groups."""
+        adding = _Adding(self._scanner, columnar, scan, statistics)
+        quick: list[LeafUnit] = []
         async with asyncio.TaskGroup() as group:
-            for unit in units:
-                group.create_task(self._add(unit, columnar, scan, statistics))
+            for one in units:
+                if await adding.is_quick(one):
+                    quick.append(one)
+                else:
+                    group.create_task(adding.add([one], self._slots))
+            for begin in range(0, len(quick), _UNITS_PER_GROUP):
+                group.create_task(adding.add(quick[begin : begin + _UNITS_PER_GROUP], self._group_slots))
 
-    async def _add(self, one: LeafUnit, columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics) -> None:
-        """One unit, with no more columns than it takes."""
-        unit = one.unit
-        async with self._slots:
-            columns = columnar.columns(unit.columns, unit.shapes, await self._scanner.streams_of(unit))
-            try:
-                await self._add_columns(one, columnar, scan, columns, statistics)
-            except LinesNeeded:
-                columns = columnar.everything(unit.columns)
-                await self._add_columns(one, columnar, scan, columns, statistics)
 
-    async def _add_columns(
-        self,
-        one: LeafUnit,
-        columnar: ColumnarLeaf,
-        scan: Scan,
-        columns: Collection[str],
-        statistics: ScanStatistics,
-    ) -> None:
-        batch = await self._scanner.load(one.unit, scan, columns, statistics, forms=columnar.forms(columns))
-        if one.repeated is not None and batch.rows:  # there are none of a unit that is damaged, and left out
-            batch = replace(batch, frame=without_rows(batch.frame, one.repeated), runs=None)
-        kept = await asyncio.to_thread(columnar.add, batch)
-        count_rows(batch.frame, kept, statistics)
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """To one leaf."""
+
+    scanner: Scanner
+    columnar: ColumnarLeaf
+    scan: Scan
+    statistics: ScanStatistics
+
+    async def is_quick(self, one: LeafUnit) -> bool:
+        """Whether its lines need not be looked at. Those of a record are there anyway, and not in columns."""
+        return isinstance(one.unit, ChunkUnit) and LINE not in await self._columns(one.unit)
+
+    async def add(self, units: Sequence[LeafUnit], slots: asyncio.Semaphore) -> None:
+        """Some units together, with no more columns than they take."""
+        async with slots:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._load(one, await self._columns(one.unit))) for one in units]
+            batches = [task.result() for task in tasks]
+            for one, batch, kept in zip(
+                units, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
+            ):
+                if kept is not None:
+                    count_rows(batch.frame, kept, self.statistics)
+                else:
+                    await self._add_lines(one)
+
+    async def _add_lines(self, one: LeafUnit) -> None:
+        """With all columns it has."""
+        batch = await self._load(one, self.columnar.everything(one.unit.columns))
+        count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
+
+    async def _columns(self, unit: Unit) -> set[str]:
+        return self.columnar.columns(unit.columns, unit.shapes, await self.scanner.streams_of(unit))
+
+    async def _load(self, one: LeafUnit, columns: Collection[str]) -> Batch:
+        forms = self.columnar.forms(columns)
+        batch = await self.scanner.load(one.unit, self.scan, columns, self.statistics, forms=forms)
+        if one.repeated is None or not batch.rows:  # there are none of a unit that is damaged, and left out
+            return batch
+        return replace(batch, frame=without_rows(batch.frame, one.repeated), runs=None)
+
+    def _add_batches(self, batches: Sequence[Batch]) -> list[int | None]:
+        """How many rows of each passed the line filters; None for one that needs its lines, and was not added."""
+        return [self._kept(batch) for batch in batches]
+
+    def _kept(self, batch: Batch) -> int | None:
+        try:
+            return self.columnar.add(batch)
+        except LinesNeeded:
+            return None
