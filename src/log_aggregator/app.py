@@ -46,7 +46,7 @@ from log_aggregator.http.tail import TailRoutes
 from log_aggregator.http.tls import server_tls
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.otlp import OtlpSettings
-from log_aggregator.processes import return_freed_memory, usable_memory_bytes
+from log_aggregator.processes import pass_over_present_objects, return_freed_memory, usable_memory_bytes
 from log_aggregator.services.admission import Admission
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
@@ -334,7 +334,9 @@ async def serve(
     store = await open_store(store_settings, StoreMetrics(registry), clock)
     try:
         lifecycle = BucketLifecycle(store_settings) if isinstance(store_settings, S3Settings) else None
-        await Server(config, store, registry, clock, lifecycle=lifecycle, shown=shown).run(listening, stop)
+        server = Server(config, store, registry, clock, lifecycle=lifecycle, shown=shown)
+        pass_over_present_objects()
+        await server.run(listening, stop)
     finally:
         await store.close()
 

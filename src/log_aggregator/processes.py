@@ -1,6 +1,7 @@
 """Processes and what they share with the machine: parents, cores, ports."""
 
 import ctypes
+import gc
 import math
 import os
 import resource
@@ -62,6 +63,15 @@ def return_freed_memory() -> None:
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def pass_over_present_objects() -> None:
+    """Makes the garbage collector leave alone what exists now: modules, classes, settings.
+
+    To look through all of it takes 100 ms, for which the event loop would stand still every few dozen queries.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _memory_limit(path: Path) -> int | None:

@@ -21,7 +21,7 @@ from log_aggregator.engine.partial import partial_result, renumbered
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, VALUE, Windows
+from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, TOTALS_SCHEMA, VALUE, Windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
@@ -144,7 +144,7 @@ class ColumnarLeaf:
         self._count_rest()
         series = self._series.labels
         if self._windows.is_totalled:
-            return self._windows.of_totals(series, self._totals, self._counted)
+            return self._windows.of_totals(series, self._counting(), self._counted)
         samples = self._samples
         if self._is_ordered:
             ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
@@ -155,7 +155,10 @@ class ColumnarLeaf:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
         self._count_rest()
         schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
-        return partial_result(self._series.labels, self._totals, self._counted, self._samples, schema)
+        return partial_result(self._series.labels, self._counting(), self._counted, self._samples, schema)
+
+    def _counting(self) -> list[pl.DataFrame]:
+        return [pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *self._totals]).drop_nulls(SERIES)]
 
     def merge(self, partial: PartialResult) -> None:
         """As if all its batches had been added here."""
@@ -204,7 +207,8 @@ class ColumnarLeaf:
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
             series = self._combinations.answers(packed, packed.numbers, frame.height)
             if series is not None:
-                self._keep(self._samples, _of_series(samples, series))
+                numbered = _numbered(samples, series)
+                self._keep(self._samples, numbered.filter(series.is_not_null()) if series.null_count() else numbered)
             return series is not None
         if not self._windows.fits(packed.size):
             return False
@@ -213,7 +217,8 @@ class ColumnarLeaf:
         totals = self._windows.totals(packed.numbers, frame[TIMESTAMP], sizes)
         series = self._combinations.answers(packed, totals[SERIES], frame.height)
         if series is not None:
-            self._keep(self._totals, _of_series(totals, series))
+            # Sums that do not count stay among them, and are left out at the end, all at once.
+            self._keep(self._totals, _numbered(totals, series))
         return series is not None
 
     @staticmethod
@@ -332,7 +337,7 @@ class ColumnarLeaf:
         samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
             totals = self._windows.totals(samples[SERIES], samples[TIME], samples[VALUE].cast(pl.Int64))
-            self._keep(self._totals, _of_series(totals, totals[SERIES].cast(pl.UInt32)))
+            self._keep(self._totals, _numbered(totals, totals[SERIES].cast(pl.UInt32)))
         elif self._is_ordered:
             self._keep(self._samples, pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
         else:
@@ -343,11 +348,10 @@ class ColumnarLeaf:
         return self._plan.aggregation.operation in _ORDERED
 
 
-def _of_series(frame: pl.DataFrame, series: pl.Series) -> pl.DataFrame:
-    """The rows that count, with their series."""
-    columns = [series.alias(SERIES), *(column for column in frame.get_columns() if column.name != SERIES)]
-    found = pl.DataFrame(columns)
-    return found.filter(series.is_not_null()) if series.null_count() else found
+def _numbered(frame: pl.DataFrame, series: pl.Series) -> pl.DataFrame:
+    """The rows with their series, null for what does not count."""
+    others = [column for column in frame.get_columns() if column.name != SERIES]
+    return pl.DataFrame([series.alias(SERIES), *others])
 
 
 def _runs(streams: pl.Series) -> list[tuple[int, int]]:
