@@ -1,6 +1,7 @@
 """A segment as one record of the write-ahead log. See docs/format/wal-record.md."""
 
 import io
+import threading
 from typing import NamedTuple
 
 import msgspec
@@ -12,8 +13,10 @@ from log_aggregator.formats.errors import CorruptData
 from log_aggregator.model.segment import SEGMENT_SCHEMA, Segment
 
 MAGIC = b"LAWR"
-VERSION = 1
+VERSION = 2
 _COMPRESSION_LEVEL = 1
+_KEPT_BYTES = 4 << 20
+_FILE_MAGIC = b"ARROW1"
 # A group commit holds one push at most beyond its own bound.
 _MAX_COLUMNS_BYTES = 1 << 31
 
@@ -56,7 +59,9 @@ class WalRecord:
     def segment(self) -> Segment:
         """Raises CorruptData."""
         try:
-            frame = pl.read_ipc(zstandard.decompress(self._columns, _MAX_COLUMNS_BYTES))
+            columns = zstandard.decompress(self._columns, _MAX_COLUMNS_BYTES)
+            # Version 1 had a file where there is a stream now.
+            frame = (pl.read_ipc if columns.startswith(_FILE_MAGIC) else pl.read_ipc_stream)(columns)
         except (zstandard.ZstdError, pl.exceptions.PolarsError) as error:
             raise CorruptData(f"write-ahead log record: columns do not decode: {error}") from error
         if frame.schema != SEGMENT_SCHEMA or frame.height != self.header.rows:
@@ -70,12 +75,33 @@ def header_of(tenant: str, segment: Segment) -> RecordHeader:
 
 
 def encode_record(header: RecordHeader, segment: Segment) -> bytes:
-    buffer = io.BytesIO()
-    segment.frame.write_ipc(buffer, compression="uncompressed")
-    # In one go, which is faster than column by column; levels below save no time worth their bytes in Redis.
-    columns = zstandard.compress(buffer.getbuffer(), _COMPRESSION_LEVEL)
-    body = _Body(*header, list(segment.streams), columns)
+    body = _Body(*header, list(segment.streams), _desk.compressed(segment.frame))
     return seal(MAGIC, VERSION, _encoder.encode(body))
+
+
+class _Desk(threading.local):
+    """What a thread needs for encoding, kept: to get memory from the system and give it back takes longer than to use
+    it.
+    """
+
+    def __init__(self) -> None:
+        self._plain = io.BytesIO()
+        # Levels below save no time worth their bytes in Redis.
+        self._compressor = zstandard.ZstdCompressor(_COMPRESSION_LEVEL)
+
+    def compressed(self, frame: pl.DataFrame) -> bytes:
+        self._plain.seek(0)
+        frame.write_ipc_stream(self._plain, compression="uncompressed")
+        end = self._plain.tell()
+        with self._plain.getbuffer() as plain:
+            # In one go, which is faster than column by column.
+            columns = self._compressor.compress(plain[:end])
+        if end > _KEPT_BYTES:
+            self._plain = io.BytesIO()
+        return columns
+
+
+_desk = _Desk()
 
 
 def decode_record(data: bytes) -> WalRecord:

@@ -19,7 +19,7 @@ from log_aggregator.formats.partial_result import (
 from log_aggregator.formats.subquery import NamedUnit, Subquery, decode_subquery, encode_subquery
 
 SERIES = ((("app", "shop"),), ())
-TOTALS = pl.DataFrame({"series": [1], "enter": [0], "leave": [2], "count": [3], "value": [1 << 40]}, TOTALS_SCHEMA)
+TOTALS = pl.DataFrame({"series": [1], "place": [2], "count": [3], "value": [1 << 40]}, TOTALS_SCHEMA)
 SUBQUERY = Subquery("q", "one|two", 'rate({app="shop"}[1m])', 0, 60, 120, 60, (NamedUnit("k", 1, 2, (5, 7)),))
 
 
