@@ -1,7 +1,8 @@
-"""A sum's grouping, pushed into the range aggregation below it, which then is the sum.
+"""A sum's grouping, pushed into the range aggregation below it.
 
 More than an optimisation: parsers then extract only what is needed, and what is not parsed cannot fail. Loki does so,
-and `sum(count_over_time({...} | json [5m]))` counts lines that are no JSON.
+and `sum(count_over_time({...} | json [5m]))` counts lines that are no JSON. The sum stays: samples with an error keep
+all their labels, whatever the grouping.
 """
 
 from dataclasses import replace
@@ -20,8 +21,7 @@ def push_down_sums(expr: MetricExpr) -> MetricExpr:
         case ast.VectorAggregation("sum", ast.RangeAggregation(operation, grouping=None) as inner) if (
             operation in _ADDITIVE
         ):
-            # Which leaves one sample for each group, whose sum it is.
-            return replace(inner, grouping=expr.grouping or Grouping(()))
+            return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(())))
         case ast.VectorAggregation() | ast.LabelReplace():
             return replace(expr, expr=push_down_sums(expr.expr))
         case ast.BinaryOperation():

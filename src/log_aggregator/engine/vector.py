@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -32,9 +32,15 @@ class Groups:
 
     names: frozenset[str]
     without: bool
+    _known: dict[Labels, Labels] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The same series come at each step."""
 
     def key(self, labels: Labels) -> Labels:
-        return tuple(pair for pair in labels if (pair[0] in self.names) != self.without)
+        key = self._known.get(labels)
+        if key is None:
+            key = tuple(pair for pair in labels if (pair[0] in self.names) != self.without)
+            self._known[labels] = key
+        return key
 
 
 # Aggregations
