@@ -35,12 +35,12 @@ class Segment:
 
     def bounds_ns(self) -> tuple[int, int]:
         """First and last timestamp, both inclusive. The segment must not be empty."""
-        low, high = self.frame.select(low=pl.col(TIMESTAMP).min(), high=pl.col(TIMESTAMP).max()).row(0)
-        return low, high
+        times = self.frame[TIMESTAMP]
+        return times.min(), times.max()  # type: ignore[return-value]
 
     def text_bytes(self) -> int:
         """Bytes of lines and metadata: the size that limits and triggers count."""
-        return int(self.frame.select(text_bytes_of_rows().sum()).item())
+        return int(self.frame.select_seq(text_bytes_of_rows().sum()).item())
 
 
 def text_bytes_of_rows() -> pl.Expr:
