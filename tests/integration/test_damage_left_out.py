@@ -8,6 +8,7 @@ import pytest
 
 from cluster import LATER_NS, TENANT, Cluster
 from log_aggregator.engine.steps import Steps
+from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.logql.ast import MetricExpr
 from log_aggregator.logql.parser import parse_expr
@@ -177,6 +178,23 @@ async def test_a_copy_of_a_damaged_entry_counts_once(cluster: Cluster) -> None:
         answer = await MetricQueries(cluster.reader().scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
         assert current_damage()
     assert [sample.value for sample in answer.vectors[0]] == [10.0]
+
+
+@pytest.mark.parametrize("chunk", [0, 1])
+@pytest.mark.parametrize("column", [FIELD_PREFIX + "n", SHAPE, LINE])
+async def test_what_is_damaged_does_not_take_its_copy_with_it(cluster: Cluster, column: str, chunk: int) -> None:
+    writer = await cluster.writer()
+    for _ in range(2):
+        await writer.push([Entry(TENANT, "a", at, f'{{"n":"{at % 2}"}}') for at in range(100)])
+        await writer.flush()
+    keys = await cluster.keys("chunks")
+    await damage(cluster, keys[chunk], column)
+    expr = parse_expr('sum(count_over_time({stream="a"} | json | n >= 0 [1h]))')
+    assert isinstance(expr, MetricExpr)
+    with damage_left_out(allowed=True):
+        answer = await MetricQueries(cluster.reader().scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+        assert current_damage()
+    assert [sample.value for sample in answer.vectors[0]] == [100.0]
 
 
 async def test_a_missing_chunk_is_left_out(cluster: Cluster) -> None:

@@ -6,17 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from both_ways import Entry, assert_same, batches_of, by_columns, by_rows, leaf_of
+from both_ways import FORMS, Entry, add_columns, assert_same, batches_of, by_columns, by_rows, leaf_of
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.query_memory import QueryMemory, QueryTooLarge
 from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.windows import Windows
 
 SECOND_NS = 1_000_000_000
 ROWS = 1500  # several of the 64 that a window must have for its sum to be taken from a slice
 
 
-def entries(random: Random) -> list[Entry]:
+def entries(random: Random, rows: int = ROWS) -> list[Entry]:
     found = []
-    for _ in range(ROWS):
+    for _ in range(rows):
         line = f'{{"n":"{random.randrange(3)}","who":"{random.randrange(900)}"}}' + " " * random.randrange(5)
         found.append(Entry(random.randrange(3), random.randrange(40 * SECOND_NS), line))
     return found
@@ -63,3 +66,43 @@ def test_many_combinations(text: str, times: tuple[int, int, int]) -> None:
     plan = plan_leaf(leaf)
     assert plan is not None
     assert_same(by_rows(leaf, batches, steps), by_columns(plan, batches, steps))
+
+
+def test_many_combinations_of_one_series() -> None:
+    """Which are added up before they are kept."""
+    leaf, steps = (
+        leaf_of('sum(count_over_time({app=~".+"} | json | who != "5" [1s]))'),
+        Steps(0, 40 * SECOND_NS, SECOND_NS),
+    )
+    batches = batches_of([entries(Random(3), 6000)], ["chunk with every field"])
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    memory = QueryMemory()
+    columnar = ColumnarLeaf(plan, Windows(leaf, steps, memory))
+    add_columns(columnar, batches[0])
+    assert columnar.partial().totals.height <= 41
+    assert_same(by_rows(leaf, batches, steps), columnar.vectors())
+
+
+def test_steps_too_short_for_one_number() -> None:
+    """Of group and place: a range of a month has more steps of a nanosecond than fit beside many groups."""
+    leaf = leaf_of('sum by (who) (count_over_time({app=~".+"} | json [30d]))')
+    steps = Steps(40 * SECOND_NS, 40 * SECOND_NS + 20, 1)
+    for form in FORMS:
+        batches = batches_of([entries(Random(4), 3000)], [form])
+        plan = plan_leaf(leaf)
+        assert plan is not None
+        assert_same(by_rows(leaf, batches, steps), by_columns(plan, batches, steps))
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_samples_of_an_answer_are_held_in_memory(length: int) -> None:
+    """Whether windows overlap or not."""
+    leaf = leaf_of(f'sum by (who) (count_over_time({{app=~".+"}} | json [{length}s]))')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    (batch,) = batches_of([entries(Random(5), 8000)], ["chunk with every field"])
+    columnar = ColumnarLeaf(plan, Windows(leaf, Steps(0, 40 * SECOND_NS, SECOND_NS), QueryMemory(2 << 20)))
+    add_columns(columnar, batch)
+    with pytest.raises(QueryTooLarge):
+        columnar.vectors()

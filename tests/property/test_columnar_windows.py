@@ -120,7 +120,7 @@ def test_totals(
     half = len(samples) // 2
     frames = [pl.DataFrame(part, schema, orient="row") for part in (samples[:half], samples[half:])]
     totals = [
-        windows.totals(frame[SERIES], frame[TIME], frame[VALUE] if operation.startswith("bytes_") else None)
+        windows.totals(frame[SERIES], 3, frame[TIME], frame[VALUE] if operation.startswith("bytes_") else None)
         for frame in frames
     ]
     found = windows.of_totals(SERIES_LABELS, [one.cast({SERIES: pl.UInt32}) for one in totals], [])

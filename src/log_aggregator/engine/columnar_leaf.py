@@ -21,7 +21,17 @@ from log_aggregator.engine.partial import partial_result, renumbered
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import COUNT, SAMPLES_SCHEMA, SERIES, STEP, TIME, TOTALS_SCHEMA, VALUE, Windows
+from log_aggregator.engine.windows import (
+    COUNT,
+    PLACE,
+    SAMPLES_SCHEMA,
+    SERIES,
+    STEP,
+    TIME,
+    TOTALS_SCHEMA,
+    VALUE,
+    Windows,
+)
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
@@ -31,9 +41,10 @@ from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMEST
 ROW = "row"  # of a batch
 # So many rows must be to a window for its edges to be searched, or its sum taken, in less time than the rows take.
 _ROWS_OF_SEARCH, _ROWS_OF_SUM = 4, 64
-# Runs of rows whose windows are counted together, and how many rows of them may wait for that.
+# Runs of rows whose windows are counted together, and from how many batches: each keeps its columns in memory.
 _RUNS_AT_ONCE = 128
-_ROWS_AT_ONCE = 2 << 20
+_BATCHES_AT_ONCE = 16
+_MANY_SERIES = 1 << 32
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
 _ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
@@ -94,6 +105,7 @@ class ColumnarLeaf:
         self._combinations = Combinations(plan.parser, plan.names, self._series.of)
         self._lock = Lock()
         self._runs: list[_Run] = []  # to be counted
+        self._batches = 0  # that they are of
         self._totals: list[pl.DataFrame] = []
         self._counted: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
@@ -141,7 +153,7 @@ class ColumnarLeaf:
 
     def vectors(self) -> list[Vector]:
         """The vector of every step. Raises QueryTooLarge."""
-        self._count_rest()
+        self._count(self._waiting_runs())
         series = self._series.labels
         if self._windows.is_totalled:
             return self._windows.of_totals(series, self._counting(), self._counted)
@@ -153,7 +165,7 @@ class ColumnarLeaf:
 
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
-        self._count_rest()
+        self._count(self._waiting_runs())
         schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
         return partial_result(self._series.labels, self._counting(), self._counted, self._samples, schema)
 
@@ -210,15 +222,16 @@ class ColumnarLeaf:
                 numbered = _numbered(samples, series)
                 self._keep(self._samples, numbered.filter(series.is_not_null()) if series.null_count() else numbered)
             return series is not None
-        if not self._windows.fits(packed.size):
-            return False
         # Added up before it is looked up, which leaves little to look up.
         sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
-        totals = self._windows.totals(packed.numbers, frame[TIMESTAMP], sizes)
+        totals = self._windows.totals(packed.numbers, packed.size, frame[TIMESTAMP], sizes)
         series = self._combinations.answers(packed, totals[SERIES], frame.height)
         if series is not None:
-            # Sums that do not count stay among them, and are left out at the end, all at once.
-            self._keep(self._totals, _numbered(totals, series))
+            numbered = _numbered(totals, series)
+            if numbered.height > FEW_COMBINATIONS:
+                numbered = numbered.drop_nulls(SERIES).group_by(SERIES, PLACE).sum()
+            # Few that do not count stay among them, and are left out at the end, all at once.
+            self._keep(self._totals, numbered)
         return series is not None
 
     @staticmethod
@@ -283,19 +296,18 @@ class ColumnarLeaf:
             at += rows
         with self._lock:
             self._runs += found
-            due = self._runs if self._is_due() else []
-            self._runs = [] if due else self._runs
+            self._batches += 1
+            is_due = len(self._runs) >= _RUNS_AT_ONCE or self._batches >= _BATCHES_AT_ONCE
+            due = self._waiting_runs() if is_due else []
         self._count(due)
         return True
 
-    def _count_rest(self) -> None:
-        self._count(self._runs)
-        self._runs = []
+    def _waiting_runs(self) -> list[_Run]:
+        """They do not wait any more."""
+        runs, self._runs, self._batches = self._runs, [], 0
+        return runs
 
-    def _is_due(self) -> bool:
-        return len(self._runs) >= _RUNS_AT_ONCE or sum(len(run.times) for run in self._runs) >= _ROWS_AT_ONCE
-
-    def _count(self, runs: Sequence["_Run"]) -> None:
+    def _count(self, runs: Sequence[_Run]) -> None:
         """One plan for all runs: to set one up costs more than to search."""
         if not runs:
             return
@@ -336,7 +348,7 @@ class ColumnarLeaf:
                 rows.append(row)
         samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
-            totals = self._windows.totals(samples[SERIES], samples[TIME], samples[VALUE].cast(pl.Int64))
+            totals = self._windows.totals(samples[SERIES], _MANY_SERIES, samples[TIME], samples[VALUE])
             self._keep(self._totals, _numbered(totals, totals[SERIES].cast(pl.UInt32)))
         elif self._is_ordered:
             self._keep(self._samples, pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))

@@ -149,7 +149,7 @@ class Combinations:
 
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
-    ) -> "Packed | None":
+    ) -> Packed | None:
         """The combination of each row as a number, not answered yet; `present` are the streams of the rows.
 
         None: there are too many for a number.
@@ -176,7 +176,7 @@ class Combinations:
             numbers = constant(0, frame.height, pl.Int64)
         return Packed(numbers, size, parts, list(fields))
 
-    def answers(self, packed: "Packed", numbers: pl.Series, rows: int) -> pl.Series | None:
+    def answers(self, packed: Packed, numbers: pl.Series, rows: int) -> pl.Series | None:
         """The answers for combinations by number, of so many rows. None: there are too many to work each out.
 
         Raises what the answer raises.

@@ -7,6 +7,7 @@ including, `leave` (the first whose window begins at or after t). Both follow fr
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
+from polars.dataframe.group_by import GroupBy
 
 from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
@@ -63,9 +64,11 @@ class Windows:
         self._is_even = not rest_ns
         self._begin_ns = steps.first_ns - self._offset_ns - self._range_ns  # exclusive
         self._end_ns = steps.last_ns - self._offset_ns
-        self._before = self._steps_in_range + 1  # so many steps before the first, nothing is in a window
-        self._width = (self._before + len(steps) + 1) * (1 if self._is_even else 2)
-        """Of the numbers for when a sample enters and leaves."""
+        # A place is the step at which a sample enters, counted from `_before` steps before the first: what is there has
+        # left before the first step. Where a range is not a whole number of steps, samples that enter together may
+        # leave one step apart: the place is then twice that, and one more for those that leave later.
+        self._before = self._steps_in_range + 1
+        self._places = (self._before + len(steps) + 1) * (1 if self._is_even else 2)
         self.numbers = pl.int_range(len(steps), eager=True)
         ends = [step - self._offset_ns for step in steps.times_ns]
         self.edges = pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
@@ -83,19 +86,18 @@ class Windows:
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
-    def fits(self, groups: int) -> bool:
-        """Whether `totals` can tell so many groups apart."""
-        return groups * self._width < 1 << 63
-
-    def totals(self, groups: pl.Series, times: pl.Series, values: pl.Series | None = None) -> pl.DataFrame:
+    def totals(
+        self, groups: pl.Series, group_count: int, times: pl.Series, values: pl.Series | None = None
+    ) -> pl.DataFrame:
         """TOTALS_SCHEMA, but SERIES are groups, Int64: samples added up by group and place.
 
-        Groups are whole numbers below one that `fits`. Without values, which are whole numbers too, each sample is 1.
-        Group and place are put into one number: to group by one takes a fraction of grouping by several.
+        Groups are whole numbers below `group_count`. Without values, which are whole numbers too, each sample is 1.
+        Group and place are put into one number if it is not too large: to group by one takes a fraction of grouping by
+        two.
         """
-        frame = pl.DataFrame([groups.alias(SERIES), times.alias(TIME)])
+        frame = pl.DataFrame([groups.cast(pl.Int64).alias(SERIES), times.alias(TIME)])
         if values is not None:
-            frame = frame.with_columns(values.alias(VALUE))
+            frame = frame.with_columns(values.cast(pl.Int64).alias(VALUE))
         enter = self._index(pl.col(TIME) + self._offset_ns)
         place = enter + self._before
         if not self._is_even:
@@ -104,21 +106,20 @@ class Windows:
         low, high = times.min(), times.max()
         if low is not None and not (self._begin_ns < low and high <= self._end_ns):  # type: ignore[operator]
             # In no window, so in a place from where it leaves before it enters. It costs as much as all the rest.
-            place = place.clip(0, self._width - 1)
-        key = (pl.col(SERIES).cast(pl.Int64) * self._width + place).alias(_KEY)
+            place = place.clip(0, self._places - 1)
+        if group_count * self._places >= 1 << 63:
+            return _summed(frame.group_by(SERIES, place.alias(PLACE)), values)
+        key = (pl.col(SERIES) * self._places + place).alias(_KEY)
         if values is None:
             counted = frame.select_seq(key)[_KEY].value_counts(name=COUNT)
+            counts = sums = counted[COUNT].cast(pl.Int64)
         else:
-            counted = frame.group_by(key).agg(pl.len().alias(COUNT), pl.col(VALUE).cast(pl.Int64).sum())
-        keys, counts = counted[_KEY], counted[COUNT].cast(pl.Int64)
-        found = keys // self._width
+            counted = _summed(frame.group_by(key), values)
+            counts, sums = counted[COUNT], counted[VALUE]
+        keys = counted[_KEY]
+        found = keys // self._places
         return pl.DataFrame(
-            [
-                found.alias(SERIES),
-                (keys - found * self._width).alias(PLACE),
-                counts.alias(COUNT),
-                (counts if values is None else counted[VALUE]).alias(VALUE),
-            ]
+            [found.alias(SERIES), (keys - found * self._places).alias(PLACE), counts, sums.alias(VALUE)]
         )
 
     def of_totals(
@@ -134,12 +135,15 @@ class Windows:
         entered = self._entered(totals)
         if self._is_tumbling:
             # Each sample is in the window of the one step at which it enters.
-            held = entered.filter(pl.col(ENTER) < pl.col(LEAVE)).select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE)
+            at_steps = entered.filter(pl.col(ENTER) < pl.col(LEAVE)).select(
+                SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE
+            )
         else:
-            held = self._at_each_step(self._running(entered))
-        every = pl.concat([held, pl.concat([pl.DataFrame(schema=COUNTED_SCHEMA), *counted]).lazy()])
+            at_steps = self._at_each_step(self._running(entered))
+        every = pl.concat([at_steps, pl.concat([pl.DataFrame(schema=COUNTED_SCHEMA), *counted]).lazy()])
         summed = every.group_by(SERIES, STEP).sum().filter(pl.col(COUNT) > 0).sort(SERIES)
         frame = summed.select(COUNTED_SCHEMA.names()).collect()
+        self.memory.hold("series", SAMPLE_BYTES * frame.height)
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
         for number, step, count, value in frame.iter_rows():
             vectors[step].append(Sample(series[number], self._of_total(count, value)))
@@ -180,7 +184,10 @@ class Windows:
         """COUNTED_SCHEMA of what windows hold from a step to another. Raises QueryTooLarge."""
         if running.is_empty():
             return pl.LazyFrame(schema=COUNTED_SCHEMA)
-        self.memory.hold("series", SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum()))
+        # Before there are so many rows; what becomes of them is held for longer.
+        rows_bytes = SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum())
+        self.memory.hold("series", rows_bytes)
+        self.memory.release(rows_bytes)
         steps = pl.int_ranges(STEP, _UNTIL).alias(STEP)
         return running.lazy().with_columns(steps).explode(STEP).select(COUNTED_SCHEMA.names())
 
@@ -264,3 +271,9 @@ def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame
     key = (pl.col(SERIES).cast(pl.Int64) * steps + pl.col(STEP)).alias(_KEY)
     grouped = frame.group_by(key).agg(value)
     return grouped.select(pl.col(_KEY) // steps, (pl.col(_KEY) % steps).alias(STEP), VALUE).rename({_KEY: SERIES})
+
+
+def _summed(grouped: GroupBy, values: pl.Series | None) -> pl.DataFrame:
+    """By group the count of its rows and the sum of their VALUE, which without values is the count too."""
+    count = pl.len().cast(pl.Int64)
+    return grouped.agg(count.alias(COUNT), count.alias(VALUE) if values is None else pl.col(VALUE).sum())

@@ -62,7 +62,7 @@ class WalRecord:
             columns = zstandard.decompress(self._columns, _MAX_COLUMNS_BYTES)
             # Version 1 had a file where there is a stream now.
             frame = (pl.read_ipc if columns.startswith(_FILE_MAGIC) else pl.read_ipc_stream)(columns)
-        except (zstandard.ZstdError, pl.exceptions.PolarsError) as error:
+        except (zstandard.ZstdError, pl.exceptions.PolarsError, OSError) as error:
             raise CorruptData(f"write-ahead log record: columns do not decode: {error}") from error
         if frame.schema != SEGMENT_SCHEMA or frame.height != self.header.rows:
             raise CorruptData(f"write-ahead log record: unexpected columns {frame.schema} or rows {frame.height}")
@@ -75,13 +75,13 @@ def header_of(tenant: str, segment: Segment) -> RecordHeader:
 
 
 def encode_record(header: RecordHeader, segment: Segment) -> bytes:
-    body = _Body(*header, list(segment.streams), _desk.compressed(segment.frame))
+    body = _Body(*header, list(segment.streams), _buffers.compressed(segment.frame))
     return seal(MAGIC, VERSION, _encoder.encode(body))
 
 
-class _Desk(threading.local):
-    """What a thread needs for encoding, kept: to get memory from the system and give it back takes longer than to use
-    it.
+class _Buffers(threading.local):
+    """Those of a thread, kept from record to record: to get memory from the system and to give it back takes longer
+    than to use it.
     """
 
     def __init__(self) -> None:
@@ -90,18 +90,18 @@ class _Desk(threading.local):
         self._compressor = zstandard.ZstdCompressor(_COMPRESSION_LEVEL)
 
     def compressed(self, frame: pl.DataFrame) -> bytes:
-        self._plain.seek(0)
-        frame.write_ipc_stream(self._plain, compression="uncompressed")
-        end = self._plain.tell()
-        with self._plain.getbuffer() as plain:
-            # In one go, which is faster than column by column.
-            columns = self._compressor.compress(plain[:end])
-        if end > _KEPT_BYTES:
-            self._plain = io.BytesIO()
-        return columns
+        """An Arrow IPC stream, compressed in one go, which is faster than column by column."""
+        try:
+            self._plain.seek(0)
+            frame.write_ipc_stream(self._plain, compression="uncompressed")
+            with self._plain.getbuffer() as plain:
+                return self._compressor.compress(plain[: self._plain.tell()])
+        finally:
+            if self._plain.seek(0, io.SEEK_END) > _KEPT_BYTES:
+                self._plain = io.BytesIO()
 
 
-_desk = _Desk()
+_buffers = _Buffers()
 
 
 def decode_record(data: bytes) -> WalRecord:

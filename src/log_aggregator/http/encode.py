@@ -17,6 +17,7 @@ from log_aggregator.services.statistics import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
 _FLAGS_HEADER = "x-loki-response-encoding-flags"
+_MANY_LABELS = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,13 +105,15 @@ def format_rfc3339(time_ns: int) -> str:
 
 def _merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
     streams: dict[Labels, list[list[str]]] = {}
-    # Many rows have the same labels from the same places, which then are merged once.
-    known: dict[tuple[Labels, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]], list[list[str]]] = {}
+    # Many rows have the same labels from the same places, which then are merged once; unless each has its own.
+    known: dict[tuple[Labels, Labels, Labels], list[list[str]]] = {}
     for row in rows:
-        places = row.stream, tuple(row.metadata.items()), tuple(row.parsed.items())
-        values = known.get(places)
-        if values is None:
-            values = known[places] = streams.setdefault(row.labels(), [])
+        if len(known) >= _MANY_LABELS:
+            values = streams.setdefault(row.labels(), [])
+        else:
+            places = row.stream, tuple(row.metadata.items()), tuple(row.parsed.items())
+            found = known.get(places)
+            values = found if found is not None else known.setdefault(places, streams.setdefault(row.labels(), []))
         values.append([str(row.timestamp_ns), row.line])
     return [{"stream": dict(labels), "values": values} for labels, values in streams.items()]
 

@@ -41,6 +41,10 @@ class Damage:
         self._row_groups.add((chunk, row_group))
         self.add(error)
 
+    @property
+    def row_groups(self) -> int:
+        return len(self._row_groups)
+
     def has_row_group(self, chunk: str, row_group: int) -> bool:
         return (chunk, row_group) in self._row_groups
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from log_aggregator.clock import Clock
 from log_aggregator.engine.batch import Batch
 from log_aggregator.errors import LogAggregatorError
-from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flushed_records import FlushedRecords, Missed
@@ -136,7 +136,7 @@ class Follower:
             if record.header.tenant in self._listeners:
                 segment = await asyncio.to_thread(record.segment)
                 await self._hand_out(record.header.tenant, Batch(segment.streams, segment.frame))
-        except CorruptData as error:
+        except (CorruptData, UnknownVersion) as error:
             logger.error("skipped a record", extra={"wal": wal, "position": str(position), "error": str(error)})
 
     async def _hand_out(self, tenant: str, batch: Batch) -> None:

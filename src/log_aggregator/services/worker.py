@@ -68,8 +68,10 @@ class Worker:
                 await self._clock.sleep(_RETRY_SECONDS)
 
     async def _show_up(self) -> None:
-        await self._queue.show_up()
-        self._metrics.others.set(self._queue.others)
+        try:
+            await self._queue.show_up()
+        finally:
+            self._metrics.others.set(self._queue.others)
         await self._clock.sleep(self._queue.showing_seconds)
 
     async def _take_turn(self) -> None:

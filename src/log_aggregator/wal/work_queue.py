@@ -198,8 +198,12 @@ class WorkQueue:
 
     async def show_up(self) -> None:
         """Makes this replica known as one that works for others. Must be called every `showing_seconds`."""
-        with translated("show up as a worker"):
-            self.others = int(await self._show_up(keys=[self._workers], args=[self._worker, _SHOWN_MS]))
+        found = 0  # nobody is there who could be asked, while Redis is not
+        try:
+            with translated("show up as a worker"):
+                found = int(await self._show_up(keys=[self._workers], args=[self._worker, _SHOWN_MS]))
+        finally:
+            self.others = found
 
     @property
     def showing_seconds(self) -> float:
