@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 
@@ -30,3 +32,22 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def timeout(seconds: float | None) -> AsyncIterator[None]:
+    """As asyncio's, as it is from Python 3.11.3 on; None for ever.
+
+    Before, it lets its own cancellation out, which ends the task, if the task was left marked as cancelled by what went
+    before, as a group of tasks that fails may leave it.
+    """
+    task, given = asyncio.current_task(), asyncio.timeout(seconds)
+    assert task is not None
+    before = task.cancelling()
+    try:
+        async with given:
+            yield
+    except asyncio.CancelledError as error:
+        if given.expired() and task.cancelling() <= before:
+            raise TimeoutError from error
+        raise

@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar, Final
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.processes import die_with_parent
 
@@ -87,7 +87,7 @@ class EmbeddedRedis:
         except OSError as error:
             raise EmbeddedRedisError(f"cannot run {program}: {error.strerror}") from error
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            async with timeout(_START_SECONDS):
                 while not await _answers(self._socket):
                     if self._process.returncode is not None:
                         raise EmbeddedRedisError(
@@ -133,7 +133,7 @@ class EmbeddedRedis:
             return
         self._process.terminate()
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with timeout(_STOP_SECONDS):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
@@ -146,7 +146,7 @@ class EmbeddedRedis:
         logger.warning("ending the embedded redis of an earlier run", extra={"socket": self._socket})
         await _command(self._socket, b"SHUTDOWN")
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with timeout(_STOP_SECONDS):
                 while await _command(self._socket, b"PING"):
                     await self._clock.sleep(_POLL_SECONDS)
         except TimeoutError as error:
@@ -233,7 +233,7 @@ async def _connected(socket: Path) -> AsyncIterator[tuple[asyncio.StreamReader, 
 async def _command(socket: Path, command: bytes) -> bytes:
     """The first line of the answer; empty where the server closed instead or is not there."""
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_STOP_SECONDS), _connected(socket) as (reader, writer):
+        async with timeout(_STOP_SECONDS), _connected(socket) as (reader, writer):
             writer.write(command + b"\r\n")
             return await reader.readline()
     return b""

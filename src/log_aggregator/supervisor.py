@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.config.sections import Config
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
@@ -107,7 +107,7 @@ class Supervisor:
             return
         worker.terminate()
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with timeout(self._deadline_seconds):
                 await worker.wait()
         except TimeoutError:
             logger.error("a worker does not end, killing it", extra={"pid": worker.pid})

@@ -54,6 +54,7 @@ async def client(handlers: Handlers) -> AsyncIterator[httpx.AsyncClient]:
         auth_enabled=False,
         no_auth_tenant="fake",
         several_tenants=False,
+        partial_results=False,
         held_body_bytes=1 << 20,
     )
     routes = (

@@ -18,7 +18,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.http.http1 import Http
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import CHALLENGE, Caller, Unauthenticated
@@ -226,7 +226,7 @@ class HttpServer:
         self._draining = True
         self._server.close()
         try:
-            async with asyncio.timeout(deadline_seconds):
+            async with timeout(deadline_seconds):
                 await self._close_connections()
         except TimeoutError:
             logger.warning("requests are cut off by the shutdown", extra={"connections": len(self._server.connections)})

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from sanic import Request
 from sanic.exceptions import RequestCancelled, WebsocketClosed
 
+from log_aggregator.clock import timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.errors import first_error
 
@@ -39,7 +40,7 @@ class Socket:
     async def send(self, text: str) -> None:
         """Waits while the peer is slow. Raises PeerLost."""
         try:
-            async with asyncio.timeout(_SEND_SECONDS):
+            async with timeout(_SEND_SECONDS):
                 await self._websocket.send(text)
         except (TimeoutError, RequestCancelled, WebsocketClosed) as error:
             raise PeerLost(f"cannot send: {type(error).__name__}") from error
@@ -78,7 +79,7 @@ class Socket:
     async def _close(self, code: int, reason: str) -> None:
         reason = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with timeout(_CLOSE_SECONDS):
                 await self._websocket.close(code, reason)
                 await self._websocket.wait_for_connection_lost()
 

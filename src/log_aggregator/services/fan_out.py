@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from log_aggregator.clock import timeout
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
@@ -113,7 +114,7 @@ class _Sharing:
             if ids:
                 # Otherwise it ends by itself, some seconds later.
                 with suppress(WalUnavailable, WalFull, TimeoutError):
-                    async with asyncio.timeout(_REDIS_SECONDS):
+                    async with timeout(_REDIS_SECONDS):
                         await self._queue.end(self._query, self._tenant, ids)
 
     async def _offer(self, text: str, shares: Sequence[Sequence[LeafUnit]]) -> list[str]:
@@ -123,7 +124,7 @@ class _Sharing:
         self._own += [(share, None) for share, data in zip(shares, encoded, strict=True) if len(data) > MAX_BYTES]
         ids: list[str] = []
         try:
-            async with asyncio.timeout(_REDIS_SECONDS):
+            async with timeout(_REDIS_SECONDS):
                 ids = await self._queue.add(self._query, self._tenant, [data for _, data in small])
         except (WalUnavailable, WalFull, TimeoutError) as error:
             self._go_alone(error)
@@ -148,7 +149,7 @@ class _Sharing:
                 idle_since = idle_since or _now()
                 self._changed.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
+                    async with timeout(_LOOK_SECONDS):
                         await self._changed.wait()
                 continue
             idle_since = None
@@ -166,7 +167,7 @@ class _Sharing:
         taken: str | None = ids[0]
         if not self._alone:
             try:
-                async with asyncio.timeout(_REDIS_SECONDS):
+                async with timeout(_REDIS_SECONDS):
                     taken = await self._queue.take(self._tenant, ids, silent_seconds)
             except (WalUnavailable, WalFull, TimeoutError) as error:
                 self._go_alone(error)

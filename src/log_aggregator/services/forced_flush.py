@@ -1,9 +1,8 @@
 """Flushing every replica's buffer on request."""
 
-import asyncio
 from typing import ClassVar
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.model.position import Position
 from log_aggregator.services.takeover import Takeover
@@ -30,7 +29,7 @@ class ForcedFlush:
         await self._logs.request_flush()
         await self._takeover.sweep()
         try:
-            async with asyncio.timeout(_DEADLINE_SECONDS):
+            async with timeout(_DEADLINE_SECONDS):
                 while not await self._trimmed({wal: end for wal, end in ends.items() if end is not None}):
                     await self._clock.sleep(_POLL_SECONDS)
         except TimeoutError as error:

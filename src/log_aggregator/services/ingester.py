@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.wal_record import RecordHeader, decode_record, encode_record, header_of
 from log_aggregator.model.labels import Labels
@@ -221,7 +221,7 @@ class Ingester:
     async def stop(self, deadline_seconds: float) -> None:
         """Flushes what is left, or leaves it in the log for any other replica. Call when no push is under way."""
         try:
-            async with asyncio.timeout(deadline_seconds):
+            async with timeout(deadline_seconds):
                 await self.flush(FlushReason.FORCED)
         except* TimeoutError:
             logger.warning("flush at stop took too long, the log is handed over")

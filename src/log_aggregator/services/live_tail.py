@@ -9,7 +9,7 @@ from typing import ClassVar
 import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.pipeline import Row, compile_pipeline
@@ -107,7 +107,7 @@ class LiveTails:
         self._running[tenant] = running + 1
         self._metrics.active.inc()
         try:
-            async with asyncio.timeout(self._max_duration_ns / _SECOND_NS if self._max_duration_ns else None):
+            async with timeout(self._max_duration_ns / _SECOND_NS if self._max_duration_ns else None):
                 await self._run(tenant, query.expr, query, send, limits)
         except TimeoutError as expired:
             raise TailEnded("reached tail max duration limit") from expired

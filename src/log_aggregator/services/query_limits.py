@@ -1,10 +1,10 @@
 """What a tenant may ask for. Messages are Loki's."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
+from log_aggregator.clock import timeout
 from log_aggregator.engine.metric import leaves_of
 from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -49,7 +49,7 @@ class QueryTimeout(LogAggregatorError):
 async def deadline(limits: Limits) -> AsyncIterator[None]:
     """Raises QueryTimeout when the block takes longer than `query_timeout`."""
     try:
-        async with asyncio.timeout(limits.query_timeout / _SECOND_NS if limits.query_timeout else None):
+        async with timeout(limits.query_timeout / _SECOND_NS if limits.query_timeout else None):
             yield
     except TimeoutError as expired:
         raise QueryTimeout from expired

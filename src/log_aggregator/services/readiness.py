@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import WriteAheadLogs
@@ -36,7 +36,7 @@ class Readiness:
 
     async def _ask(self) -> str | None:
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
+            async with timeout(_TIMEOUT_SECONDS):
                 await self._logs.states()
                 async for _ in self._store.list(_PROBE_PREFIX):
                     break

@@ -19,7 +19,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
 from log_aggregator import __version__
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.engine.range_vector import range_span
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample, Vector
@@ -150,7 +150,7 @@ class ResultsCache:
         missing = [digest for digest in digests if digest not in held]
         if missing:
             with suppress(WalUnavailable, TimeoutError):
-                async with asyncio.timeout(_REDIS_SECONDS):
+                async with timeout(_REDIS_SECONDS):
                     stored = await self._slots.get(missing)
                 held |= {digest: data for digest, data in zip(missing, stored, strict=True) if data is not None}
         decoded = await asyncio.to_thread(_decoded, held)
@@ -176,7 +176,7 @@ class ResultsCache:
         for digest, data in results.items():
             self._cache.put(digest, data, len(data))
         with suppress(WalUnavailable, WalFull, TimeoutError):
-            async with asyncio.timeout(_REDIS_SECONDS):
+            async with timeout(_REDIS_SECONDS):
                 await self._slots.put(results)
 
 

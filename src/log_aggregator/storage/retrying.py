@@ -1,12 +1,11 @@
 """Another try for what may succeed the next time."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.storage.errors import StoreUnavailable
 from log_aggregator.storage.store import ByteRange, ObjectMeta, ObjectStore
 
@@ -84,7 +83,7 @@ class Retrying:
 
     async def _within(self, deadline: float, what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
         try:
-            async with asyncio.timeout(deadline - self._clock.monotonic_seconds()):
+            async with timeout(deadline - self._clock.monotonic_seconds()):
                 return await attempt()
         except TimeoutError as error:
             raise StoreUnavailable(f"{what}: not done within {self._policy.deadline_seconds:g} s") from error

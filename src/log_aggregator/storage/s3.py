@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from log_aggregator.clock import timeout
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.storage.errors import RangeOutsideObject
 from log_aggregator.storage.s3_client import s3_client
@@ -97,7 +98,7 @@ class S3Store:
     @asynccontextmanager
     async def _request(self, operation: str, key: str) -> AsyncIterator[None]:
         with our_errors(operation, f"{self._bucket}/{key}"):
-            async with asyncio.timeout(self._timeout_seconds):
+            async with timeout(self._timeout_seconds):
                 yield
 
     async def _pages(self, prefix: str, **options: str) -> AsyncIterator[Mapping[str, Any]]:
@@ -145,7 +146,7 @@ class S3Store:
         return {"PartNumber": number, "ETag": response["ETag"]}
 
     async def _abort(self, key: str, upload: Mapping[str, str]) -> None:
-        async with self._request("put", key), asyncio.timeout(_ABORT_SECONDS):
+        async with self._request("put", key), timeout(_ABORT_SECONDS):
             await self._client.abort_multipart_upload(**upload)
 
 

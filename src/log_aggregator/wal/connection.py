@@ -1,6 +1,5 @@
 """Redis connections, and the one place where Redis' exceptions become ours."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
@@ -11,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from log_aggregator.clock import timeout
 from log_aggregator.wal.errors import Fenced, HeadMoved, InvalidRedisUrl, RecordsLost, WalFull, WalUnavailable
 from log_aggregator.wal.topology import Topology, topology_of
 
@@ -76,7 +76,7 @@ class _Cancellable(AbstractConnection):
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         seconds, self.socket_timeout = self.socket_timeout, None
         try:
-            async with asyncio.timeout(seconds):
+            async with timeout(seconds):
                 await super().send_packed_command(command, check_health)
         finally:
             self.socket_timeout = seconds

@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from log_aggregator.clock import timeout
 from log_aggregator.wal.errors import InvalidRedisUrl
 
 _ASK_SECONDS: Final = 1.0
@@ -93,7 +94,7 @@ class Topology:
         failure: Exception | None = None
         for server in list(self._servers):
             try:
-                async with asyncio.timeout(_ASK_SECONDS):
+                async with timeout(_ASK_SECONDS):
                     master, others = await self._oracle.ask(server)
             except (exceptions.RedisError, OSError, TimeoutError) as error:
                 failure = error
