@@ -69,11 +69,15 @@ class Follower:
         """Until cancelled."""
         while True:
             await self._wanted.wait()
+            pause_seconds = 0.0
             try:
                 await self._follow()
             except* LogAggregatorError as group:
                 logger.warning("cannot follow the logs, will try again", extra={"error": str(group.exceptions[0])})
-                await self._clock.sleep(_RETRY_SECONDS)
+                pause_seconds = _RETRY_SECONDS
+            # Not above: what is raised there, as a cancellation, comes out as a group in Python 3.11.2.
+            if pause_seconds:
+                await self._clock.sleep(pause_seconds)
 
     async def _follow(self) -> None:
         if not self._following.is_set():

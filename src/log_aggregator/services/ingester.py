@@ -443,12 +443,16 @@ class Ingester:
                 reason = FlushReason.FORCED
             if reason is None:
                 continue
+            pause_seconds = 0.0
             try:
                 await self.flush(reason)
             except* LogAggregatorError as group:
                 self._metrics.flush_failures.inc()
                 log_failure("flush failed, will try again", group)
-                await self._clock.sleep(_TICK_SECONDS)
+                pause_seconds = _TICK_SECONDS
+            # Not above: what is raised there, as a cancellation, comes out as a group in Python 3.11.2.
+            if pause_seconds:
+                await self._clock.sleep(pause_seconds)
 
     async def _tick(self) -> None:
         """Until a second has passed or the buffer may be full."""

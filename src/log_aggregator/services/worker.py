@@ -60,12 +60,16 @@ class Worker:
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
+            pause_seconds = 0.0
             try:
                 await step()
             except* (WalUnavailable, WalFull) as errors:
                 error = str(_first(errors))
                 logger.warning("cannot work for other replicas, will try again", extra={"error": error})
-                await self._clock.sleep(_RETRY_SECONDS)
+                pause_seconds = _RETRY_SECONDS
+            # Not above: what is raised there, as a cancellation, comes out as a group in Python 3.11.2.
+            if pause_seconds:
+                await self._clock.sleep(pause_seconds)
 
     async def _show_up(self) -> None:
         try:
