@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 _SECOND_NS: Final = 1_000_000_000
 # All objects of all periods are listed this often at most; between, only index objects are.
 _COLLECT_EVERY_NS: Final = 3600 * _SECOND_NS
-# A replica that has just begun to lead waits a little, so that one which starts and stops in a circle does no work.
-_FIRST_SWEEP_SECONDS: Final = 30.0
+# A replica that has just begun to lead waits a little: one that starts and stops in a circle does no work, and the
+# first queries after a start, for which nothing is in memory yet, do not meet a compaction.
+_FIRST_SWEEP_SECONDS: Final = 120.0
 _SWEEP_SECONDS: Final = (0.1, 1, 5, 10, 30, 60, 300, 600, 1800, 3600)
 
 
