@@ -13,6 +13,11 @@ TENANT = "tenant"
 LATER_NS = 100 * 24 * HOUR_NS  # when every period of the tests is over
 
 
+def flipped(data: bytes, place: int) -> bytes:
+    """With one bit changed."""
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
 class Cluster:
     """Replicas on one Redis and one store."""
 

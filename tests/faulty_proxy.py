@@ -1,12 +1,10 @@
 """A proxy before an S3 server that fails, lies and dawdles by a seed."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from types import TracebackType
-from typing import Self
 
+from loop_server import LoopServer
 from servers import S3Server
 
 _HEAD_END = b"\r\n\r\n"
@@ -26,49 +24,24 @@ class ProxyFaults:
     delay_seconds: float = 0.05
 
 
-class FaultyProxy:
+class FaultyProxy(LoopServer):
     """Serves on the loop of the test. While `is_down`, all requests are refused."""
 
     def __init__(self, s3: S3Server, faults: ProxyFaults, seed: int) -> None:
+        super().__init__()
         self.is_down = False
         self.requests = 0
         self.faults_met = 0
         self._s3 = s3
         self._faults = faults
         self._random = Random(seed)
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
 
     def settings(self, bucket: str) -> dict[str, object]:
         """As `S3Server.settings`."""
-        host, port = self._server.sockets[0].getsockname()
-        return {**self._s3.settings(bucket), "endpoint": f"http://{host}:{port}"}
+        return {**self._s3.settings(bucket), "endpoint": self.url}
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._exchange(reader, writer)
-        finally:
-            self._connections.discard(task)
-            writer.close()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request; the connection ends with it."""
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """The connection ends with the first."""
         head = await reader.readuntil(_HEAD_END)
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
         if b"expect" in fields:
@@ -87,6 +60,7 @@ class FaultyProxy:
             elif not self._meets(self._faults.unanswered):
                 writer.write(answer)
         await writer.drain()
+        return False
 
     async def _forwarded(self, head: bytes, body: bytes) -> bytes:
         """The whole answer of the server."""

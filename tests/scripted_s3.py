@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, cast
+
+from loop_server import LoopServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,43 +28,18 @@ def refusal(status: int, code: str, message: str = "because") -> Answer:
     return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
 
-class ScriptedS3:
+class ScriptedS3(LoopServer):
     """`answer` decides on each request; None is silence for as long as the client waits."""
 
     def __init__(self, answer: Callable[[Request], Answer | None]) -> None:
+        super().__init__()
         self._answer = answer
         self.requests: list[Request] = []
         self.asked = asyncio.Condition()
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-        await asyncio.gather(*self._connections)  # the client has closed them
-
-    @property
-    def url(self) -> str:
-        host, port = self._server.sockets[0].getsockname()
-        return f"http://{host}:{port}"
 
     async def wait_for_request(self, wanted: Callable[[Request], bool]) -> None:
         async with self.asked:
             await self.asked.wait_for(lambda: any(map(wanted, self.requests)))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(cast("asyncio.Task[None]", asyncio.current_task()))
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await self._exchange(reader, writer):
-                pass
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request. Whether another may follow on the connection."""

@@ -26,6 +26,13 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
+def first_of(error: BaseException) -> BaseException:
+    """The first failure of a group of concurrent ones; the error itself if it is no group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class LogAggregatorError(Exception):
     """Every error that the project raises on purpose. `told` is safe to show to a client."""
 

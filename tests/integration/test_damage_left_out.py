@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster import LATER_NS, TENANT, Cluster
+from cluster import LATER_NS, TENANT, Cluster, flipped
 from log_aggregator.engine.steps import Steps
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.parquet import ParquetFooter
@@ -15,7 +15,7 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.damage import current_damage, damage_left_out
 from log_aggregator.services.metric_query import MetricQueries
-from replica import HOUR_NS, Entry
+from replica import HOUR_NS, Entry, Replica
 from servers import LogAggregator
 
 START = 1_768_471_200  # a whole hour
@@ -51,14 +51,11 @@ class Damaged:
         place = len(self.whole) // 2
         if part == "chunks":
             place = ParquetFooter.of_file(self.whole).row_groups[0].spans[LINE].start + 9
-        self.damage(place)
+        path.chmod(0o600)
+        path.write_bytes(flipped(self.whole, place))
         self.name = f"fake/{part}/" + str(path).rpartition(f"fake/{part}/")[2]
         config.write_text(CONFIG % partial)
         self.server = LogAggregator(f"-config.file={config}", directory=directory)
-
-    def damage(self, place: int) -> None:
-        self.path.chmod(0o600)
-        self.path.write_bytes(self.whole[:place] + bytes([self.whole[place] ^ 1]) + self.whole[place + 1 :])
 
     def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> httpx.Response:
         return httpx.get(f"{self.server.url}/loki/api/v1/{path}", params=RANGE | params, headers=headers, timeout=60)
@@ -162,7 +159,15 @@ def test_what_is_repaired_is_complete_at_once(tmp_path: Path) -> None:
 async def damage(cluster: Cluster, key: str, column: str | None = None) -> None:
     data = await cluster.store.get(key)
     place = ParquetFooter.of_file(data).row_groups[0].spans[column].start + 9 if column else len(data) // 2
-    await cluster.store.put(key, data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    await cluster.store.put(key, flipped(data, place))
+
+
+async def values(reader: Replica, text: str) -> list[float]:
+    """Of an instant query at the end of the first hour."""
+    expr = parse_expr(text)
+    assert isinstance(expr, MetricExpr)
+    answer = await MetricQueries(reader.scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+    return [sample.value for sample in answer.vectors[0]]
 
 
 async def test_a_copy_of_a_damaged_entry_counts_once(cluster: Cluster) -> None:
@@ -172,12 +177,10 @@ async def test_a_copy_of_a_damaged_entry_counts_once(cluster: Cluster) -> None:
         await writer.flush()
     keys = await cluster.keys("chunks")
     await damage(cluster, keys[0], LINE)
-    expr = parse_expr('sum(count_over_time({stream="a"}[1h]))')
-    assert isinstance(expr, MetricExpr)
     with damage_left_out(allowed=True):
-        answer = await MetricQueries(cluster.reader().scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+        found = await values(cluster.reader(), 'sum(count_over_time({stream="a"}[1h]))')
         assert current_damage()
-    assert [sample.value for sample in answer.vectors[0]] == [10.0]
+    assert found == [10.0]
 
 
 @pytest.mark.parametrize("chunk", [0, 1])
@@ -189,12 +192,10 @@ async def test_what_is_damaged_does_not_take_its_copy_with_it(cluster: Cluster, 
         await writer.flush()
     keys = await cluster.keys("chunks")
     await damage(cluster, keys[chunk], column)
-    expr = parse_expr('sum(count_over_time({stream="a"} | json | n >= 0 [1h]))')
-    assert isinstance(expr, MetricExpr)
     with damage_left_out(allowed=True):
-        answer = await MetricQueries(cluster.reader().scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+        found = await values(cluster.reader(), 'sum(count_over_time({stream="a"} | json | n >= 0 [1h]))')
         assert current_damage()
-    assert [sample.value for sample in answer.vectors[0]] == [100.0]
+    assert found == [100.0]
 
 
 async def test_a_missing_chunk_is_left_out(cluster: Cluster) -> None:
@@ -231,12 +232,9 @@ async def test_a_damaged_skip_filter_is_done_without(cluster: Cluster) -> None:
     (key,) = await cluster.keys("chunks")
     reader = cluster.reader()
     (index,) = await reader.catalog.load(await reader.catalog.keys(TENANT, 0, HOUR_NS))
-    data = bytearray(await cluster.store.get(key))
-    data[len(data) - 8 - len(index.chunks[0].footer) - 10] ^= 1
-    await cluster.store.put(key, bytes(data))
-    expr = parse_expr(f'sum(count_over_time({{stream="a"}} |= "{trace[:-2]}07" [1h]))')
-    assert isinstance(expr, MetricExpr)
+    data = await cluster.store.get(key)
+    await cluster.store.put(key, flipped(data, len(data) - 8 - len(index.chunks[0].footer) - 10))
     with damage_left_out(allowed=True):
-        answer = await MetricQueries(reader.scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+        found = await values(reader, f'sum(count_over_time({{stream="a"}} |= "{trace[:-2]}07" [1h]))')
         assert not current_damage()
-    assert [sample.value for sample in answer.vectors[0]] == [1.0]
+    assert found == [1.0]

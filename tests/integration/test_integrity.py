@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cluster import LATER_NS, TENANT, Cluster
-from log_aggregator.errors import LogAggregatorError
+from cluster import LATER_NS, TENANT, Cluster, flipped
+from log_aggregator.errors import LogAggregatorError, first_of
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.segment import LINE
@@ -15,10 +15,6 @@ from log_aggregator.services.verify import Severity, verify_store
 
 async def compact(cluster: Cluster) -> None:
     await cluster.reader().compactor.compact(TENANT, 0, LATER_NS)
-
-
-def flipped(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 DAMAGES: list[Callable[[bytes], bytes]] = [
@@ -31,9 +27,7 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
 async def first_error(cluster: Cluster) -> LogAggregatorError:
     with pytest.raises((LogAggregatorError, ExceptionGroup)) as caught:
         await cluster.reader().entries(TENANT)
-    error: BaseException = caught.value
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_of(caught.value)
     assert isinstance(error, LogAggregatorError)
     return error
 

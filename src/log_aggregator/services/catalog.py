@@ -86,14 +86,14 @@ class IndexCatalog:
     async def readable(self, keys: Sequence[IndexKey]) -> list[tuple[IndexKey, Index]]:
         """Each object with its key. Those that are damaged are left out where that is allowed (services/damage.py)."""
         damage = current_damage()
-        if damage is None:
-            return list(zip(keys, await self.load(keys), strict=True))
 
         async def attempt(key: IndexKey) -> Index | None:
             try:
                 return await self._get(key)
             except CorruptData as error:
-                damage.add(error)
+                if damage is None:
+                    raise
+                damage.add(str(error))
                 return None
 
         async with asyncio.TaskGroup() as group:

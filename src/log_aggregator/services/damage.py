@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from log_aggregator.formats.errors import CorruptData
-
 logger = logging.getLogger(__name__)
 
 _MAX_NAMED = 10
@@ -31,15 +29,15 @@ class Damage:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def add(self, error: CorruptData) -> None:
-        """Something is left out for this reason, which names it."""
-        if str(error) not in self._found:
-            logger.warning("an answer lacks what is damaged", extra={"error": str(error)})
-            self._found[str(error)] = None
+    def add(self, message: str) -> None:
+        """Something is left out, which the message names."""
+        if message not in self._found:
+            logger.warning("an answer lacks what is damaged", extra={"error": message})
+            self._found[message] = None
 
-    def add_row_group(self, chunk: str, row_group: int, error: CorruptData) -> None:
+    def add_row_group(self, chunk: str, row_group: int, message: str) -> None:
         self._row_groups.add((chunk, row_group))
-        self.add(error)
+        self.add(message)
 
     @property
     def row_groups(self) -> int:

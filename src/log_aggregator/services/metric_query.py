@@ -105,25 +105,27 @@ class MetricQueries:
             return await self._by_rows(leaf, scan, question.steps, statistics)
         while True:
             columnar = ColumnarLeaf(plan, Windows(leaf, question.steps, memory))
-            if await self._add_units(LeafTask(question, columnar, scan, (), statistics)):
+            if await self._add_units(question, columnar, scan, statistics):
                 return await asyncio.to_thread(columnar.vectors)
 
-    async def _add_units(self, task: LeafTask) -> bool:
+    async def _add_units(
+        self, question: Question, columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics
+    ) -> bool:
         """Adds all of the scan to the leaf. False: begin anew.
 
         So it is when a row group turned out to be damaged after its rows had been chosen over their duplicates in
         others; now these will be chosen.
         """
         damage = current_damage()
-        found = await self._scanner.units(task.scan, task.statistics)
-        repeated = await duplicates(self._scanner, task.scan, found, task.statistics)
-        task = replace(task, units=[LeafUnit(unit, repeated.get(number)) for number, unit in enumerate(found)])
+        found = await self._scanner.units(scan, statistics)
+        repeated = await duplicates(self._scanner, scan, found, statistics)
+        units = [LeafUnit(unit, repeated.get(number)) for number, unit in enumerate(found)]
         known = damage.row_groups if damage is not None else 0
         # Other replicas would read what is left out here.
         if self._fan_out is None or damage:
-            await self._units.add(task.units, task.columnar, task.scan, task.statistics)
+            await self._units.add(units, columnar, scan, statistics)
         else:
-            await self._fan_out.add(task, self._units)
+            await self._fan_out.add(LeafTask(question, columnar, scan, units, statistics), self._units)
         return damage is None or damage.row_groups == known or not repeated
 
     async def _by_rows(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.skip_filter import Needle
+from log_aggregator.errors import first_of
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
@@ -150,28 +152,8 @@ class Scanner:
         form asked for where it is at hand (`RowGroups.columns`). Of a damaged chunk there are none where that is
         allowed (services/damage.py).
         """
-        damage = current_damage()
-        if damage is None or isinstance(unit, TailUnit):
-            return await self._load_seen(unit, scan, columns, statistics, forms or {})
-        chunk = unit.index.chunks[unit.chunk].key
-        if not damage.has_row_group(chunk, unit.row_group):
-            try:
-                return await self._load_seen(unit, scan, columns, statistics, forms or {})
-            except* CorruptData as errors:
-                damage.add_row_group(chunk, unit.row_group, _first_of(errors))
-        return Batch(unit.index.streams, _no_rows(columns), unit.shapes, ())
-
-    async def _load_seen(
-        self,
-        unit: Unit,
-        scan: Scan,
-        columns: Collection[str],
-        statistics: ScanStatistics,
-        forms: Mapping[str, Form],
-    ) -> Batch:
-        """As `load`, where damage is an error."""
         if unit.hidden is None:
-            return await self._load_all(unit, scan, columns, statistics, forms)
+            return await self._load_all(unit, scan, columns, statistics, forms or {})
         batch = await self._load_all(unit, scan, {*columns, *unit.hidden.columns}, statistics, {})
         kept = await asyncio.to_thread(unit.hidden.kept, batch)
         return replace(batch, frame=kept.select(columns), runs=None)
@@ -197,7 +179,9 @@ class Scanner:
         needed = set(columns) - {STREAM}
         if not is_inside(unit, scan):
             needed.add(TIMESTAMP)
-        found = await self._row_groups.columns(unit.index, unit.chunk, unit.row_group, needed, statistics, forms=forms)
+        found = await self._columns(unit, needed, statistics, forms)
+        if found is None:
+            return Batch(unit.index.streams, _no_rows(columns), unit.shapes, ())
         rows = pl.DataFrame(found)
         if len(unit.runs) <= MAX_SLICES:
             # Copies nothing, and is done before a thread is woken.
@@ -207,6 +191,22 @@ class Scanner:
                 cut_many, rows, unit.runs, scan, columns, is_inside=is_inside(unit, scan)
             )
         return Batch(unit.index.streams, frame, unit.shapes, runs)
+
+    async def _columns(
+        self, unit: ChunkUnit, names: Collection[str], statistics: ScanStatistics, forms: Mapping[str, Form]
+    ) -> list[pl.Series] | None:
+        """None of a row group that is damaged, where that is allowed."""
+        read = partial(self._row_groups.columns, unit.index, unit.chunk, unit.row_group, names, statistics, forms=forms)
+        damage, chunk = current_damage(), unit.index.chunks[unit.chunk].key
+        if damage is None:
+            return await read()
+        if damage.has_row_group(chunk, unit.row_group):
+            return None
+        try:
+            return await read()
+        except* CorruptData as errors:
+            damage.add_row_group(chunk, unit.row_group, str(first_of(errors)))
+        return None
 
     async def view(self, tenant: str, start_ns: int, end_ns: int) -> View:
         """All that may hold entries of `[start_ns, end_ns)`.
@@ -331,18 +331,13 @@ async def _row_groups_with(
     try:
         return await skip_filters.row_groups(chunk, needle, statistics)
     except* CorruptData as errors:
-        logger.warning("a skip filter is not used", extra={"error": str(_first_of(errors))})
+        logger.warning("a skip filter is not used", extra={"error": str(first_of(errors))})
     return None
 
 
 def _has_label(unit: ChunkUnit, name: str | None) -> bool:
     """Whether a stream of the unit has it."""
     return name is not None and any(name == own for run in unit.runs for own, _ in unit.index.streams[run.stream])
-
-
-def _first_of(errors: ExceptionGroup[CorruptData]) -> CorruptData:
-    first = errors.exceptions[0]
-    return _first_of(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _no_rows(columns: Collection[str]) -> pl.DataFrame:

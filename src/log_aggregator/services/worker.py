@@ -8,6 +8,7 @@ from dataclasses import asdict
 from log_aggregator.clock import Clock
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
+from log_aggregator.errors import first_of
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.partial_result import FailedReply, PartialReply, RefusedReply, Reply, encode_reply
 from log_aggregator.formats.subquery import Subquery, decode_subquery
@@ -64,7 +65,7 @@ class Worker:
             try:
                 await step()
             except* (WalUnavailable, WalFull) as errors:
-                error = str(_first(errors))
+                error = str(first_of(errors))
                 logger.warning("cannot work for other replicas, will try again", extra={"error": error})
                 pause_seconds = _RETRY_SECONDS
             # Not above: what is raised there, as a cancellation, comes out as a group in Python 3.11.2.
@@ -125,17 +126,11 @@ class Worker:
             await self._units.add(units, columnar, scan, statistics)
             reply = PartialReply(await asyncio.to_thread(columnar.partial), asdict(statistics))
         except* PipelineFailed as failures:
-            first = _first(failures)
+            first = first_of(failures)
             assert isinstance(first, PipelineFailed)
             reply = FailedReply(first.error, first.series)
         except* Exception as failures:
-            first = _first(failures)
+            first = first_of(failures)
             logger.warning("cannot compute a share of a query", extra={"error": f"{type(first).__name__}: {first}"})
             reply = RefusedReply(str(first))
         return reply
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
