@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
-_AT_ONCE_BYTES: Final = 1 << 20
+_AT_ONCE_BYTES: Final = 4 << 20
 _ARENAS: Final = 2
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")

@@ -35,24 +35,22 @@ def encode_values(values: pl.Series) -> bytes:
         thrift.write_varint(out, number)
     thrift.write_zigzag(out, int(values[0]))
     deltas = values.diff().slice(1)
-    blocks = (
-        deltas.to_frame("delta")
-        .group_by(pl.int_range(pl.len()) // _BLOCK, maintain_order=True)
-        .agg(low=pl.col("delta").min(), high=pl.col("delta").max(), above=pl.col("delta") - pl.col("delta").min())
-    )
-    for low, high, above in blocks.select("low", "high", "above").iter_rows():
+    block = pl.int_range(len(deltas), eager=True) // _BLOCK
+    by_block = deltas.to_frame("delta").group_by(block, maintain_order=True)
+    bounds = by_block.agg(low=pl.min("delta"), high=pl.max("delta"))
+    above = array("q", (deltas - bounds["low"].gather(block)).to_list())
+    above.extend([0] * (-len(above) % _BLOCK))  # blocks are whole
+    data = above.tobytes()
+    for number, (low, high) in enumerate(bounds.select("low", "high").iter_rows()):
         width = -(-(high - low).bit_length() // 8)
         thrift.write_zigzag(out, low)
         out.append(width * 8)
-        out += _packed(above, width)
+        out += _packed(data[number * _BLOCK * 8 : (number + 1) * _BLOCK * 8], width)
     return bytes(out)
 
 
-def _packed(values: list[int], width: int) -> bytes:
-    """The low `width` bytes of each value, padded with zeros to a whole block."""
-    raw = array("q", values)
-    raw.extend([0] * (_BLOCK - len(values)))
-    data = raw.tobytes()
+def _packed(data: bytes, width: int) -> bytes:
+    """The low `width` bytes of each of a block's values."""
     packed = bytearray(_BLOCK * width)
     for byte in range(width):
         packed[byte::width] = data[byte::8]

@@ -80,32 +80,31 @@ class ParquetFooter:
 
     def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, dict[str, bytes]]]) -> bytes:
         """A Parquet file of these columns, from (row group, bytes by column) in the order given."""
-        out = bytearray(MAGIC)
+        out = _Pieces()
         groups = []
         for number, pieces in parts:
             group = self._groups[number]
             wanted = {_column_name(chunk): chunk for chunk in group[_GROUP_COLUMNS].value}
-            chunks = [_moved(wanted[column], _append(out, pieces[column])) for column in columns]
+            chunks = [_moved(wanted[column], out.append(pieces[column])) for column in columns]
             groups.append(_regrouped(group, chunks))
-        footer = thrift.write_struct(self._trimmed(columns, groups))
-        return bytes(out) + footer + struct.pack("<I", len(footer)) + MAGIC
+        return out.file(self._trimmed(columns, groups))
 
     def rewritten(self, data: bytes, column: str, replacements: Sequence["ColumnChunk"]) -> bytes:
         """The file with the bytes of one column exchanged, one replacement for each row group."""
-        out = bytearray(MAGIC)
+        view = memoryview(data)
+        out = _Pieces()
         groups = []
         for group, replacement in zip(self._groups, replacements, strict=True):
             chunks = []
             for chunk in group[_GROUP_COLUMNS].value:
                 if _column_name(chunk) == column:
-                    chunks.append(_exchanged(chunk, _append(out, replacement.data), replacement))
+                    chunks.append(_exchanged(chunk, out.append(replacement.data), replacement))
                 else:
                     start = _data_start(chunk)
                     size = chunk[_CHUNK_META].value[_META_COMPRESSED].value
-                    chunks.append(_moved(chunk, _append(out, data[start : start + size])))
+                    chunks.append(_moved(chunk, out.append(view[start : start + size])))
             groups.append(_regrouped(group, chunks))
-        footer = thrift.write_struct({**self._file, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
-        return bytes(out) + footer + struct.pack("<I", len(footer)) + MAGIC
+        return out.file({**self._file, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
 
     def _trimmed(self, columns: Sequence[str], groups: list[Struct]) -> Struct:
         by_name = {element[_ELEMENT_NAME].value.decode(): element for element in self._elements[1:]}
@@ -136,14 +135,27 @@ def footer_bytes(data: bytes) -> bytes:
 def with_section(data: bytes, section: bytes) -> tuple[bytes, int]:
     """The file with these bytes, which its readers do not look at, before the footer; and where they begin."""
     start = len(data) - _TAIL_BYTES - len(footer_bytes(data))
-    return data[:start] + section + data[start:], start
+    view = memoryview(data)
+    return b"".join((view[:start], section, view[start:])), start
 
 
-def _append(out: bytearray, data: bytes) -> int:
-    """Where the data begins in `out`, after appending it."""
-    start = len(out)
-    out += data
-    return start
+class _Pieces:
+    """A file to be, put together in one go: it may be large."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes | memoryview] = [MAGIC]
+        self._size = len(MAGIC)
+
+    def append(self, data: bytes | memoryview) -> int:
+        """Where the data begins in the file."""
+        start = self._size
+        self._pieces.append(data)
+        self._size += len(data)
+        return start
+
+    def file(self, metadata: Struct) -> bytes:
+        footer = thrift.write_struct(metadata)
+        return b"".join((*self._pieces, footer, struct.pack("<I", len(footer)), MAGIC))
 
 
 def _row_group(group: Struct) -> RowGroup:

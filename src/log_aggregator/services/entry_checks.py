@@ -101,8 +101,7 @@ def with_distinct_timestamps(entries: Entries) -> Entries:
 
 
 def _sizes_bytes(lines: list[str]) -> list[int]:
-    # One look at all of the text costs less than a call for each line.
-    return list(map(len, lines)) if "".join(lines).isascii() else list(map(size_bytes, lines))
+    return list(map(len if all(map(str.isascii, lines)) else size_bytes, lines))
 
 
 def _with_clean_metadata(entries: Entries) -> Entries:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from log_aggregator.model.labels import Labels
 
@@ -60,6 +60,7 @@ GO_SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
 ASCII_SPACE: Final = "\t\n\v\f\r "
+_ENDS_OF_VALUES: Final = frozenset(('"', *map(chr, range(0x21))))
 
 _SEVERITY_RANGES: Final = ((4, "trace"), (8, "debug"), (12, "info"), (16, "warn"), (20, "error"), (24, "fatal"))
 """OpenTelemetry's severity numbers: the last of each range."""
@@ -134,6 +135,39 @@ def level_of_line(line: str, fields: Sequence[str], max_depth: int) -> str:
     elif "=" in line:
         value = _logfmt_value(line, [name.casefold() for name in fields])
     return LEVEL_OF_NAME.get((value or "").lower()) or _level_of_words(line)
+
+
+class Head(NamedTuple):
+    """The beginning of a line that decides its level, whatever follows; of JSON, if the line ends in a brace."""
+
+    text: str
+    level: str
+    is_json: bool
+
+
+def head_of_line(line: str, fields: Sequence[str], max_depth: int) -> Head | None:
+    """None where more than the beginning counts, as for words."""
+    in_braces = is_json(line)
+    if not in_braces and "=" not in line:
+        return None
+
+    def value_of(text: str) -> str | None:
+        if in_braces:
+            return _json_value(text, frozenset(fields), max_depth)
+        return _logfmt_value(text, [fields[0].casefold()])  # the field that no other can outdo
+
+    value = value_of(line)
+    level = LEVEL_OF_NAME.get((value or "").lower())
+    if not value or level is None:
+        return None
+    # Both readers go from left to right, so what they find in the beginning alone they find in every line with it.
+    end = 0
+    while (start := line.find(value, end)) >= 0:
+        end = start + len(value) + 1
+        text = line[:end]
+        if text[-1] in _ENDS_OF_VALUES and value_of(text) == value:
+            return Head(text, level, in_braces)
+    return None
 
 
 def is_json(line: str) -> bool:
