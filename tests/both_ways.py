@@ -10,7 +10,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.combinations import PLAIN_NUMBER, LinesNeeded
-from log_aggregator.engine.field_columns import field_columns
+from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.fields import extract
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.log_plan import plan_log
@@ -90,15 +90,16 @@ def _record(number: int, own: Sequence[Entry]) -> pl.DataFrame:
 
 def _chunk(record: pl.DataFrame, *, every_field: bool) -> Batch:
     frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    columns = field_columns(frame[LINE])
+    choice = choose_fields(frame[LINE])
+    columns = field_columns(frame[LINE], choice)
     if columns.shape is None:
         return Batch(STREAMS, frame, None, _runs(frame))
     values = columns.values
     if every_field:
-        every = {name for shape in columns.shapes for name in shape.names}
-        values = extract(frame[LINE], columns.shapes, sorted(every)).values
+        every = {name for shape in choice.shapes for name in shape.names}
+        values = extract(frame[LINE], choice.shapes, sorted(every)).values
     stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
-    return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), columns.shapes, _runs(frame))
+    return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), choice.shapes, _runs(frame))
 
 
 def _runs(frame: pl.DataFrame) -> tuple[tuple[int, int], ...]:

@@ -24,23 +24,38 @@ _TEXT_BYTES = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class FieldColumns:
-    """`shape` numbers `shapes` from 1, with 0 for none; each of `values` is null where the line lacks the key."""
+class FieldChoice:
+    """What lines look like, and the keys that become columns."""
 
     shapes: tuple[Shape, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldColumns:
+    """`shape` numbers the choice's shapes from 1, 0 for none; each of `values` is null where the line lacks the key.
+
+    Without shapes there are no columns.
+    """
+
     shape: pl.Series | None = field(default=None, repr=False)
     values: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
 
 
-def field_columns(lines: pl.Series) -> FieldColumns:
-    """The columns for a chunk's lines; none where no shape is frequent."""
+def choose_fields(lines: pl.Series) -> FieldChoice:
+    """For a chunk with these lines."""
     lines_of_sample = sample(lines)
     found = [*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")]
     shapes = tuple(shape for count, shape in found if count >= _MIN_SHARE * len(lines_of_sample))
-    if not shapes:
+    return FieldChoice(shapes, tuple(_affordable(lines_of_sample, shapes)))
+
+
+def field_columns(lines: pl.Series, choice: FieldChoice) -> FieldColumns:
+    """The columns for some of the chunk's lines."""
+    if not choice.shapes:
         return FieldColumns()
-    fields = extract(lines, shapes, _affordable(lines_of_sample, shapes))
-    return FieldColumns(shapes, fields.shape, fields.values)
+    fields = extract(lines, choice.shapes, choice.names)
+    return FieldColumns(fields.shape, fields.values)
 
 
 def _affordable(lines: Sequence[str], shapes: Sequence[Shape]) -> list[str]:

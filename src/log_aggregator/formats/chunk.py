@@ -1,6 +1,7 @@
 """Chunk objects: Parquet of one tenant and index period, sorted by stream, then time. See docs/format/chunk.md."""
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +12,8 @@ import xxhash
 
 from log_aggregator.formats import delta
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
-from log_aggregator.formats.parquet import ColumnChunk, ParquetFooter, footer_bytes
+from log_aggregator.formats.parquet import ColumnChunk, ParquetBuilder, ParquetFooter, footer_bytes
+from log_aggregator.formats.skip_filter import EncodedFilter
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, text_bytes_of_rows
@@ -53,15 +55,6 @@ class StoredShape(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFields:
-    """Columns of keys: rows of `shape` number `shapes` from 1, 0 for none; `values` by key, null where absent."""
-
-    shapes: tuple[StoredShape, ...] = ()
-    shape: pl.Series | None = field(default=None, repr=False)
-    values: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class ChunkOrigin:
     """Whose rows a chunk holds, and of which records.
 
@@ -96,7 +89,7 @@ _labels_decoder = msgspec.json.Decoder(dict[str, str])
 class EncodedChunk:
     """A Parquet file, the refs to its rows, and the XXH3-64 of each column of each row group.
 
-    `skip_filter` is for `formats.skip_filter`.
+    `skip_filter` is for `decode_skip_filter`.
     """
 
     data: bytes
@@ -107,52 +100,78 @@ class EncodedChunk:
     skip_filter: bytes = b""
 
 
-def encode_chunk(
-    origin: ChunkOrigin, streams: Sequence[Labels], frame: pl.DataFrame, fields: StoredFields, compression_level: int
-) -> EncodedChunk:
-    """The frame has BATCH_SCHEMA, is sorted by stream, timestamp, arrival, and not empty; `fields` has its rows.
+class ChunkEncoder:
+    """A chunk made row group by row group, so that the columns of no more than one are in memory at a time.
 
     The file's metadata carries what an index can be rebuilt from.
     """
-    note = _Note(
-        VERSION,
-        origin.tenant,
-        origin.period_start_ns,
-        [(c.wal, c.epoch, str(c.first), str(c.last)) for c in origin.coverage],
-        origin.generation,
-        origin.completes_run,
-        fields.shapes,
-    )
-    texts = pl.Series(LABELS, [msgspec.json.encode(dict(labels)).decode() for labels in streams], dtype=pl.String)
-    extra = [values.alias(FIELD_PREFIX + name) for name, values in fields.values.items()]
-    if fields.shape is not None:
-        extra.append(fields.shape.alias(SHAPE))
-    columns = frame.with_columns(
-        texts.gather(frame[STREAM]).alias(LABELS), pl.col(LINE).str.len_bytes().alias(LINE_BYTES)
-    ).select(*COLUMNS, *extra)
-    buffer = io.BytesIO()
-    columns.write_parquet(
-        buffer,
-        compression="zstd",
-        compression_level=compression_level,
-        row_group_size=_rows_per_group(frame),
-        metadata={METADATA_KEY: msgspec.json.encode(note).decode()},
-    )
-    data = _with_packed_times(buffer.getvalue(), columns[TIMESTAMP], compression_level)
-    footer = ParquetFooter.of_file(data)
-    refs = _refs(frame, [group.rows for group in footer.row_groups])
-    return EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer), fields.shapes)
+
+    def __init__(
+        self,
+        origin: ChunkOrigin,
+        streams: Sequence[Labels],
+        shapes: tuple[StoredShape, ...],
+        compression_level: int,
+    ) -> None:
+        note = _Note(
+            VERSION,
+            origin.tenant,
+            origin.period_start_ns,
+            [(c.wal, c.epoch, str(c.first), str(c.last)) for c in origin.coverage],
+            origin.generation,
+            origin.completes_run,
+            shapes,
+        )
+        self._metadata = {METADATA_KEY: msgspec.json.encode(note).decode()}
+        self._labels = pl.Series(
+            LABELS, [msgspec.json.encode(dict(labels)).decode() for labels in streams], dtype=pl.String
+        )
+        self._shapes = shapes
+        self._compression_level = compression_level
+        self._file = ParquetBuilder()
+        self._refs: list[pl.DataFrame] = []
+        self._checksums: dict[str, list[int]] = {}
+
+    def add(self, frame: pl.DataFrame, fields: Mapping[str, pl.Series], shape: pl.Series | None) -> None:
+        """The next row group. The frame has BATCH_SCHEMA, is sorted by stream, timestamp, arrival, and not empty.
+
+        `shape` has the number of each row's shape, counted from 1, 0 for none; None where the chunk has no shapes.
+        `fields` has the values of the same keys each time, null where absent.
+        """
+        extra = [values.alias(FIELD_PREFIX + name) for name, values in fields.items()]
+        if shape is not None:
+            extra.append(shape.alias(SHAPE))
+        columns = frame.with_columns(
+            self._labels.gather(frame[STREAM]).alias(LABELS), pl.col(LINE).str.len_bytes().alias(LINE_BYTES)
+        ).select(*COLUMNS, *extra)
+        buffer = io.BytesIO()
+        columns.write_parquet(
+            buffer,
+            compression="zstd",
+            compression_level=self._compression_level,
+            row_group_size=frame.height,
+            metadata=self._metadata,
+        )
+        # Sorted timestamps as differences: a sixth of a chunk's bytes less.
+        pages, plain_bytes = delta.encode_column(columns[TIMESTAMP], self._compression_level)
+        times = ColumnChunk(pages, plain_bytes, (delta.RLE, delta.DELTA_BINARY_PACKED))
+        for bytes_of in self._file.add(buffer.getvalue(), {TIMESTAMP: times}):
+            for column, data in bytes_of.items():
+                self._checksums.setdefault(column, []).append(xxhash.xxh3_64_intdigest(data))
+        self._refs.append(_refs(frame, len(self._refs)))
+
+    def finish(self, skip_filter: EncodedFilter) -> EncodedChunk:
+        """The filter goes between the row groups and the footer."""
+        stored = skip_filter.stored_at(self._file.add_section(skip_filter.data))
+        data = self._file.file()
+        return EncodedChunk(data, footer_bytes(data), pl.concat(self._refs), self._checksums, self._shapes, stored)
 
 
-def _with_packed_times(data: bytes, times: pl.Series, compression_level: int) -> bytes:
-    """The file with its sorted timestamps as differences: a sixth of a chunk's bytes less."""
-    footer = ParquetFooter.of_file(data)
-    replacements, start = [], 0
-    for group in footer.row_groups:
-        pages, plain_bytes = delta.encode_column(times.slice(start, group.rows), compression_level)
-        replacements.append(ColumnChunk(pages, plain_bytes, (delta.RLE, delta.DELTA_BINARY_PACKED)))
-        start += group.rows
-    return footer.rewritten(data, TIMESTAMP, replacements)
+def rows_per_group(frame: pl.DataFrame) -> int:
+    """Of a chunk with these rows."""
+    text_bytes = int(frame.select(text_bytes_of_rows().sum()).item())
+    low, high = _ROW_GROUP_ROWS
+    return max(low, min(high, ROW_GROUP_TEXT_BYTES * frame.height // max(text_bytes, 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +208,11 @@ def decode_chunk(key: str, data: bytes) -> DecodedChunk:
         raise CorruptData(f"{kind}: {error}") from error
     numbers = pl.Series(STREAM, range(len(streams)), dtype=pl.UInt32)
     frame = columns.with_columns(columns[LABELS].replace_strict(texts, numbers, return_dtype=pl.UInt32).alias(STREAM))
-    refs = _refs(frame, [group.rows for group in footer.row_groups])
+    starts = itertools.accumulate((group.rows for group in footer.row_groups), initial=0)
+    refs = pl.concat(
+        _refs(frame.slice(start, group.rows), number)
+        for number, (start, group) in enumerate(zip(starts, footer.row_groups, strict=False))
+    )
     low, high = frame.select(low=pl.col(TIMESTAMP).min(), high=pl.col(TIMESTAMP).max()).row(0)
     origin = ChunkOrigin(note.tenant, note.period_start_ns, coverage, note.generation, note.completes_run)
     encoded = EncodedChunk(data, footer_bytes(data), refs, _checksums(data, footer), note.shapes)
@@ -202,28 +225,18 @@ def check_column(chunk: str, column: str, data: bytes, checksum: int) -> None:
         raise CorruptData(f"chunk {chunk}: column {column} fails its checksum")
 
 
-def _rows_per_group(frame: pl.DataFrame) -> int:
-    text_bytes = int(frame.select(text_bytes_of_rows().sum()).item())
-    low, high = _ROW_GROUP_ROWS
-    return max(low, min(high, ROW_GROUP_TEXT_BYTES * frame.height // max(text_bytes, 1)))
-
-
-def _refs(frame: pl.DataFrame, group_rows: Sequence[int]) -> pl.DataFrame:
-    starts, groups, start = [], [], 0
-    for number, rows in enumerate(group_rows):
-        starts.append(pl.repeat(start, rows, dtype=pl.UInt32, eager=True))
-        groups.append(pl.repeat(number, rows, dtype=pl.UInt32, eager=True))
-        start += rows
+def _refs(frame: pl.DataFrame, row_group: int) -> pl.DataFrame:
+    """To the rows of one row group."""
     return (
         frame.select(
             STREAM,
-            pl.concat(groups).alias(ROW_GROUP),
-            (pl.int_range(pl.len(), dtype=pl.UInt32) - pl.concat(starts)).alias(ROW_OFFSET),
+            pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW_OFFSET),
             TIMESTAMP,
             text_bytes_of_rows().alias(TEXT_BYTES),
         )
-        .group_by(STREAM, ROW_GROUP, maintain_order=True)
+        .group_by(STREAM, maintain_order=True)
         .agg(
+            pl.lit(row_group, dtype=pl.UInt32).alias(ROW_GROUP),
             pl.col(ROW_OFFSET).first(),
             pl.len().cast(pl.UInt32).alias(ROWS),
             pl.col(TIMESTAMP).min().alias(MIN),

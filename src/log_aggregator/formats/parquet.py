@@ -7,7 +7,7 @@ Source: parquet.thrift of the Apache Parquet format.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,23 +89,6 @@ class ParquetFooter:
             groups.append(_regrouped(group, chunks))
         return out.file(self._trimmed(columns, groups))
 
-    def rewritten(self, data: bytes, column: str, replacements: Sequence["ColumnChunk"]) -> bytes:
-        """The file with the bytes of one column exchanged, one replacement for each row group."""
-        view = memoryview(data)
-        out = _Pieces()
-        groups = []
-        for group, replacement in zip(self._groups, replacements, strict=True):
-            chunks = []
-            for chunk in group[_GROUP_COLUMNS].value:
-                if _column_name(chunk) == column:
-                    chunks.append(_exchanged(chunk, out.append(replacement.data), replacement))
-                else:
-                    start = _data_start(chunk)
-                    size = chunk[_CHUNK_META].value[_META_COMPRESSED].value
-                    chunks.append(_moved(chunk, out.append(view[start : start + size])))
-            groups.append(_regrouped(group, chunks))
-        return out.file({**self._file, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
-
     def _trimmed(self, columns: Sequence[str], groups: list[Struct]) -> Struct:
         by_name = {element[_ELEMENT_NAME].value.decode(): element for element in self._elements[1:]}
         root = {**self._elements[0], _ELEMENT_CHILDREN: Field(thrift.I32, len(columns))}
@@ -132,11 +115,45 @@ def footer_bytes(data: bytes) -> bytes:
     return data[start:-_TAIL_BYTES]
 
 
-def with_section(data: bytes, section: bytes) -> tuple[bytes, int]:
-    """The file with these bytes, which its readers do not look at, before the footer; and where they begin."""
-    start = len(data) - _TAIL_BYTES - len(footer_bytes(data))
-    view = memoryview(data)
-    return b"".join((view[:start], section, view[start:])), start
+class ParquetBuilder:
+    """A file put together from files of the same columns, row group by row group."""
+
+    def __init__(self) -> None:
+        self._pieces = _Pieces()
+        self._file: Struct = {}
+        self._groups: list[Struct] = []
+
+    def add(self, data: bytes, exchanged: Mapping[str, ColumnChunk]) -> list[dict[str, bytes | memoryview]]:
+        """Adds the row groups of a file, of which some columns have other bytes: of each, what it has by column."""
+        view = memoryview(data)
+        file = thrift.read_struct(footer_bytes(data))
+        self._file = self._file or file
+        added = []
+        for group in file[_FILE_ROW_GROUPS].value:
+            chunks: list[Struct] = []
+            bytes_of: dict[str, bytes | memoryview] = {}
+            for chunk in group[_GROUP_COLUMNS].value:
+                name = _column_name(chunk)
+                if (replacement := exchanged.get(name)) is not None:
+                    bytes_of[name] = replacement.data
+                    chunks.append(_exchanged(chunk, self._pieces.append(replacement.data), replacement))
+                else:
+                    start = _data_start(chunk)
+                    bytes_of[name] = view[start : start + chunk[_CHUNK_META].value[_META_COMPRESSED].value]
+                    chunks.append(_moved(chunk, self._pieces.append(bytes_of[name])))
+            self._groups.append(_regrouped(group, chunks))
+            added.append(bytes_of)
+        return added
+
+    def add_section(self, section: bytes) -> int:
+        """Adds bytes that readers of Parquet do not look at; where they begin. No row group may follow."""
+        return self._pieces.append(section)
+
+    def file(self) -> bytes:
+        """With the metadata of the first file."""
+        groups = Field(thrift.LIST, self._groups, thrift.STRUCT)
+        rows = Field(thrift.I64, sum(group[_GROUP_ROWS].value for group in self._groups))
+        return self._pieces.file({**self._file, _FILE_ROWS: rows, _FILE_ROW_GROUPS: groups})
 
 
 class _Pieces:

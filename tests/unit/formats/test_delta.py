@@ -7,8 +7,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from log_aggregator.formats.chunk import ChunkOrigin, EncodedChunk, StoredFields, encode_chunk
+from log_aggregator.formats.chunk import ChunkEncoder, ChunkOrigin, EncodedChunk, rows_per_group
 from log_aggregator.formats.parquet import ParquetFooter
+from log_aggregator.formats.skip_filter import encode_filter
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -25,7 +26,10 @@ def _chunk(times: list[int]) -> EncodedChunk:
             METADATA: [""] * len(times),
         }
     )
-    return encode_chunk(ChunkOrigin("tenant", 0, (_COVERAGE,)), [(("app", "x"),)], frame, StoredFields(), 1)
+    encoder = ChunkEncoder(ChunkOrigin("tenant", 0, (_COVERAGE,)), [(("app", "x"),)], (), 1)
+    for group in frame.iter_slices(rows_per_group(frame)):
+        encoder.add(group, {}, None)
+    return encoder.finish(encode_filter([]))
 
 
 def _random_times(count: int) -> list[int]:
