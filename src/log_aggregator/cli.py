@@ -7,7 +7,7 @@ from typing import Final
 from log_aggregator.stopping import StopSignal
 
 _ALLOCATOR: Final = "_RJEM_MALLOC_CONF"
-_DECAY: Final = "dirty_decay_ms:5000"
+_DECAY: Final = "dirty_decay_ms:2000"
 
 
 def main() -> None:

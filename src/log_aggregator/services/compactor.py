@@ -192,7 +192,9 @@ class Compactor:
             completes = whole_runs and number == len(cells) - 1
             origin = ChunkOrigin(period.tenant, period.start_ns, coverage, generation, completes)
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
-            yield await self._chunks.write(key, origin, streams, rows)
+            written = await self._chunks.write(key, origin, streams, rows)
+            del rows  # before those of the next cell are read
+            yield written
 
     async def _rows(
         self,

@@ -26,7 +26,7 @@ from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
 _PERIOD = "period_start_ns"
-# Each takes about three times its records' memory while it sorts and compresses.
+# Each takes about twice its records' memory while it sorts and compresses.
 _CONCURRENT_TENANTS = 4
 _COMPRESSION_LEVEL = 1  # levels 3 and 6 save 1 % and 8 % for 1.4 and 3.4 times the CPU; compaction recompresses
 

@@ -34,7 +34,7 @@ _GROUP_TEXT_BYTES = 8 << 20
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
-# A flush sorts and compresses copies of what it writes, some three times its text: of so much, or a part of the buffer.
+# A flush sorts and compresses copies of what it writes, some twice its text: of so much, or a part of the buffer.
 _SLICE_TEXT_BYTES = 128 << 20
 _SLICES_OF_BUFFER = 4
 _RECORDS_PER_READ = 16

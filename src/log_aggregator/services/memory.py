@@ -21,7 +21,7 @@ class MemoryShares:
     records: int
     blocks: int
     skip_filters: int
-    merged: int  # text that a compaction holds at once, which takes three times as much
+    merged: int  # text that a compaction holds at once, which takes twice as much
     bodies: int  # of requests, as they are sent
     decoding: int  # one large push
     queries: int  # what all running queries hold of what they have found
@@ -44,7 +44,7 @@ class MemoryShares:
             records=share(0.04, 128),
             blocks=share(0.05, 192),
             skip_filters=share(0.02, 32),
-            merged=share(0.04, 128),
+            merged=share(0.04, 64),
             bodies=share(0.06, 512),
             decoding=share(0.22, 1400),
             queries=share(0.18, 2048),
