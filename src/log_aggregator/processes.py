@@ -63,7 +63,7 @@ def return_freed_memory() -> None:
     By default it keeps up to 64 MB in each of its arenas once such pieces have been freed, for the next ones, so that
     the peaks of different loads add up; and it makes an arena for each of some threads. What is smaller, as most bodies
     of pushes are, is kept for the next: the system takes longer to find new pages than a push takes to fill them.
-    Other allocators are left as they are.
+    Other C libraries are left as they are; Polars has an allocator of its own (`cli`).
     """
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:

@@ -10,6 +10,7 @@ digits, about four hashes are kept.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
@@ -52,11 +53,17 @@ def minimizers(texts: pl.Series) -> pl.Series:
     return smallest.filter(smallest.ne_missing(smallest.shift(1)))
 
 
+@lru_cache(64)  # a query asks twice, and again when it is refreshed
+def hashes_of(text: str) -> tuple[int, ...]:
+    """The minimizers of one text, each once; none where it has no run."""
+    if len(text) < _SHORTEST_RUN:
+        return ()
+    return tuple(minimizers(pl.Series([text])).unique(maintain_order=True))
+
+
 def needles_of(stages: Sequence[Stage]) -> tuple[Needle, ...]:
     """All of them must be met by a row that passes the stages."""
-    return tuple(
-        needle for needle in _needles(stages) if all(minimizers(pl.Series([text])).len() for text in needle.texts)
-    )
+    return tuple(needle for needle in _needles(stages) if all(map(hashes_of, needle.texts)))
 
 
 def _needles(stages: Sequence[Stage]) -> Iterator[Needle]:

@@ -123,15 +123,14 @@ class ParquetBuilder:
         self._file: Struct = {}
         self._groups: list[Struct] = []
 
-    def add(self, data: bytes, exchanged: Mapping[str, ColumnChunk]) -> list[dict[str, bytes | memoryview]]:
+    def add(self, data: bytes, exchanged: Mapping[str, ColumnChunk]) -> list[dict[str, bytes]]:
         """Adds the row groups of a file, of which some columns have other bytes: of each, what it has by column."""
-        view = memoryview(data)
         file = thrift.read_struct(footer_bytes(data))
         self._file = self._file or file
         added = []
         for group in file[_FILE_ROW_GROUPS].value:
             chunks: list[Struct] = []
-            bytes_of: dict[str, bytes | memoryview] = {}
+            bytes_of: dict[str, bytes] = {}
             for chunk in group[_GROUP_COLUMNS].value:
                 name = _column_name(chunk)
                 if (replacement := exchanged.get(name)) is not None:
@@ -139,7 +138,7 @@ class ParquetBuilder:
                     chunks.append(_exchanged(chunk, self._pieces.append(replacement.data), replacement))
                 else:
                     start = _data_start(chunk)
-                    bytes_of[name] = view[start : start + chunk[_CHUNK_META].value[_META_COMPRESSED].value]
+                    bytes_of[name] = data[start : start + chunk[_CHUNK_META].value[_META_COMPRESSED].value]
                     chunks.append(_moved(chunk, self._pieces.append(bytes_of[name])))
             self._groups.append(_regrouped(group, chunks))
             added.append(bytes_of)
@@ -160,10 +159,10 @@ class _Pieces:
     """A file to be, put together in one go: it may be large."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes | memoryview] = [MAGIC]
+        self._pieces = [MAGIC]
         self._size = len(MAGIC)
 
-    def append(self, data: bytes | memoryview) -> int:
+    def append(self, data: bytes) -> int:
         """Where the data begins in the file."""
         start = self._size
         self._pieces.append(data)

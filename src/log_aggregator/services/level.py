@@ -60,6 +60,10 @@ GO_SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 )
 ASCII_SPACE: Final = "\t\n\v\f\r "
+
+_LONGEST_HEAD: Final = 256
+_MOST_PLACES: Final = 4
+"""Where the value of a head is looked for, as it may stand elsewhere before."""
 _ENDS_OF_VALUES: Final = frozenset(('"', *map(chr, range(0x21))))
 
 _SEVERITY_RANGES: Final = ((4, "trace"), (8, "debug"), (12, "info"), (16, "warn"), (20, "error"), (24, "fatal"))
@@ -146,9 +150,11 @@ class Head(NamedTuple):
 
 
 def head_of_line(line: str, fields: Sequence[str], max_depth: int) -> Head | None:
-    """None where more than the beginning counts, as for words."""
+    """None where more than the beginning counts, as for words, or where the level comes late."""
     in_braces = is_json(line)
-    if not in_braces and "=" not in line:
+    beginning = line[:_LONGEST_HEAD]
+    # What begins with a brace is JSON or not as it ends.
+    if not in_braces and ("=" not in beginning or beginning.lstrip(GO_SPACE).startswith("{")):
         return None
 
     def value_of(text: str) -> str | None:
@@ -156,15 +162,17 @@ def head_of_line(line: str, fields: Sequence[str], max_depth: int) -> Head | Non
             return _json_value(text, frozenset(fields), max_depth)
         return _logfmt_value(text, [fields[0].casefold()])  # the field that no other can outdo
 
-    value = value_of(line)
+    value = value_of(beginning)
     level = LEVEL_OF_NAME.get((value or "").lower())
     if not value or level is None:
         return None
     # Both readers go from left to right, so what they find in the beginning alone they find in every line with it.
     end = 0
-    while (start := line.find(value, end)) >= 0:
+    for _ in range(_MOST_PLACES):
+        if (start := beginning.find(value, end)) < 0:
+            return None
         end = start + len(value) + 1
-        text = line[:end]
+        text = beginning[:end]
         if text[-1] in _ENDS_OF_VALUES and value_of(text) == value:
             return Head(text, level, in_braces)
     return None
@@ -202,7 +210,7 @@ def _json_value(text: str, names: frozenset[str], max_depth: int) -> str | None:
     """The first string, as it stands in the text, whose key is one of `names`. Objects inside are searched in turn."""
     try:
         return _search_object(text, names, max_depth, 0)
-    except _Broken:
+    except (_Broken, RecursionError):
         return None
 
 

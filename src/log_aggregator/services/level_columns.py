@@ -94,14 +94,14 @@ def _one_by_one(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.S
 
 
 def _heads(lines: pl.Series, fields: Sequence[str], max_depth: int) -> list[Head]:
-    """Those of a sample of the lines, the most frequent first; none where all lines begin differently."""
+    """Those of a sample of the lines, the most frequent first; none where no two lines of it have the same."""
     sample = lines.gather_every(-(-len(lines) // _SAMPLE_LINES)).to_list()
     heads = Counter(filter(None, (head_of_line(line, fields, max_depth) for line in sample))).most_common(_MOST_HEADS)
     return [head for head, _ in heads] if heads and heads[0][1] > 1 else []
 
 
 def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
-    """Which head each line has, counted from 1; 0 for none. Each ends where its level does, so none begins another."""
+    """Which head each line has, counted from 1; 0 for none. No line has two: of all its beginnings the head is one."""
     begins = [_LINE.str.starts_with(head.text).alias(head.text) for head in heads]
     in_braces = _LINE.str.ends_with("}").alias("}")
     columns = lines.alias("line").to_frame().select_seq(*begins, in_braces)

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import polars as pl
 from prometheus_client import CollectorRegistry, Counter
 
-from log_aggregator.engine.skip_filter import Needle, minimizers
+from log_aggregator.engine.skip_filter import Needle, hashes_of
 from log_aggregator.formats.index import ChunkEntry
 from log_aggregator.formats.parquet import ByteSpan
 from log_aggregator.formats.skip_filter import (
@@ -98,6 +97,6 @@ class SkipFilters:
 
 
 def _some_hashes(text: str) -> tuple[int, ...]:
-    found = minimizers(pl.Series([text])).unique(maintain_order=True).to_list()
+    found = hashes_of(text)
     stride = -(-len(found) // _MAX_HASHES)
-    return tuple(found[::stride])
+    return found[::stride]

@@ -4,7 +4,7 @@ from ingest_settings import Settings
 
 from log_aggregator.model.labels import Labels
 from log_aggregator.services.detected_level import detect_levels
-from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, detect_level, level_of_line
+from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, detect_level, head_of_line, level_of_line
 from log_aggregator.services.level_columns import levels_of_lines
 
 LINES = {
@@ -75,6 +75,33 @@ def test_level_of_a_line(line: str, level: str) -> None:
 def test_level_of_lines_as_a_column() -> None:
     lines = [*LINES] * 10
     assert levels_of_lines(pl.Series(lines), DEFAULT_LEVEL_FIELDS, 2).to_list() == [*LINES.values()] * 10
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('{"level":"info","msg":"an error"}', '{"level":"info"'),
+        ('{"msg":"info","level":"info"}', '{"msg":"info","level":"info"'),
+        ('{"a":{"level":"info"}}', None),
+        ("ts=1 level=info msg=error", "ts=1 level=info "),
+        ('level="info" msg=error', 'level="info"'),
+        ("level=info", None),
+        ("lvl=info level=warn", None),
+        ("{ level=info x", None),
+        ("an info", None),
+        ("err " * 100 + "level=err x", None),
+        ('{"m":"' + "info " * 100 + '","level":"info"}', None),
+    ],
+)
+def test_beginnings_that_decide_the_level(line: str, text: str | None) -> None:
+    head = head_of_line(line, DEFAULT_LEVEL_FIELDS, 2)
+    assert (head.text if head else None) == text
+
+
+def test_a_line_that_is_nested_too_deeply_says_nothing() -> None:
+    line = '{"a":' * 5000 + "1" + "}" * 5000
+    assert level_of_line(line, DEFAULT_LEVEL_FIELDS, 0) == "unknown"
+    assert levels_of_lines(pl.Series([line] * 300), DEFAULT_LEVEL_FIELDS, 0).to_list() == ["unknown"] * 300
 
 
 @pytest.mark.parametrize(("depth", "level"), [(1, "info"), (2, "warn"), (3, "debug"), (0, "debug"), (-1, "debug")])
