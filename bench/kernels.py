@@ -11,7 +11,8 @@ import polars as pl
 import workload
 from client import Figures, body
 
-from log_aggregator.engine.field_columns import FieldColumns, choose_fields, field_columns
+from log_aggregator.engine.field_columns import choose_fields, field_columns
+from log_aggregator.engine.fields import Fields
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.wal_record import encode_record, header_of
@@ -55,7 +56,7 @@ def measure() -> Figures:
     }
 
 
-def _fields(lines: pl.Series) -> FieldColumns:
+def _fields(lines: pl.Series) -> Fields | None:
     return field_columns(lines, choose_fields(lines))
 
 

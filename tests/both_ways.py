@@ -92,7 +92,7 @@ def _chunk(record: pl.DataFrame, *, every_field: bool) -> Batch:
     frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
     choice = choose_fields(frame[LINE])
     columns = field_columns(frame[LINE], choice)
-    if columns.shape is None:
+    if columns is None:
         return Batch(STREAMS, frame, None, _runs(frame))
     values = columns.values
     if every_field:

@@ -6,12 +6,12 @@ next to nothing, a trace id as much as it does in the text, and is left there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from log_aggregator.engine.fields import extract, sample
+from log_aggregator.engine.fields import Fields, extract, sample
 from log_aggregator.engine.shapes import Shape, compiled, discover
 
 # Of the bytes of the lines. Lines take about a fifth of their size when compressed, so this is a tenth of a chunk.
@@ -27,19 +27,8 @@ _TEXT_BYTES = 0.8
 class FieldChoice:
     """What lines look like, and the keys that become columns."""
 
-    shapes: tuple[Shape, ...] = ()
-    names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FieldColumns:
-    """`shape` numbers the choice's shapes from 1, 0 for none; each of `values` is null where the line lacks the key.
-
-    Without shapes there are no columns.
-    """
-
-    shape: pl.Series | None = field(default=None, repr=False)
-    values: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
+    shapes: tuple[Shape, ...]
+    names: tuple[str, ...]
 
 
 def choose_fields(lines: pl.Series) -> FieldChoice:
@@ -50,12 +39,9 @@ def choose_fields(lines: pl.Series) -> FieldChoice:
     return FieldChoice(shapes, tuple(_affordable(lines_of_sample, shapes)))
 
 
-def field_columns(lines: pl.Series, choice: FieldChoice) -> FieldColumns:
-    """The columns for some of the chunk's lines."""
-    if not choice.shapes:
-        return FieldColumns()
-    fields = extract(lines, choice.shapes, choice.names)
-    return FieldColumns(fields.shape, fields.values)
+def field_columns(lines: pl.Series, choice: FieldChoice) -> Fields | None:
+    """The columns for some of the chunk's lines; none when its lines have no shapes."""
+    return extract(lines, choice.shapes, choice.names) if choice.shapes else None
 
 
 def _affordable(lines: Sequence[str], shapes: Sequence[Shape]) -> list[str]:

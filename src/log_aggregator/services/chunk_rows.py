@@ -39,7 +39,7 @@ def encode_rows(
     encoder = ChunkEncoder(origin, used, shapes, compression_level)
     hashes = []
     for group in frame.iter_slices(rows_per_group(frame)):
-        columns = field_columns(group[LINE], choice)
-        encoder.add(group, columns.values, columns.shape)
+        fields = field_columns(group[LINE], choice)
+        encoder.add(group, fields.values if fields else {}, fields.shape if fields else None)
         hashes.append(pl.concat([minimizers(group[LINE]), minimizers(group[METADATA])]))
     return encoder.finish(encode_filter(hashes)), used
