@@ -17,6 +17,7 @@ from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.wal_record import encode_record, header_of
 from log_aggregator.model.limits import Limits
+from log_aggregator.model.push import Push
 from log_aggregator.model.segment import LINE, Segment
 from log_aggregator.services.validation import validate
 
@@ -31,11 +32,11 @@ def measure() -> Figures:
     encoded = [body(streams, "protobuf") for streams in pushes]
     plain = [body(streams, "json") for streams in pushes]
 
-    def decoded(bodies: list[bytes], content_type: str) -> list[list]:  # type: ignore[type-arg]
+    def decoded(bodies: list[bytes], content_type: str) -> list[Push]:
         return [decode_push(one, content_type, None, legacy=False, max_decompressed_bytes=0) for one in bodies]
 
-    streams = decoded(encoded, "application/x-protobuf")
-    accepted = [validate(push, limits, time.time_ns(), "bench").accepted for push in streams]
+    decoded_pushes = decoded(encoded, "application/x-protobuf")
+    accepted = [validate(push, limits, time.time_ns(), "bench").accepted for push in decoded_pushes]
     segments = [Segment(tuple(batch.streams), batch.frame) for batch in accepted]
     columns = {family: pl.Series(LINE, list(workload.lines(family, _LINES))) for family in workload.FAMILIES}
     text = "".join(columns["json"])
@@ -45,7 +46,7 @@ def measure() -> Figures:
         "calibration": _us(lambda: cramjam.snappy.compress_raw(text.encode()), _LINES),
         "decode_protobuf": _us(lambda: decoded(encoded, "application/x-protobuf"), total),
         "decode_json": _us(lambda: decoded(plain, "application/json"), total),
-        "validate": _us(lambda: [validate(push, limits, time.time_ns(), "bench") for push in streams], total),
+        "validate": _us(lambda: [validate(push, limits, time.time_ns(), "bench") for push in decoded_pushes], total),
         "encode_wal": _us(lambda: [encode_record(header_of("bench", one), one) for one in segments], total),
         "fields_json": _us(lambda: _fields(columns["json"]), _LINES),
         "fields_logfmt": _us(lambda: _fields(columns["logfmt"]), _LINES),

@@ -12,9 +12,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from log_aggregator.formats.otlp import decode_otlp
-from log_aggregator.formats.push import PushStream
 from log_aggregator.formats.push_errors import PushError
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.model.push import PushStream
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -78,7 +78,8 @@ requests = st.builds(ExportLogsServiceRequest, resource_logs=st.lists(resource_l
 
 
 def decode(body: bytes, content_type: str) -> list[PushStream]:
-    return decode_otlp(body, content_type, None, settings=SETTINGS, now_ns=NOW_NS, max_decompressed_bytes=MEGABYTE)
+    push = decode_otlp(body, content_type, None, settings=SETTINGS, now_ns=NOW_NS, max_decompressed_bytes=MEGABYTE)
+    return list(push.by_stream())
 
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.labels_text import LabelsSyntaxError, parse_labels_text
-from log_aggregator.formats.push import PushStream, decode_push
+from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.push_errors import PushError
 from log_aggregator.model.labels import format_labels, labels_of
+from log_aggregator.model.push import PushStream
 
 SECOND_NS = 10**9
 JSON = "application/json"
@@ -69,7 +70,8 @@ def snappy(data: bytes) -> bytes:
 
 
 def decode(body: bytes, content_type: str | None, encoding: str | None = None) -> list[PushStream]:
-    return decode_push(body, content_type, encoding, legacy=False, max_decompressed_bytes=MEGABYTE)
+    push = decode_push(body, content_type, encoding, legacy=False, max_decompressed_bytes=MEGABYTE)
+    return list(push.by_stream())
 
 
 @given(pushes)
@@ -115,8 +117,8 @@ def decodes_or_explains(body: bytes, content_type: str | None, encoding: str | N
         push = decode_push(body, content_type, encoding, legacy=legacy, max_decompressed_bytes=MEGABYTE)
     except PushError:
         return
-    assert push
-    for stream in push:
+    assert push.streams
+    for stream in push.by_stream():
         assert len(stream.timestamps_ns) == len(stream.lines)
         assert stream.metadata is None or len(stream.metadata) == len(stream.lines)
         assert all(-(2**63) <= time < 2**63 for time in stream.timestamps_ns)

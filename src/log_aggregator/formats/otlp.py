@@ -13,10 +13,10 @@ from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
-from log_aggregator.formats.push import PushStream
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
 from log_aggregator.model.otlp import Action, AttributeRule, OtlpSettings, action_for
+from log_aggregator.model.push import Push, PushStream
 
 _JSON: Final = "application/json"
 _PROTOBUF: Final = ("application/x-protobuf", "application/protobuf")
@@ -36,8 +36,8 @@ def decode_otlp(
     settings: OtlpSettings,
     now_ns: int,
     max_decompressed_bytes: int,
-) -> list[PushStream]:
-    """The streams of a logs request, each with at least one entry.
+) -> Push:
+    """The columns of a logs request, whose streams have at least one entry each.
 
     A record without any time is of `now_ns`. Where one name comes more than once, the record's attributes win over the
     scope's, these over the resource's, and a record's own fields, such as trace_id, over all. A time beyond 64 bits of
@@ -55,7 +55,7 @@ def decode_otlp(
     streams = _Mapping(settings, now_ns).streams_of(request)
     if not streams:
         raise EmptyPush
-    return streams
+    return Push.of(streams)
 
 
 def is_json(content_type: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -12,8 +11,10 @@ from google.protobuf.message import DecodeError
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.labels_text import LabelsSyntaxError, parse_labels_text
+from log_aggregator.formats.push_entries import plain_entries
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, format_labels, labels_of, quote
+from log_aggregator.model.push import Push, PushStream
 
 _JSON: Final = "application/json"
 _SECOND_NS: Final = 10**9
@@ -22,6 +23,9 @@ _INT64_MAX: Final = 2**63 - 1
 
 _ENTRIES_AT_ONCE: Final = 4096
 """The objects that stand for the parts of a decoded message take several times what they stand for."""
+
+_FEW_ENTRIES: Final = 256
+"""Up to which the objects cost less than columns do."""
 
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
@@ -34,20 +38,6 @@ _RFC3339: Final = re.compile(
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class PushStream:
-    """One stream of a push: parallel lists, one element an entry, in order of arrival.
-
-    Nothing is validated yet: labels may be empty, or hold a name twice; metadata names are as the client sent them.
-    """
-
-    labels: Labels
-    timestamps_ns: list[int]
-    lines: list[str]
-    metadata: list[dict[str, str]] | None
-    """None when no entry has any."""
-
-
 def decode_push(
     body: bytes,
     content_type: str | None,
@@ -55,8 +45,8 @@ def decode_push(
     *,
     legacy: bool,
     max_decompressed_bytes: int,
-) -> list[PushStream]:
-    """The streams of a push, at least one; streams may be without entries.
+) -> Push:
+    """The columns of a push of at least one stream; streams may be without entries.
 
     `legacy` says which JSON the path takes: /api/prom/push has labels as text and times as RFC 3339. A body without a
     content type, or with one that tells nothing, such as text/plain, is JSON if it begins with a brace; everything
@@ -70,11 +60,11 @@ def decode_push(
     data = decompress(body, None if encoding == "snappy" else content_encoding, max_decompressed_bytes)
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == _JSON or ("protobuf" not in media_type and data.lstrip()[:1] == b"{"):
-        streams = _decode_legacy_json(data) if legacy else _decode_json(data)
+        push = Push.of(_decode_legacy_json(data) if legacy else _decode_json(data))
     else:
-        streams = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes))
-    if streams:
-        return streams
+        push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes))
+    if push.streams:
+        return push
     # Loki refuses a body without a content type. Taking it for JSON is meant for logs, and here there are none.
     raise EmptyPush if media_type else InvalidPush("mime: no media type")
 
@@ -82,7 +72,26 @@ def decode_push(
 # Protobuf
 
 
-def _decode_protobuf(data: bytes) -> list[PushStream]:
+def _decode_protobuf(data: bytes) -> Push:
+    return _plain_push(data) or Push.of(_protobuf_streams(data))
+
+
+def _plain_push(data: bytes) -> Push | None:
+    """The push if it is large and its entries are of the plain form; also None for what is broken."""
+    try:
+        request = push_pb2.UncutPushRequest.FromString(data)
+    except DecodeError:
+        return None
+    rows = [len(stream.entries) for stream in request.streams]
+    if sum(rows) < _FEW_ENTRIES:
+        return None
+    columns = plain_entries([entry for stream in request.streams for entry in stream.entries])
+    if columns is None:
+        return None
+    return Push([_parse_labels(stream.labels) for stream in request.streams], rows, *columns, None)
+
+
+def _protobuf_streams(data: bytes) -> list[PushStream]:
     try:
         request = push_pb2.PushRequest.FromString(data)
     except DecodeError:

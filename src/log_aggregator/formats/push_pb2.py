@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!log_aggregator/formats/push.proto\x12\x13log_aggregator.push\";\n\x0bPushRequest\x12,\n\x07streams\x18\x01 \x03(\x0b\x32\x1b.log_aggregator.push.Stream\"E\n\x06Stream\x12\x0e\n\x06labels\x18\x01 \x01(\t\x12+\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1a.log_aggregator.push.Entry\"\x85\x01\n\x05\x45ntry\x12\x31\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1e.log_aggregator.push.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\t\x12;\n\x13structured_metadata\x18\x03 \x03(\x0b\x32\x1e.log_aggregator.push.LabelPair\"(\n\tLabelPair\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"+\n\tTimestamp\x12\x0f\n\x07seconds\x18\x01 \x01(\x03\x12\r\n\x05nanos\x18\x02 \x01(\x05\"A\n\x0eRawPushRequest\x12/\n\x07streams\x18\x01 \x03(\x0b\x32\x1e.log_aggregator.push.RawStream\"K\n\tRawStream\x12\x0e\n\x06labels\x18\x01 \x01(\x0c\x12.\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1d.log_aggregator.push.RawEntry\"\x8b\x01\n\x08RawEntry\x12\x31\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1e.log_aggregator.push.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\x0c\x12>\n\x13structured_metadata\x18\x03 \x03(\x0b\x32!.log_aggregator.push.RawLabelPair\"+\n\x0cRawLabelPair\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!log_aggregator/formats/push.proto\x12\x13log_aggregator.push\";\n\x0bPushRequest\x12,\n\x07streams\x18\x01 \x03(\x0b\x32\x1b.log_aggregator.push.Stream\"E\n\x06Stream\x12\x0e\n\x06labels\x18\x01 \x01(\t\x12+\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1a.log_aggregator.push.Entry\"\x85\x01\n\x05\x45ntry\x12\x31\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1e.log_aggregator.push.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\t\x12;\n\x13structured_metadata\x18\x03 \x03(\x0b\x32\x1e.log_aggregator.push.LabelPair\"(\n\tLabelPair\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"+\n\tTimestamp\x12\x0f\n\x07seconds\x18\x01 \x01(\x03\x12\r\n\x05nanos\x18\x02 \x01(\x05\"A\n\x0eRawPushRequest\x12/\n\x07streams\x18\x01 \x03(\x0b\x32\x1e.log_aggregator.push.RawStream\"K\n\tRawStream\x12\x0e\n\x06labels\x18\x01 \x01(\x0c\x12.\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1d.log_aggregator.push.RawEntry\"\x8b\x01\n\x08RawEntry\x12\x31\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1e.log_aggregator.push.Timestamp\x12\x0c\n\x04line\x18\x02 \x01(\x0c\x12>\n\x13structured_metadata\x18\x03 \x03(\x0b\x32!.log_aggregator.push.RawLabelPair\"+\n\x0cRawLabelPair\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"E\n\x10UncutPushRequest\x12\x31\n\x07streams\x18\x01 \x03(\x0b\x32 .log_aggregator.push.UncutStream\".\n\x0bUncutStream\x12\x0e\n\x06labels\x18\x01 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x02 \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,4 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RAWENTRY']._serialized_end=697
   _globals['_RAWLABELPAIR']._serialized_start=699
   _globals['_RAWLABELPAIR']._serialized_end=742
+  _globals['_UNCUTPUSHREQUEST']._serialized_start=744
+  _globals['_UNCUTPUSHREQUEST']._serialized_end=813
+  _globals['_UNCUTSTREAM']._serialized_start=815
+  _globals['_UNCUTSTREAM']._serialized_end=861
 # @@protoc_insertion_point(module_scope)

@@ -14,10 +14,10 @@ from sanic.response import HTTPResponse, raw
 from log_aggregator.clock import Clock
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.otlp import decode_otlp, is_json
-from log_aggregator.formats.push import PushStream
 from log_aggregator.http.errors import RETRY_AFTER_SECONDS
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.model.push import Push
 from log_aggregator.services.decoding import PushBody
 from log_aggregator.services.distributor import Distributor, PushRejected
 from log_aggregator.services.validation import IngestionBlocked
@@ -43,7 +43,7 @@ class OtlpRoutes:
         headers, body = call.request.headers, call.request.body
         settings, now_ns = self.otlp_of(call.tenant), self.clock.now_ns()
 
-        def decode(max_decompressed_bytes: int) -> list[PushStream]:
+        def decode(max_decompressed_bytes: int) -> Push:
             return decode_otlp(
                 body,
                 headers.get("content-type"),

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from sanic.response import HTTPResponse, empty
 
-from log_aggregator.formats.push import PushStream, decode_push
+from log_aggregator.formats.push import decode_push
 from log_aggregator.http.errors import error_response
 from log_aggregator.http.server import Call, Route
+from log_aggregator.model.push import Push
 from log_aggregator.services.decoding import PushBody
 from log_aggregator.services.distributor import Distributor, Format
 from log_aggregator.services.validation import IngestionBlocked
@@ -32,7 +33,7 @@ class PushRoutes:
         headers, body = call.request.headers, call.request.body
         content_type = headers.get("content-type")
 
-        def decode(max_decompressed_bytes: int) -> list[PushStream]:
+        def decode(max_decompressed_bytes: int) -> Push:
             return decode_push(
                 body,
                 content_type,

@@ -5,12 +5,12 @@ Tenants take turns, and a large body delays only other large ones.
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from log_aggregator.formats.push import PushStream
 from log_aggregator.formats.push_errors import PushTooLarge
+from log_aggregator.model.push import Push
 from log_aggregator.services.admission import Admission
 
 # What usual agents send.
@@ -30,7 +30,7 @@ class PushBody:
     """`decode` takes the most bytes that the body may have once decompressed. It raises PushError."""
 
     sent_bytes: int
-    decode: Callable[[int], Sequence[PushStream]]
+    decode: Callable[[int], Push]
 
 
 class Decoding:
@@ -42,8 +42,8 @@ class Decoding:
         self._small = Admission(_SMALL_AT_A_TIME, _ANY_NUMBER)
         self._large = Admission(1, _ANY_NUMBER)
 
-    async def run(self, tenant: str, body: PushBody, use: Callable[[Sequence[PushStream]], Decoded]) -> Decoded:
-        """What `use` makes of the streams, in the thread that decodes them. Raises PushError."""
+    async def run(self, tenant: str, body: PushBody, use: Callable[[Push], Decoded]) -> Decoded:
+        """What `use` makes of the push, in the thread that decodes them. Raises PushError."""
         if body.sent_bytes <= _SMALL_BYTES:
             try:
                 async with self._small.slot(tenant):

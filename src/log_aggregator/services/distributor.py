@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.formats.push import PushStream
 from log_aggregator.model.limits import Limits
+from log_aggregator.model.push import Push
 from log_aggregator.model.segment import STREAM, Segment, text_bytes_of_rows
 from log_aggregator.services.decoding import Decoding, PushBody
 from log_aggregator.services.ingester import Ingester
@@ -98,8 +98,8 @@ class Distributor:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
         limits = self._limits_of(tenant)
 
-        def checked(streams: Sequence[PushStream]) -> tuple[int, Validated]:
-            return sum(len(stream.lines) for stream in streams), validate(streams, limits, self._clock.now_ns(), tenant)
+        def checked(push: Push) -> tuple[int, Validated]:
+            return len(push.lines), validate(push, limits, self._clock.now_ns(), tenant)
 
         lines, validated = await self._decoding.run(tenant, body, checked)
         count = _Counting(self._metrics, tenant, limits, form)

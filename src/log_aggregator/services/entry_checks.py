@@ -1,12 +1,14 @@
 """What the entries of a stream must be. Whole columns are checked; entries only where a column is not clean."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple
 
-from log_aggregator.formats.push import PushStream
+import polars as pl
+
 from log_aggregator.model.labels import Labels, format_labels
+from log_aggregator.model.push import Push, PushStream
 from log_aggregator.services import push_messages as messages
 from log_aggregator.services.ingest_limits import IngestLimits
 from log_aggregator.services.refusals import Problem, Reason, Refusals
@@ -55,6 +57,40 @@ class Window(NamedTuple):
         oldest_ns = now_ns - limits.reject_old_samples_max_age if limits.reject_old_samples else None
         return cls(oldest_ns, now_ns + limits.creation_grace_period)
 
+    def holds(self, timestamps_ns: Iterable[int]) -> bool:
+        return all((self.oldest_ns is None or self.oldest_ns <= one) and one <= self.newest_ns for one in timestamps_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class PushEntries:
+    """Those of a whole push, for what is asked of all at a time. Without any metadata both its columns are empty."""
+
+    timestamps_ns: pl.Series
+    line_bytes: pl.Series
+    metadata: list[dict[str, str]]  # with clean names
+    metadata_bytes: list[int]
+
+    @classmethod
+    def of(cls, push: Push) -> "PushEntries":
+        metadata = push.metadata or []
+        return cls(
+            push.timestamps_ns,
+            push.lines.str.len_bytes(),
+            [clean_metadata(own) for own in metadata],
+            [metadata_bytes(own) for own in metadata],
+        )
+
+    def all_fine(self, limits: IngestLimits, window: Window) -> bool:
+        """Whether none is to be refused or truncated."""
+        if self.timestamps_ns.is_empty():
+            return True
+        bounds_ns = int(self.timestamps_ns.min()), int(self.timestamps_ns.max())  # type: ignore[arg-type]
+        return window.holds(bounds_ns) and _sizes_fine(int(self.line_bytes.max()), self, limits)  # type: ignore[arg-type]
+
+    def size_bytes(self, begin: int, end: int) -> int:
+        """Of the rows `[begin, end)`."""
+        return int(self.line_bytes[begin:end].sum()) + sum(self.metadata_bytes[begin:end])
+
 
 def truncated(entries: Entries, limits: IngestLimits) -> Entries:
     """With lines that are too long cut to the limit, at a whole character, if the tenant asks for that."""
@@ -74,7 +110,8 @@ def truncated(entries: Entries, limits: IngestLimits) -> Entries:
 def checked(labels: Labels, entries: Entries, limits: IngestLimits, window: Window, refusals: Refusals) -> Entries:
     """The entries that pass, with clean metadata; the others go to `refusals`. There is at least one entry."""
     entries = _with_clean_metadata(entries)
-    if _all_fine(entries, limits, window):
+    bounds_ns = min(entries.timestamps_ns), max(entries.timestamps_ns)
+    if window.holds(bounds_ns) and _sizes_fine(max(entries.line_bytes), entries, limits):
         return entries
     stream = format_labels(labels)
     passed = []
@@ -100,6 +137,10 @@ def with_distinct_timestamps(entries: Entries) -> Entries:
     return Entries(timestamps_ns, entries.lines, entries.line_bytes, entries.metadata, entries.metadata_bytes)
 
 
+def _too_long(line_bytes: int, limits: IngestLimits) -> bool:
+    return 0 < limits.max_line_size < line_bytes
+
+
 def _sizes_bytes(lines: list[str]) -> list[int]:
     return list(map(len if all(map(str.isascii, lines)) else size_bytes, lines))
 
@@ -111,17 +152,11 @@ def _with_clean_metadata(entries: Entries) -> Entries:
     return Entries(entries.timestamps_ns, entries.lines, entries.line_bytes, cleaned, entries.metadata_bytes)
 
 
-def _all_fine(entries: Entries, limits: IngestLimits, window: Window) -> bool:
-    if window.oldest_ns is not None and min(entries.timestamps_ns) < window.oldest_ns:
-        return False
-    if max(entries.timestamps_ns) > window.newest_ns:
-        return False
-    if 0 < limits.max_line_size < max(entries.line_bytes):
-        return False
-    return not entries.metadata or _metadata_fine(entries, limits)
+def _sizes_fine(longest_line: int, entries: Entries | PushEntries, limits: IngestLimits) -> bool:
+    return not _too_long(longest_line, limits) and (not entries.metadata or _metadata_fine(entries, limits))
 
 
-def _metadata_fine(entries: Entries, limits: IngestLimits) -> bool:
+def _metadata_fine(entries: Entries | PushEntries, limits: IngestLimits) -> bool:
     if not limits.allow_structured_metadata and any(entries.metadata):
         return False
     if 0 < limits.max_structured_metadata_size < max(entries.metadata_bytes):
@@ -137,7 +172,7 @@ def _problem(stream: str, entries: Entries, row: int, limits: IngestLimits, wind
         return Problem(Reason.TOO_OLD, messages.timestamp_too_old(stream, timestamp_ns, window.oldest_ns))
     if timestamp_ns > window.newest_ns:
         return Problem(Reason.TOO_NEW, messages.timestamp_too_new(stream, timestamp_ns))
-    if 0 < limits.max_line_size < line_bytes:
+    if _too_long(line_bytes, limits):
         return Problem(Reason.LINE_TOO_LONG, messages.line_too_long(stream, line_bytes, limits.max_line_size))
     if entries.metadata and (own := entries.metadata[row]):
         return _metadata_problem(stream, own, entries.metadata_bytes[row], limits)

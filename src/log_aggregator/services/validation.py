@@ -6,18 +6,26 @@ Partial acceptance, as in Loki: what breaks a limit is dropped and counted, the 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import ClassVar, Final, NamedTuple
 
 import polars as pl
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import format_metadata
-from log_aggregator.formats.push import PushStream
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.push import Push
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services import push_messages as messages
 from log_aggregator.services.detected_level import detect_levels
-from log_aggregator.services.entry_checks import Entries, Window, checked, truncated, with_distinct_timestamps
+from log_aggregator.services.entry_checks import (
+    Entries,
+    PushEntries,
+    Window,
+    checked,
+    truncated,
+    with_distinct_timestamps,
+)
 from log_aggregator.services.ingest_limits import IngestLimits
 from log_aggregator.services.level import DETECTED_LEVEL
 from log_aggregator.services.refusals import Reason, Refusals, summary
@@ -82,13 +90,36 @@ class Validated:
         return summary(self.errors, max_messages)
 
 
-def validate(streams: Sequence[PushStream], limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
+def validate(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
     """Applies all limits that concern one push alone; rates and numbers of streams are not among them."""
+    whole = _accepted_whole(push, limits, now_ns, tenant)
+    return _by_stream(push, limits, now_ns, tenant) if whole is None else Validated(whole, Counter(), {}, None, 0, 0)
+
+
+def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> AcceptedBatch | None:
+    """The push as it is, but for the names of its metadata; None if something in it is to be refused or changed."""
+    if now_ns < limits.block_ingestion_until or limits.increment_duplicate_timestamp:
+        return None
+    entries = PushEntries.of(push)
+    if not entries.all_fine(limits, Window.of(limits, now_ns)):
+        return None
+    streams = _Streams()
+    for sent, (begin, end) in zip(push.streams, pairwise(accumulate(push.rows, initial=0)), strict=True):
+        if begin == end:
+            continue
+        labels = with_service_name(sent, limits.discover_service_name)
+        if stream_problem(labels, limits, tenant) is not None:
+            return None
+        streams.add(labels, end - begin, entries.size_bytes(begin, end), push.timestamps_ns[end - 1])
+    return streams.accepted(push.timestamps_ns, push.lines, entries.metadata, limits)
+
+
+def _by_stream(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
     window = Window.of(limits, now_ns)
     refusals, batch = Refusals(), _Batch()
     blocked = now_ns < limits.block_ingestion_until
     truncated_lines = truncated_bytes = 0
-    for stream in streams:
+    for stream in push.by_stream():
         if not stream.lines:
             continue
         labels = with_service_name(stream.labels, limits.discover_service_name)
@@ -105,7 +136,7 @@ def validate(streams: Sequence[PushStream], limits: IngestLimits, now_ns: int, t
         else:
             batch.add(labels, checked(labels, entries, limits, window, refusals), limits)
     return Validated(
-        AcceptedBatch(tuple(batch.streams), tuple(batch.shares), batch.frame(limits), len(batch.lines), batch.bytes),
+        batch.accepted(limits),
         refusals.messages,
         refusals.discarded,
         _blocked(limits, tenant, refusals),
@@ -122,57 +153,69 @@ def _blocked(limits: IngestLimits, tenant: str, refusals: Refusals) -> Ingestion
     return IngestionBlocked(messages.ingestion_blocked(tenant, limits.block_ingestion_until, status), status, lines)
 
 
+class _Streams:
+    """The streams of a batch, and which row is of which."""
+
+    def __init__(self) -> None:
+        self._streams: dict[Labels, int] = {}
+        self._shares: list[Share] = []
+        self._of_row: list[int] = []
+
+    def add(self, labels: Labels, rows: int, size_bytes: int, last_ns: int) -> None:
+        number = self._streams.setdefault(labels, len(self._streams))
+        if number == len(self._shares):
+            self._shares.append(Share(0, 0, 0))
+        lines, size, _ = self._shares[number]
+        self._shares[number] = Share(lines + rows, size + size_bytes, last_ns)
+        self._of_row += [number] * rows
+
+    def accepted(
+        self, timestamps_ns: pl.Series, lines: pl.Series, metadata: Sequence[dict[str, str]], limits: IngestLimits
+    ) -> AcceptedBatch:
+        """`metadata` is empty when no row has any."""
+        texts = self._metadata_texts(lines, metadata, limits)
+        of_row = pl.Series(STREAM, self._of_row, dtype=pl.UInt32)
+        frame = pl.DataFrame({STREAM: of_row, TIMESTAMP: timestamps_ns, LINE: lines, METADATA: texts})
+        size = sum(share.bytes for share in self._shares)
+        return AcceptedBatch(tuple(self._streams), tuple(self._shares), frame, frame.height, size)
+
+    def _metadata_texts(self, lines: pl.Series, metadata: Sequence[dict[str, str]], limits: IngestLimits) -> pl.Series:
+        if not limits.allow_structured_metadata or not limits.discover_log_levels or lines.is_empty():
+            texts = format_metadata(metadata) if metadata else [""] * len(lines)
+            return pl.Series(texts, dtype=pl.String)
+        levels = detect_levels(tuple(self._streams), self._of_row, lines, metadata, limits)
+        if not metadata:
+            return _texts_of(levels)
+        rows = [{**own, DETECTED_LEVEL: level} for own, level in zip(metadata, levels, strict=True)]
+        return pl.Series(format_metadata(rows), dtype=pl.String)
+
+
 class _Batch:
     """The accepted entries of all streams, gathered in lists: one conversion to columns for the whole push."""
 
     def __init__(self) -> None:
-        self.streams: dict[Labels, int] = {}
-        self.shares: list[Share] = []
-        self.stream_of_row: list[int] = []
-        self.timestamps_ns: list[int] = []
-        self.lines: list[str] = []
-        self.metadata: list[dict[str, str]] | None = None  # until a stream has any
-        self.bytes = 0
+        self._streams = _Streams()
+        self._timestamps_ns: list[int] = []
+        self._lines: list[str] = []
+        self._metadata: list[dict[str, str]] = []  # empty until a stream has any
 
     def add(self, labels: Labels, entries: Entries, limits: IngestLimits) -> None:
         if not entries.lines:
             return
         if limits.increment_duplicate_timestamp:
             entries = with_distinct_timestamps(entries)
-        if entries.metadata and self.metadata is None:
-            self.metadata = [{}] * len(self.lines)
-        if self.metadata is not None:
-            self.metadata += entries.metadata or [{}] * len(entries.lines)
-        number = self.streams.setdefault(labels, len(self.streams))
-        if number == len(self.shares):
-            self.shares.append(Share(0, 0, 0))
-        lines, size, _ = self.shares[number]
-        self.shares[number] = Share(lines + len(entries.lines), size + entries.size_bytes, entries.timestamps_ns[-1])
-        self.stream_of_row += [number] * len(entries.lines)
-        self.timestamps_ns += entries.timestamps_ns
-        self.lines += entries.lines
-        self.bytes += entries.size_bytes
+        if entries.metadata and not self._metadata:
+            self._metadata = [{}] * len(self._lines)
+        if entries.metadata or self._metadata:
+            self._metadata += entries.metadata or [{}] * len(entries.lines)
+        self._streams.add(labels, len(entries.lines), entries.size_bytes, entries.timestamps_ns[-1])
+        self._timestamps_ns += entries.timestamps_ns
+        self._lines += entries.lines
 
-    def frame(self, limits: IngestLimits) -> pl.DataFrame:
-        lines = pl.Series(LINE, self.lines, dtype=pl.String)
-        return pl.DataFrame(
-            [
-                pl.Series(STREAM, self.stream_of_row, dtype=pl.UInt32),
-                pl.Series(TIMESTAMP, self.timestamps_ns, dtype=pl.Int64),
-                lines,
-                self._metadata_texts(lines, limits).alias(METADATA),
-            ]
-        )
-
-    def _metadata_texts(self, lines: pl.Series, limits: IngestLimits) -> pl.Series:
-        if not limits.allow_structured_metadata or not limits.discover_log_levels or lines.is_empty():
-            texts = [""] * len(lines) if self.metadata is None else format_metadata(self.metadata)
-            return pl.Series(texts, dtype=pl.String)
-        levels = detect_levels(tuple(self.streams), self.stream_of_row, lines, self.metadata or (), limits)
-        if self.metadata is None:
-            return _texts_of(levels)
-        rows = [{**own, DETECTED_LEVEL: level} for own, level in zip(self.metadata, levels, strict=True)]
-        return pl.Series(format_metadata(rows), dtype=pl.String)
+    def accepted(self, limits: IngestLimits) -> AcceptedBatch:
+        timestamps_ns = pl.Series(TIMESTAMP, self._timestamps_ns, dtype=pl.Int64)
+        lines = pl.Series(LINE, self._lines, dtype=pl.String)
+        return self._streams.accepted(timestamps_ns, lines, self._metadata, limits)
 
 
 def _texts_of(levels: pl.Series) -> pl.Series:

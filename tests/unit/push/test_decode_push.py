@@ -5,8 +5,9 @@ import cramjam
 import pytest
 
 from log_aggregator.formats import push_pb2
-from log_aggregator.formats.push import PushStream, decode_push
+from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushError, PushTooLarge
+from log_aggregator.model.push import PushStream
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -15,11 +16,12 @@ NS = 1_768_471_200_000_000_000
 
 def decode(body: bytes | str, content_type: str | None = JSON, encoding: str | None = None) -> list[PushStream]:
     data = body.encode() if isinstance(body, str) else body
-    return decode_push(data, content_type, encoding, legacy=False, max_decompressed_bytes=1 << 20)
+    push = decode_push(data, content_type, encoding, legacy=False, max_decompressed_bytes=1 << 20)
+    return list(push.by_stream())
 
 
 def decode_legacy(body: str) -> list[PushStream]:
-    return decode_push(body.encode(), JSON, None, legacy=True, max_decompressed_bytes=1 << 20)
+    return list(decode_push(body.encode(), JSON, None, legacy=True, max_decompressed_bytes=1 << 20).by_stream())
 
 
 def one_entry(values: object) -> str:

@@ -9,9 +9,9 @@ import zstandard
 
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.otlp import decode_otlp
-from log_aggregator.formats.push import PushStream
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.otlp import OtlpSettings
+from log_aggregator.model.push import PushStream
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -27,7 +27,7 @@ def decode(
     **settings: Any,
 ) -> list[PushStream]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode_otlp(
+    push = decode_otlp(
         data,
         content_type,
         encoding,
@@ -35,6 +35,7 @@ def decode(
         now_ns=NOW_NS,
         max_decompressed_bytes=max_decompressed_bytes,
     )
+    return list(push.by_stream())
 
 
 def pairs(attributes: dict[str, object]) -> list[object]:

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from ingest_settings import SECOND_NS, Settings
 
-from log_aggregator.formats.push import PushStream
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import SEGMENT_SCHEMA
 from log_aggregator.services.push_messages import (
     per_stream_rate_limit_message,
@@ -28,7 +28,7 @@ def stream(
 
 
 def check(*streams: PushStream, limits: Settings = PLAIN) -> Validated:
-    return validate(streams, limits, NOW, "fake")
+    return validate(Push.of(streams), limits, NOW, "fake")
 
 
 def rows(validated: Validated) -> list[tuple[Labels, int, str, str]]:

@@ -1,28 +1,27 @@
 """Bodies of pushes on their way to columns: how many at a time, in whose turn, and how large."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
 from log_aggregator.formats.compression import decompress
-from log_aggregator.formats.push import PushStream
 from log_aggregator.formats.push_errors import PushTooLarge
+from log_aggregator.model.push import Push
 from log_aggregator.services.decoding import Decoding, PushBody
 
 MEBIBYTE = 1 << 20
 
 
 def body(size: int) -> PushBody:
-    def decode(max_bytes: int) -> list[PushStream]:
+    def decode(max_bytes: int) -> Push:
         decompress(b"x" * size, None, max_bytes)
-        return []
+        return Push.of([])
 
     return PushBody(min(size, 100), decode)
 
 
-def nothing(streams: Sequence[PushStream]) -> int:
-    return len(streams)
+def nothing(push: Push) -> int:
+    return len(push.streams)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ async def test_body_is_bounded_by_configuration_and_memory(configured: int, memo
 async def test_large_bodies_are_decoded_one_at_a_time() -> None:
     decoding, running, most = Decoding(0, 100 * MEBIBYTE), 0, 0
 
-    def counted(_: Sequence[PushStream]) -> None:
+    def counted(_: Push) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
