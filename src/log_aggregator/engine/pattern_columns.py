@@ -7,6 +7,7 @@ import polars as pl
 from log_aggregator.logql.pattern import UNNAMED, Capture, parse_pattern
 
 _LINE = pl.col("line")
+_BEGIN = pl.col("begin")
 
 
 def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Mapping[str, pl.Series]:
@@ -18,27 +19,60 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
     parts = parse_pattern(pattern).parts
     wanted = set(names) - {UNNAMED}
     last = max((n for n, part in enumerate(parts) if isinstance(part, Capture) and part.name in wanted), default=-1)
-    frame = lines.alias("line").to_frame()
-    first = parts[0]
-    if isinstance(first, str):
-        rest = pl.when(_LINE.str.starts_with(first)).then(_LINE.str.strip_prefix(first))
-    else:
-        rest = pl.when(_LINE != "").then(_LINE)
-    frame = frame.select(rest.alias("line"))
+    text = _Text(lines, parts[0])
     found: dict[str, pl.Series] = {}
     for number, part in enumerate(parts[: last + 1]):
         if not isinstance(part, Capture):
             continue
         literal = parts[number + 1] if number + 1 < len(parts) else None
-        if not isinstance(literal, str):
-            found[part.name] = frame["line"]
-            break
-        # Slices of bytes share the text that they are cut from; splitting would copy it each time.
-        frame = frame.select_seq(_LINE.cast(pl.Binary), _LINE.str.find(literal, literal=True).alias("at"))
+        lengths = text.find(literal) if isinstance(literal, str) else None
         if part.name in wanted:
-            value = _LINE.bin.slice(0, pl.col("at").fill_null(_LINE.bin.size()))
-            found[part.name] = frame.select_seq(value.cast(pl.String))["line"]
-        # Null where the literal is missing.
-        frame = frame.select_seq(_LINE.bin.slice(pl.col("at") + len(literal.encode())).cast(pl.String))
+            found[part.name] = text.cut(lengths)
+        if isinstance(literal, str) and lengths is not None:
+            text.skip(lengths, literal)
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     return {name: found.get(name, nothing) for name in names}
+
+
+class _Text:
+    """What is left of each line: all from `begin` on, an offset in bytes, which is null once a literal was missing.
+
+    To cut the beginning off costs as much as to find a literal. So literals are looked for in lines that begin too
+    early, as long as they are not found too early.
+    """
+
+    def __init__(self, lines: pl.Series, first: str | Capture) -> None:
+        prefix = first if isinstance(first, str) else ""
+        matches = _LINE.str.starts_with(prefix) if prefix else _LINE != ""
+        begin = pl.when(matches).then(len(prefix.encode())).cast(pl.Int64).alias("begin")
+        self._frame = lines.alias("line").to_frame().select_seq(_LINE, begin)
+        self._skipped = [prefix]
+
+    def find(self, literal: str) -> pl.Series:
+        """The bytes before the literal, null where it is missing."""
+        if not any(literal in one for one in self._skipped):
+            lengths = self._find(literal)
+            if not (lengths < 0).any():
+                return lengths
+        self._frame = self._frame.select_seq(_cut(None), _BEGIN * 0)
+        self._skipped = []
+        return self._find(literal)
+
+    def _find(self, literal: str) -> pl.Series:
+        return self._frame.select_seq(_LINE.str.find(literal, literal=True).cast(pl.Int64) - _BEGIN)["line"]
+
+    def cut(self, lengths: pl.Series | None) -> pl.Series:
+        """What is left up to these lengths; all of it where there are none."""
+        return self._frame.select_seq(_cut(lengths))["line"]
+
+    def skip(self, lengths: pl.Series, literal: str) -> None:
+        """What is left behind the literal."""
+        self._frame = self._frame.select_seq(_LINE, _BEGIN + lengths + len(literal.encode()))
+        self._skipped.append(literal)
+
+
+def _cut(lengths: pl.Series | None) -> pl.Expr:
+    # Slices of bytes share the text that they are cut from; splitting would copy it.
+    octets = _LINE.cast(pl.Binary)
+    most = None if lengths is None else pl.lit(lengths).fill_null(octets.bin.size())
+    return octets.bin.slice(_BEGIN, most).cast(pl.String)
