@@ -1,30 +1,49 @@
-"""A column of 64-bit integers as a Parquet column chunk in the encoding DELTA_BINARY_PACKED.
+"""Columns as Parquet column chunks in the delta encodings, of one page each.
 
-Polars reads this encoding but does not write it, and sorted timestamps take a fraction of their plain size in it.
-Differences are packed to whole bytes, not bits, which costs nothing once the page is compressed.
-Source: Encodings.md (delta encoding) and parquet.thrift of the Apache Parquet format.
+Polars reads these encodings but does not write them. Sorted timestamps take a fraction of their plain size as
+differences; texts of digits that hardly repeat take two thirds of what a dictionary of them takes, with their lengths
+apart. Differences are packed to whole bytes, not bits, which costs nothing once the page is compressed.
+Source: Encodings.md (delta encoding, delta-length byte array) and parquet.thrift of the Apache Parquet format.
 """
 
 import struct
 from array import array
+from functools import reduce
+from operator import or_
 
 import polars as pl
 import zstandard
 
 from log_aggregator.formats import thrift
+from log_aggregator.formats.parquet import ColumnChunk
 from log_aggregator.formats.thrift import Field
 
-RLE, DELTA_BINARY_PACKED = 3, 5
+_RLE, _DELTA_BINARY_PACKED, _DELTA_LENGTH_BYTE_ARRAY = 3, 5, 6
 _DATA_PAGE = 0
 _BLOCK = 1024  # values, in one miniblock; the format wants a multiple of 128
 
 
-def encode_column(values: pl.Series, compression_level: int) -> tuple[bytes, int]:
-    """One data page with its header, and the size that both would have without compression. No value is null."""
-    body = _definition_levels(len(values)) + encode_values(values)
-    compressed = zstandard.compress(body, compression_level)
-    header = _page_header(len(values), len(body), len(compressed))
-    return header + compressed, len(header) + len(body)
+def integer_column(values: pl.Series, compression_level: int) -> ColumnChunk:
+    """64-bit integers, none of them null, in place of a column of the same."""
+    return _column(values, encode_values(values), _DELTA_BINARY_PACKED, compression_level, has_statistics=True)
+
+
+def text_column(values: pl.Series, compression_level: int) -> ColumnChunk:
+    """Texts and nulls, but not nulls alone, in place of any column."""
+    texts = values.drop_nulls()
+    lengths = encode_values(texts.str.len_bytes().cast(pl.Int64))
+    encoded = lengths + str(texts.str.join("").item()).encode()
+    return _column(values, encoded, _DELTA_LENGTH_BYTE_ARRAY, compression_level, has_statistics=False)
+
+
+def _column(
+    values: pl.Series, encoded: bytes, encoding: int, compression_level: int, *, has_statistics: bool
+) -> ColumnChunk:
+    body = _definition_levels(values.is_not_null()) + encoded
+    # Digits without an order take less space at the lowest level than at a high one, and differences do not.
+    compressed = min((zstandard.compress(body, level) for level in {1, compression_level}), key=len)
+    header = _page_header(len(values), len(body), len(compressed), encoding)
+    return ColumnChunk(header + compressed, len(header) + len(body), (_RLE, encoding), has_statistics)
 
 
 def encode_values(values: pl.Series) -> bytes:
@@ -57,19 +76,31 @@ def _packed(data: bytes, width: int) -> bytes:
     return bytes(packed)
 
 
-def _definition_levels(count: int) -> bytes:
-    """That every value is there: one run of the RLE hybrid, with its length before it."""
+def _definition_levels(is_there: pl.Series) -> bytes:
+    """A bit for each value, as one run of the RLE hybrid with its length before it."""
     run = bytearray()
-    thrift.write_varint(run, count << 1)
-    run.append(1)
-    return struct.pack("<I", len(run)) + bytes(run)
+    if is_there.all():
+        thrift.write_varint(run, len(is_there) << 1)
+        run.append(1)
+    else:
+        octets = _bits(is_there)
+        thrift.write_varint(run, len(octets) << 1 | 1)
+        run += octets
+    return struct.pack("<I", len(run)) + run
 
 
-def _page_header(count: int, size: int, compressed: int) -> bytes:
+def _bits(flags: pl.Series) -> bytes:
+    """Eight to the byte, the first in the lowest bit."""
+    bits = flags.cast(pl.UInt8).extend_constant(0, -len(flags) % 8)
+    octets = reduce(or_, (bits.gather_every(8, bit) * (1 << bit) for bit in range(8)))
+    return bytes(octets.to_list())
+
+
+def _page_header(count: int, size: int, compressed: int, encoding: int) -> bytes:
     def integer(value: int) -> Field:
         return Field(thrift.I32, value)
 
-    data_page = {1: integer(count), 2: integer(DELTA_BINARY_PACKED), 3: integer(RLE), 4: integer(RLE)}
+    data_page = {1: integer(count), 2: integer(encoding), 3: integer(_RLE), 4: integer(_RLE)}
     header = {
         1: integer(_DATA_PAGE),
         2: integer(size),

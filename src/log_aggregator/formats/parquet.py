@@ -8,7 +8,7 @@ Source: parquet.thrift of the Apache Parquet format.
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from log_aggregator.formats import thrift
@@ -26,7 +26,7 @@ _GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS, _GROUP_OFFSET = 1, 2, 3, 5
 _GROUP_COMPRESSED = 6
 _CHUNK_OFFSET, _CHUNK_META = 2, 3
 _META_ENCODINGS, _META_PATH, _META_UNCOMPRESSED, _META_COMPRESSED = 2, 3, 6, 7
-_META_DATA, _META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS = 9, 10, 11, 13
+_META_DATA, _META_INDEX, _META_DICTIONARY, _META_STATISTICS, _META_ENCODING_STATS = 9, 10, 11, 12, 13
 _META_BLOOM_OFFSET, _META_BLOOM_LENGTH = 14, 15
 
 
@@ -47,9 +47,11 @@ class RowGroup:
 class ColumnChunk:
     """The pages of a column in one row group. `encodings` are Parquet's numbers; `plain_bytes`, before compression."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     plain_bytes: int
     encodings: tuple[int, ...]
+    has_statistics: bool
+    """Whether those of the column that it replaces are its own."""
 
 
 class ParquetFooter:
@@ -197,9 +199,9 @@ def _moved(chunk: Struct, start: int) -> Struct:
     shift = start - _data_start(chunk)
     dropped = (_META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
     meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
-    for field in (_META_DATA, _META_INDEX, _META_DICTIONARY):
-        if field in meta:
-            meta[field] = Field(thrift.I64, meta[field].value + shift)
+    for offset in (_META_DATA, _META_INDEX, _META_DICTIONARY):
+        if offset in meta:
+            meta[offset] = Field(thrift.I64, meta[offset].value + shift)
     return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
 
 
@@ -207,6 +209,8 @@ def _exchanged(chunk: Struct, start: int, replacement: ColumnChunk) -> Struct:
     """The column chunk with other pages, which begin at `start` and have no dictionary."""
     dropped = (_META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS, _META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
     meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
+    if not replacement.has_statistics:
+        meta.pop(_META_STATISTICS, None)
     meta[_META_ENCODINGS] = Field(thrift.LIST, list(replacement.encodings), thrift.I32)
     meta[_META_UNCOMPRESSED] = Field(thrift.I64, replacement.plain_bytes)
     meta[_META_COMPRESSED] = Field(thrift.I64, len(replacement.data))

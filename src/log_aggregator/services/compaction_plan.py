@@ -16,11 +16,11 @@ from log_aggregator.formats.chunk import MAX, MIN, TEXT_BYTES
 
 # Below this, one run is as small as another.
 _SMALL_BYTES: Final = 4 << 20
-# Merged while the period still receives data: at least so many runs, each at most twice their average.
+# Merged while the period still receives data: at least so many runs, the largest at most twice the others' average.
 _OPEN_RUNS: Final = 8
 _OPEN_FACTOR: Final = 2
 _LARGE_BYTES: Final = 32 << 20  # a run of this size waits for the end of its period
-# Merged afterwards: two or more, each at most four times the smaller ones together.
+# Merged afterwards: two or more, the largest at most four times the others together.
 _CLOSED_RUNS: Final = 2
 _CLOSED_FACTOR: Final = 4
 # What is merged in memory at once. Measured: it takes twice as much, and the chunk is a fifth of it.
@@ -52,19 +52,18 @@ class Cell:
 
 
 def runs_to_merge(runs: Sequence[Run], *, closed: bool) -> list[Run]:
-    """The smaller ones, if that pays. `closed` says that the period is over."""
-    chosen: list[Run] = []
-    total = 0
-    for run in sorted(runs, key=lambda run: run.stored_bytes):
+    """The smaller ones, as many as pay. `closed` says that the period is over."""
+    ordered = sorted(runs, key=lambda run: run.stored_bytes)
+    most = total = 0
+    for number, run in enumerate(ordered):
         if run.stored_bytes >= _LARGE_BYTES and not closed:
             break
         size = max(run.stored_bytes, _SMALL_BYTES)
-        allowed = _CLOSED_FACTOR * total if closed else _OPEN_FACTOR * total // max(len(chosen), 1)
-        if chosen and size > allowed:
-            break
-        chosen.append(run)
+        # Of the largest alone: that it grows enough is worth the bytes of those that grow more.
+        if size <= (_CLOSED_FACTOR * total if closed else _OPEN_FACTOR * total // max(number, 1)):
+            most = number + 1
         total += size
-    return chosen if len(chosen) >= (_CLOSED_RUNS if closed else _OPEN_RUNS) else []
+    return ordered[:most] if most >= (_CLOSED_RUNS if closed else _OPEN_RUNS) else []
 
 
 def cells_of(refs: pl.DataFrame, cell_text_bytes: int = CELL_TEXT_BYTES) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Timestamps in DELTA_BINARY_PACKED pages, as Polars and DuckDB read them."""
+"""Pages in delta encodings, as Polars and DuckDB read them: timestamps, and texts that hardly repeat."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMEST
 _COVERAGE = Coverage("wal", 1, Position(1, 0), Position(2, 0))
 
 
-def _chunk(times: list[int]) -> EncodedChunk:
+def _chunk(times: list[int], field: list[str | None] | None = None) -> EncodedChunk:
     frame = pl.DataFrame(
         {
             STREAM: pl.Series([0] * len(times), dtype=pl.UInt32),
@@ -27,8 +27,11 @@ def _chunk(times: list[int]) -> EncodedChunk:
         }
     )
     encoder = ChunkEncoder(ChunkOrigin("tenant", 0, (_COVERAGE,)), [(("app", "x"),)], (), 1)
+    values = pl.Series(field or [], dtype=pl.String)
+    start = 0
     for group in frame.iter_slices(rows_per_group(frame)):
-        encoder.add(group, {}, None)
+        encoder.add(group, {"x": values.slice(start, group.height)} if field else {}, None)
+        start += group.height
     return encoder.finish(encode_filter([]))
 
 
@@ -74,3 +77,46 @@ def test_regular_times_take_almost_no_space() -> None:
     chunk = _chunk(list(range(10**18, 10**18 + 100_000 * 10**6, 10**6)))
     spans = [group.spans[TIMESTAMP] for group in ParquetFooter(chunk.footer).row_groups]
     assert sum(span.end - span.start for span in spans) < 2000
+
+
+def _random_texts(count: int) -> list[str | None]:
+    rng = random.Random(count)
+    texts = [str(rng.randrange(10**9)) for _ in range(count)]
+    return [rng.choice((None, "", "é" * rng.randrange(400), text, text, text)) for text in texts]
+
+
+TEXTS: dict[str, list[str | None]] = {
+    "all there": [str(number) for number in range(5000)],
+    "nulls first": [None] * 2000 + [str(number) for number in range(3000)],
+    "nulls last": [*map(str, range(3000)), *[None] * 2001],
+    "one of them": [None, None, "x", None],
+    "all null": [None] * 100,
+    "many row groups": _random_texts(250_000),
+    **{f"{count} of all kinds": _random_texts(count) for count in (7, 8, 9, 1024, 1025, 1026, 4097)},
+}
+
+
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_texts_are_read_back_by_polars_and_duckdb(texts: list[str | None], tmp_path: Path) -> None:
+    data = _chunk(list(range(len(texts))), texts).data
+    path = tmp_path / "chunk.parquet"
+    path.write_bytes(data)
+    assert pl.read_parquet(data)["field.x"].to_list() == texts
+    assert [row[0] for row in duckdb.sql(f"""SELECT "field.x" FROM '{path}'""").fetchall()] == texts
+    wanted = next((text for text in texts if text), "")
+    found = duckdb.sql(f"""SELECT count(*) FROM '{path}' WHERE "field.x" = '{wanted}'""").fetchall()
+    assert found == [(texts.count(wanted),)]
+    polars = pl.scan_parquet(path).filter(pl.col("field.x") == wanted).collect()
+    assert polars.height == texts.count(wanted)
+
+
+def test_a_dictionary_stays_where_texts_repeat(tmp_path: Path) -> None:
+    path = tmp_path / "chunk.parquet"
+    for texts, encoding in (
+        ([str(n % 50) for n in range(9000)], "RLE_DICTIONARY"),
+        ([*map(str, range(9000))], "DELTA_LENGTH"),
+    ):
+        path.write_bytes(_chunk(list(range(9000)), list(texts)).data)
+        query = f"""SELECT encodings FROM parquet_metadata('{path}') WHERE path_in_schema LIKE 'field%'"""
+        ((encodings,),) = duckdb.sql(query).fetchall()
+        assert encoding in encodings

@@ -33,6 +33,10 @@ def runs(*sizes_mb: float) -> list[Run]:
         ([32, 32, 32, 4, 4], True, [4, 4, 32, 32, 32]),
         ([1000, 1], True, []),
         ([1000, 1, 1], True, [1, 1]),
+        ([5, 24, 25], True, [5, 24, 25]),
+        ([5, 24, 1000], True, []),
+        ([5, 24, 25, 1000], True, [5, 24, 25]),
+        ([4, *[9] * 7], False, [4, *[9] * 7]),
     ],
 )
 def test_runs_of_like_size_are_merged(sizes_mb: list[float], closed: bool, merged_mb: list[float]) -> None:
