@@ -20,18 +20,22 @@ from log_aggregator.formats.thrift import Field
 
 _RLE, _DELTA_BINARY_PACKED, _DELTA_LENGTH_BYTE_ARRAY = 3, 5, 6
 _DATA_PAGE = 0
-_BLOCK = 1024  # values, in one miniblock; the format wants a multiple of 128
+# Values in a block, which is one miniblock. The format wants a multiple of 128.
+_BLOCK_OF_TIMES = 1024
+_UNIT = 128
 
 
 def integer_column(values: pl.Series, compression_level: int) -> ColumnChunk:
     """64-bit integers, none of them null, in place of a column of the same."""
-    return _column(values, encode_values(values), _DELTA_BINARY_PACKED, compression_level, has_statistics=True)
+    return _column(
+        values, _encoded(values, _BLOCK_OF_TIMES), _DELTA_BINARY_PACKED, compression_level, has_statistics=True
+    )
 
 
 def text_column(values: pl.Series, compression_level: int) -> ColumnChunk:
     """Texts and nulls, but not nulls alone, in place of any column."""
     texts = values.drop_nulls()
-    lengths = encode_values(texts.str.len_bytes().cast(pl.Int64))
+    lengths = _encoded(texts.str.len_bytes().cast(pl.Int64), -(-len(texts) // _UNIT) * _UNIT)
     encoded = lengths + str(texts.str.join("").item()).encode()
     return _column(values, encoded, _DELTA_LENGTH_BYTE_ARRAY, compression_level, has_statistics=False)
 
@@ -46,31 +50,31 @@ def _column(
     return ColumnChunk(header + compressed, len(header) + len(body), (_RLE, encoding), has_statistics)
 
 
-def encode_values(values: pl.Series) -> bytes:
-    """Not empty. Differences must fit in 64 bits with a sign, as those of timestamps do."""
-    count = len(values)
+def _encoded(values: pl.Series, block: int) -> bytes:
+    """Not empty, in blocks of so many values. Differences must fit in 64 bits with a sign, as those of times do."""
     out = bytearray()
-    for number in (_BLOCK, 1, count):
+    for number in (block, 1, len(values)):
         thrift.write_varint(out, number)
     thrift.write_zigzag(out, int(values[0]))
-    deltas = values.diff().slice(1)
-    block = pl.int_range(len(deltas), eager=True) // _BLOCK
-    by_block = deltas.to_frame("delta").group_by(block, maintain_order=True)
-    bounds = by_block.agg(low=pl.min("delta"), high=pl.max("delta"))
-    above = array("q", (deltas - bounds["low"].gather(block)).to_list())
-    above.extend([0] * (-len(above) % _BLOCK))  # blocks are whole
-    data = above.tobytes()
-    for number, (low, high) in enumerate(bounds.select("low", "high").iter_rows()):
-        width = -(-(high - low).bit_length() // 8)
+    differences = values.diff().slice(1)
+    for start in range(0, len(differences), block):
+        part = differences.slice(start, block)
+        low = int(part.min())  # type: ignore[arg-type]
+        above = part - low
+        width = -(-int(above.max()).bit_length() // 8)  # type: ignore[arg-type]
         thrift.write_zigzag(out, low)
         out.append(width * 8)
-        out += _packed(data[number * _BLOCK * 8 : (number + 1) * _BLOCK * 8], width)
+        packed = _packed(above, width)
+        out += packed.ljust(block * width, b"\0")  # blocks are whole
     return bytes(out)
 
 
-def _packed(data: bytes, width: int) -> bytes:
-    """The low `width` bytes of each of a block's values."""
-    packed = bytearray(_BLOCK * width)
+def _packed(values: pl.Series, width: int) -> bytes:
+    """The low `width` bytes of each."""
+    if width <= 1:
+        return bytes(values.cast(pl.UInt8).to_list()) if width else b""
+    data = array("q", values.to_list()).tobytes()
+    packed = bytearray(len(values) * width)
     for byte in range(width):
         packed[byte::width] = data[byte::8]
     return bytes(packed)
