@@ -24,8 +24,8 @@ _INT64_MAX: Final = 2**63 - 1
 _ENTRIES_AT_ONCE: Final = 4096
 """The objects that stand for the parts of a decoded message take several times what they stand for."""
 
-_FEW_ENTRIES: Final = 256
-"""Up to which the objects cost less than columns do."""
+_FEW_ENTRIES: Final = 2000
+"""Up to which, as measured, the objects cost less than the columns do."""
 
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""

@@ -1,5 +1,6 @@
 import gzip
 import json
+from dataclasses import replace
 
 import cramjam
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushError, PushTooLarge
+from log_aggregator.model.labels import format_labels
 from log_aggregator.model.push import PushStream
 
 JSON = "application/json"
@@ -194,6 +196,49 @@ def test_protobuf_streams_become_columns(encoding: str | None) -> None:
 
 def test_protobuf_may_be_compressed_again() -> None:
     assert decode(gzip.compress(snappy(request().SerializeToString())), PROTOBUF, "gzip") == STREAMS
+
+
+def large_request() -> tuple[push_pb2.PushRequest, list[PushStream]]:
+    """So many entries that they are decoded as columns, some whole seconds and empty lines among them."""
+    parsed = [
+        PushStream((("a", "1"),), [NS + 10**6 * row for row in range(3000)], [f"é {row}" for row in range(3000)], None),
+        PushStream((("a", "2"),), [], [], None),
+        PushStream((("a", "1"),), [NS, NS + 1, 0], ["x" * 20_000, "", "of 1970"], None),
+    ]
+    streams = []
+    for stream in parsed:
+        entries = [
+            push_pb2.Entry(timestamp=push_pb2.Timestamp(seconds=time // 10**9, nanos=time % 10**9), line=line)
+            for time, line in zip(stream.timestamps_ns, stream.lines, strict=True)
+        ]
+        streams.append(push_pb2.Stream(labels=format_labels(stream.labels), entries=entries))
+    return push_pb2.PushRequest(streams=streams), parsed
+
+
+def test_many_entries_are_decoded_like_few() -> None:
+    body, parsed = large_request()
+    assert decode(snappy(body.SerializeToString()), PROTOBUF) == parsed
+
+
+def test_metadata_of_one_entry_among_many_is_kept() -> None:
+    body, parsed = large_request()
+    body.streams[0].entries[7].structured_metadata.append(push_pb2.LabelPair(name="k", value="v"))
+    metadata = [{"k": "v"} if row == 7 else {} for row in range(3000)]
+    assert decode(snappy(body.SerializeToString()), PROTOBUF) == [replace(parsed[0], metadata=metadata), *parsed[1:]]
+
+
+def test_text_that_is_not_utf_8_among_many_is_kept_with_replacement_characters() -> None:
+    body, parsed = large_request()
+    broken = body.SerializeToString().replace("é 2999".encode(), b"\xc3\xff 2999")
+    lines = [*parsed[0].lines[:-1], "\ufffd\ufffd 2999"]
+    assert decode(snappy(broken), PROTOBUF) == [replace(parsed[0], lines=lines), *parsed[1:]]
+
+
+def test_a_timestamp_beyond_64_bits_among_many_is_refused() -> None:
+    body, _ = large_request()
+    body.streams[2].entries[1].timestamp.seconds = 2**62
+    expected = "streams[2].entries: a timestamp lies outside of what 64 bits of nanoseconds can hold"
+    assert message(decode, snappy(body.SerializeToString()), PROTOBUF) == expected
 
 
 def test_protobuf_is_read_as_other_programs_write_it() -> None:
