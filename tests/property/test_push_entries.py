@@ -1,4 +1,4 @@
-"""Entries taken apart as columns are what the library makes of them, whatever their bytes."""
+"""Entries taken apart as columns are what the library makes of them."""
 
 from google.protobuf.message import DecodeError
 from hypothesis import example, given
@@ -75,9 +75,13 @@ def by_library(entry: bytes) -> tuple[int, str] | None:
     return None if decoded.structured_metadata or timestamp_ns.bit_length() > 63 else (timestamp_ns, decoded.line)
 
 
+SECONDS = b"\x08\xa0\xf5\xa2\xcb\x06"
+
+
 @given(st.one_of(entries, likes, damaged(), st.binary(max_size=40)), st.integers(0, 16))
-@example(b"\x0a\x07\x08\xa0\xf5\xa2\xcb\x06\x10\x12\x0b0123456789a", 3)  # nanoseconds without a value
-@example(b"\x0a\x06\x08\xa0\xf5\xa2\xcb\x06\x12\x80\x80\x010123456789a", 3)  # a size with a third octet
+@example(b"\x0a\x07" + SECONDS + b"\x10\x12\x0b0123456789a", 3)  # nanoseconds without a value
+@example(b"\x0a\x0c" + SECONDS + b"\x10\x80\x80\x80\x80\x08\x12\x0b0123456789a", 3)  # 2^31 of them
+@example(b"\x0a\x06" + SECONDS + b"\x12\x81\x80\x00a\x22\xfc\x7f" + b"x" * 16_380, 3)  # a size in three octets
 def test_entry_is_what_the_library_makes_of_it(entry: bytes, at: int) -> None:
     columns = plain_entries([*MANY[:at], entry, *MANY[at:]])
     expected = by_library(entry)
@@ -91,8 +95,23 @@ def test_entry_is_what_the_library_makes_of_it(entry: bytes, at: int) -> None:
         assert others <= {(NOW * SECOND_NS + 123_456_789, "one of many lines")}
 
 
-@given(st.lists(entries, min_size=1, max_size=40))
-def test_columns_are_complete_or_none(batch: list[bytes]) -> None:
+@given(st.lists(st.sampled_from(MANY) | entries, min_size=1, max_size=40), st.integers(0, 3))
+def test_columns_are_complete_or_none(batch: list[bytes], share: int) -> None:
+    batch = [*batch, *MANY * share]
     columns = plain_entries(batch)
     if columns is not None:
         assert list(zip(*columns, strict=True)) == [by_library(entry) for entry in batch]
+
+
+def test_some_entries_of_other_forms_do_not_keep_the_rest_from_columns() -> None:
+    empty = push_pb2.Entry(timestamp=push_pb2.Timestamp(seconds=NOW)).SerializeToString()
+    assert plain_entries([*MANY, *[empty] * 5]) is not None
+    assert plain_entries([*MANY, *[empty] * 6]) is None
+
+
+def test_columns_hold_their_lines_alone() -> None:
+    """What they kept of the entries would be written to the log with them."""
+    columns = plain_entries(MANY * 256)
+    assert columns is not None
+    written = columns[1].to_frame().write_ipc_stream(None, compression="uncompressed").getbuffer().nbytes
+    assert written < len(MANY) * 256 * (16 + len(PLAIN.line) + 1)

@@ -72,7 +72,7 @@ class _Text:
 
 
 def _cut(lengths: pl.Series | None) -> pl.Expr:
-    # Slices of bytes share the text that they are cut from; splitting would copy it.
+    # By bytes, which is what offsets count; splitting takes longer.
     octets = _LINE.cast(pl.Binary)
     most = None if lengths is None else pl.lit(lengths).fill_null(octets.bin.size())
     return octets.bin.slice(_BEGIN, most).cast(pl.String)

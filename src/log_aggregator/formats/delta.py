@@ -28,26 +28,26 @@ _UNIT = 128
 def integer_column(values: pl.Series, compression_level: int) -> ColumnChunk:
     """64-bit integers, none of them null, in place of a column of the same."""
     return _column(
-        values, _encoded(values, _BLOCK_OF_TIMES), _DELTA_BINARY_PACKED, compression_level, has_statistics=True
+        values, _encoded(values, _BLOCK_OF_TIMES), _DELTA_BINARY_PACKED, compression_level, keeps_statistics=True
     )
 
 
 def text_column(values: pl.Series, compression_level: int) -> ColumnChunk:
-    """Texts and nulls, but not nulls alone, in place of any column."""
+    """Texts and nulls, but not nulls alone, in place of any column of texts."""
     texts = values.drop_nulls()
     lengths = _encoded(texts.str.len_bytes().cast(pl.Int64), -(-len(texts) // _UNIT) * _UNIT)
     encoded = lengths + str(texts.str.join("").item()).encode()
-    return _column(values, encoded, _DELTA_LENGTH_BYTE_ARRAY, compression_level, has_statistics=False)
+    return _column(values, encoded, _DELTA_LENGTH_BYTE_ARRAY, compression_level, keeps_statistics=False)
 
 
 def _column(
-    values: pl.Series, encoded: bytes, encoding: int, compression_level: int, *, has_statistics: bool
+    values: pl.Series, encoded: bytes, encoding: int, compression_level: int, *, keeps_statistics: bool
 ) -> ColumnChunk:
     body = _definition_levels(values.is_not_null()) + encoded
     # Digits without an order take less space at the lowest level than at a high one, and differences do not.
     compressed = min((zstandard.compress(body, level) for level in {1, compression_level}), key=len)
     header = _page_header(len(values), len(body), len(compressed), encoding)
-    return ColumnChunk(header + compressed, len(header) + len(body), (_RLE, encoding), has_statistics)
+    return ColumnChunk(header + compressed, len(header) + len(body), (_RLE, encoding), keeps_statistics)
 
 
 def _encoded(values: pl.Series, block: int) -> bytes:
@@ -59,12 +59,11 @@ def _encoded(values: pl.Series, block: int) -> bytes:
     differences = values.diff().slice(1)
     for start in range(0, len(differences), block):
         part = differences.slice(start, block)
-        low = int(part.min())  # type: ignore[arg-type]
-        above = part - low
-        width = -(-int(above.max()).bit_length() // 8)  # type: ignore[arg-type]
+        low, high = int(part.min()), int(part.max())  # type: ignore[arg-type]
+        width = -(-(high - low).bit_length() // 8)
         thrift.write_zigzag(out, low)
         out.append(width * 8)
-        packed = _packed(above, width)
+        packed = _packed(part - low, width)  # modulo 2^64, if the differences are so far apart
         out += packed.ljust(block * width, b"\0")  # blocks are whole
     return bytes(out)
 

@@ -50,8 +50,8 @@ class ColumnChunk:
     data: bytes = field(repr=False)
     plain_bytes: int
     encodings: tuple[int, ...]
-    has_statistics: bool
-    """Whether those of the column that it replaces are its own."""
+    keeps_statistics: bool
+    """Whether those of the column that it replaces hold for it."""
 
 
 class ParquetFooter:
@@ -209,7 +209,7 @@ def _exchanged(chunk: Struct, start: int, replacement: ColumnChunk) -> Struct:
     """The column chunk with other pages, which begin at `start` and have no dictionary."""
     dropped = (_META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS, _META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
     meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
-    if not replacement.has_statistics:
+    if not replacement.keeps_statistics:
         meta.pop(_META_STATISTICS, None)
     meta[_META_ENCODINGS] = Field(thrift.LIST, list(replacement.encodings), thrift.I32)
     meta[_META_UNCOMPRESSED] = Field(thrift.I64, replacement.plain_bytes)

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Final, TypeVar
 
 import msgspec
+import polars as pl
 from google.protobuf.message import DecodeError
 
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.labels_text import LabelsSyntaxError, parse_labels_text
-from log_aggregator.formats.push_entries import plain_entries
+from log_aggregator.formats.push_entries import SHORTEST_PLAIN_ENTRY, plain_entries
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, format_labels, labels_of, quote
 from log_aggregator.model.push import Push, PushStream
@@ -23,6 +25,9 @@ _INT64_MAX: Final = 2**63 - 1
 
 _ENTRIES_AT_ONCE: Final = 4096
 """The objects that stand for the parts of a decoded message take several times what they stand for."""
+
+_PLAIN_ENTRIES_AT_ONCE: Final = 1 << 16
+"""Columns take some 200 bytes of each meanwhile."""
 
 _FEW_ENTRIES: Final = 2000
 """Up to which, as measured, the objects cost less than the columns do."""
@@ -83,12 +88,18 @@ def _plain_push(data: bytes) -> Push | None:
     except DecodeError:
         return None
     rows = [len(stream.entries) for stream in request.streams]
-    if sum(rows) < _FEW_ENTRIES:
+    if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
-    columns = plain_entries([entry for stream in request.streams for entry in stream.entries])
-    if columns is None:
-        return None
-    return Push([_parse_labels(stream.labels) for stream in request.streams], rows, *columns, None)
+    entries = chain.from_iterable(stream.entries for stream in request.streams)
+    timestamps_ns, lines = [], []
+    while some := list(islice(entries, _PLAIN_ENTRIES_AT_ONCE)):
+        columns = plain_entries(some)
+        if columns is None:
+            return None
+        timestamps_ns.append(columns[0])
+        lines.append(columns[1])
+    labels = [_parse_labels(stream.labels) for stream in request.streams]
+    return Push(labels, rows, pl.concat(timestamps_ns, rechunk=True), pl.concat(lines, rechunk=True), None)
 
 
 def _protobuf_streams(data: bytes) -> list[PushStream]:

@@ -16,8 +16,11 @@ from google.protobuf.message import DecodeError
 from log_aggregator.formats import push_pb2
 from log_aggregator.model.segment import LINE, TIMESTAMP
 
-_MOST_OTHERS: Final = 1 / 16
+_MOST_OTHERS: Final = 1 / 4
 """Of the entries. With more of them, the library is faster for all."""
+
+_PROBES: Final = 16
+"""Entries that are asked for metadata first: where one has it, most have."""
 
 _SECOND_NS: Final = 10**9
 
@@ -27,6 +30,8 @@ _SECOND_NS: Final = 10**9
 # The top bit of a varint's octet says that another one follows. Five octets of seconds are 2^28 and more, from 1978 on.
 # Seconds end at 2^33 and nanoseconds at 2^31: beyond, nanoseconds since 1970 pass 64 bits, or the message's type wraps.
 _HEAD: Final = 17
+SHORTEST_PLAIN_ENTRY: Final = _HEAD
+"""In bytes: what is shorter, such as an empty line, is not taken apart here."""
 _TIMESTAMP_TAG: Final = 0x0A
 _SECONDS_TAG: Final = 0x08
 _NANOSECONDS_TAG: Final = 0x10
@@ -46,21 +51,26 @@ _HEADS: Final = (
 
 def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | None:
     """The timestamps in nanoseconds and the lines; None when the library is to decode the push, or to say why not."""
-    parts = _parts(pl.Series("entry", entries, dtype=pl.Binary))
-    others = (~parts["is_plain"]).arg_true()
-    if len(others) > _MOST_OTHERS * len(entries):
-        return None
     try:
-        decoded = [push_pb2.Entry.FromString(entries[row]) for row in others]
-        # Copied: slices keep what is around them, and it would be written to the log with them.
-        lines = parts.select_seq(pl.concat_str(_ENTRY.bin.slice("line_at").cast(pl.String), pl.lit("")))["entry"]
+        if any(_decoded(entry).structured_metadata for entry in entries[:: -(-len(entries) // _PROBES)]):
+            return None
+        parts = _parts(pl.Series("entry", entries, dtype=pl.Binary))
+        rows = (~parts["is_plain"]).arg_true()
+        if len(rows) > _MOST_OTHERS * len(entries):
+            return None
+        others = [_decoded(entries[row]) for row in rows]
+        lines = parts.select_seq(_ENTRY.bin.slice("line_at").cast(pl.String))["entry"]
     except (DecodeError, pl.exceptions.PolarsError):
         return None
-    times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in decoded]
-    if any(entry.structured_metadata for entry in decoded) or any(time_ns.bit_length() > 63 for time_ns in times_ns):
+    times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in others]
+    if any(entry.structured_metadata for entry in others) or any(time_ns.bit_length() > 63 for time_ns in times_ns):
         return None
-    timestamps_ns = parts["timestamp_ns"].scatter(others, times_ns)
-    return timestamps_ns.alias(TIMESTAMP), lines.scatter(others, [entry.line for entry in decoded]).alias(LINE)
+    timestamps_ns = parts["timestamp_ns"].scatter(rows, times_ns)
+    return timestamps_ns.alias(TIMESTAMP), lines.scatter(rows, [entry.line for entry in others]).alias(LINE)
+
+
+def _decoded(entry: bytes) -> push_pb2.Entry:
+    return push_pb2.Entry.FromString(entry)
 
 
 def _parts(entries: pl.Series) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 A run is what one flush or one compaction has written: chunks of which no two overlap in both stream and time. Runs of
 about equal size are merged, so that each byte is written again only when its run grows by a factor: once for every
 eight flushes of an open period, and once when the period is closed. Late data is merged with late data, and leaves the
-large run of its period alone.
+large run of its period alone. Runs below 4 MB count as 4 MB: they are written more often, and so are not many for long.
 """
 
 from collections.abc import Sequence

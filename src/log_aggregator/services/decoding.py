@@ -43,7 +43,7 @@ class Decoding:
         self._large = Admission(1, _ANY_NUMBER)
 
     async def run(self, tenant: str, body: PushBody, use: Callable[[Push], Decoded]) -> Decoded:
-        """What `use` makes of the push, in the thread that decodes them. Raises PushError."""
+        """What `use` makes of the push, in the thread that decodes it. Raises PushError."""
         if body.sent_bytes <= _SMALL_BYTES:
             try:
                 async with self._small.slot(tenant):

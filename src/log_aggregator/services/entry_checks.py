@@ -67,7 +67,7 @@ class PushEntries:
 
     timestamps_ns: pl.Series
     line_bytes: pl.Series
-    metadata: list[dict[str, str]]  # with clean names
+    metadata: list[dict[str, str]]  # clean
     metadata_bytes: list[int]
 
     @classmethod

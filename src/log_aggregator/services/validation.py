@@ -97,7 +97,7 @@ def validate(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Vali
 
 
 def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> AcceptedBatch | None:
-    """The push as it is, but for the names of its metadata; None if something in it is to be refused or changed."""
+    """All of the push, if none of it is to be refused, and no line or timestamp changed; else None."""
     if now_ns < limits.block_ingestion_until or limits.increment_duplicate_timestamp:
         return None
     entries = PushEntries.of(push)

@@ -46,6 +46,7 @@ TIMES = {
     "equal": [7] * 3000,
     "regular": list(range(0, 5_000_000, 1000)),
     "negative": [-(10**18), -5, 0, 10**18],
+    "far apart": [0, 2**62, 0, -(2**62), 2**62 - 1],
     "one block and its first value": _random_times(1025),
     "one value in the next block": _random_times(1026),
     "many row groups": _random_times(250_000),
@@ -110,13 +111,12 @@ def test_texts_are_read_back_by_polars_and_duckdb(texts: list[str | None], tmp_p
     assert polars.height == texts.count(wanted)
 
 
-def test_a_dictionary_stays_where_texts_repeat(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("distinct", "encoding"), [(50, "RLE_DICTIONARY"), (2500, "RLE_DICTIONARY"), (9000, "DELTA_LENGTH")]
+)
+def test_a_dictionary_stays_where_texts_repeat(distinct: int, encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "chunk.parquet"
-    for texts, encoding in (
-        ([str(n % 50) for n in range(9000)], "RLE_DICTIONARY"),
-        ([*map(str, range(9000))], "DELTA_LENGTH"),
-    ):
-        path.write_bytes(_chunk(list(range(9000)), list(texts)).data)
-        query = f"""SELECT encodings FROM parquet_metadata('{path}') WHERE path_in_schema LIKE 'field%'"""
-        ((encodings,),) = duckdb.sql(query).fetchall()
-        assert encoding in encodings
+    path.write_bytes(_chunk(list(range(9000)), [str(number % distinct) for number in range(9000)]).data)
+    query = f"""SELECT encodings FROM parquet_metadata('{path}') WHERE path_in_schema LIKE 'field%'"""
+    ((encodings,),) = duckdb.sql(query).fetchall()
+    assert encoding in encodings

@@ -220,6 +220,16 @@ def test_many_entries_are_decoded_like_few() -> None:
     assert decode(snappy(body.SerializeToString()), PROTOBUF) == parsed
 
 
+def test_entries_of_several_pieces_are_decoded_like_few() -> None:
+    entry = push_pb2.Entry(timestamp=push_pb2.Timestamp(seconds=NS // 10**9, nanos=5), line="a line")
+    body = push_pb2.PushRequest(streams=[push_pb2.Stream(labels='{a="1"}', entries=[entry] * 70_000)])
+    body.streams[0].entries[69_999].line = ""
+    lines = [*["a line"] * 69_999, ""]
+    data = snappy(body.SerializeToString())
+    push = decode_push(data, PROTOBUF, None, legacy=False, max_decompressed_bytes=0)
+    assert list(push.by_stream()) == [PushStream((("a", "1"),), [NS + 5] * 70_000, lines, None)]
+
+
 def test_metadata_of_one_entry_among_many_is_kept() -> None:
     body, parsed = large_request()
     body.streams[0].entries[7].structured_metadata.append(push_pb2.LabelPair(name="k", value="v"))
