@@ -18,7 +18,7 @@ from log_aggregator.engine.shapes import Shape, compiled, discover
 _BUDGET = 0.03
 # A shape rarer than this is not worth its pass over the lines.
 _MIN_SHARE = 0.02
-_DICTIONARY_SHARE = 0.5  # of distinct values, up to which a column is stored as references to a dictionary
+_DICTIONARY_SHARE = 0.5  # of distinct values in the sample, up to which a dictionary is expected to pay
 _NUMBER_BYTES = 0.45  # of a digit, compressed
 _TEXT_BYTES = 0.8
 

@@ -25,11 +25,13 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
         if not isinstance(part, Capture):
             continue
         literal = parts[number + 1] if number + 1 < len(parts) else None
-        lengths = text.find(literal) if isinstance(literal, str) else None
+        if not isinstance(literal, str):
+            found[part.name] = text.cut(None)
+            break
+        lengths = text.find(literal)
         if part.name in wanted:
             found[part.name] = text.cut(lengths)
-        if isinstance(literal, str) and lengths is not None:
-            text.skip(lengths, literal)
+        text.skip(lengths, literal)
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
     return {name: found.get(name, nothing) for name in names}
 

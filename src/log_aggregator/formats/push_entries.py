@@ -52,13 +52,14 @@ _HEADS: Final = (
 def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | None:
     """The timestamps in nanoseconds and the lines; None when the library is to decode the push, or to say why not."""
     try:
-        if any(_decoded(entry).structured_metadata for entry in entries[:: -(-len(entries) // _PROBES)]):
+        probes = entries[:: -(-len(entries) // _PROBES)]
+        if any(push_pb2.Entry.FromString(entry).structured_metadata for entry in probes):
             return None
         parts = _parts(pl.Series("entry", entries, dtype=pl.Binary))
         rows = (~parts["is_plain"]).arg_true()
         if len(rows) > _MOST_OTHERS * len(entries):
             return None
-        others = [_decoded(entries[row]) for row in rows]
+        others = [push_pb2.Entry.FromString(entries[row]) for row in rows]
         lines = parts.select_seq(_ENTRY.bin.slice("line_at").cast(pl.String))["entry"]
     except (DecodeError, pl.exceptions.PolarsError):
         return None
@@ -67,10 +68,6 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
         return None
     timestamps_ns = parts["timestamp_ns"].scatter(rows, times_ns)
     return timestamps_ns.alias(TIMESTAMP), lines.scatter(rows, [entry.line for entry in others]).alias(LINE)
-
-
-def _decoded(entry: bytes) -> push_pb2.Entry:
-    return push_pb2.Entry.FromString(entry)
 
 
 def _parts(entries: pl.Series) -> pl.DataFrame:

@@ -54,9 +54,14 @@ class Push:
             metadata,
         )
 
+    def ranges(self) -> Iterator[tuple[Labels, int, int]]:
+        """Each stream and its rows, `[begin, end)`."""
+        for labels, (begin, end) in zip(self.streams, pairwise(accumulate(self.rows, initial=0)), strict=True):
+            yield labels, begin, end
+
     def by_stream(self) -> Iterator[PushStream]:
         """For what is to be looked at entry by entry."""
         timestamps_ns, lines = self.timestamps_ns.to_list(), self.lines.to_list()
-        for labels, (begin, end) in zip(self.streams, pairwise(accumulate(self.rows, initial=0)), strict=True):
+        for labels, begin, end in self.ranges():
             own = self.metadata[begin:end] if self.metadata else []
             yield PushStream(labels, timestamps_ns[begin:end], lines[begin:end], own if any(own) else None)

@@ -6,7 +6,6 @@ Partial acceptance, as in Loki: what breaks a limit is dropped and counted, the 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import ClassVar, Final, NamedTuple
 
 import polars as pl
@@ -14,7 +13,7 @@ import polars as pl
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import format_metadata
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.push import Push
+from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services import push_messages as messages
 from log_aggregator.services.detected_level import detect_levels
@@ -104,7 +103,7 @@ def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int, tenant: str) 
     if not entries.all_fine(limits, Window.of(limits, now_ns)):
         return None
     streams = _Streams()
-    for sent, (begin, end) in zip(push.streams, pairwise(accumulate(push.rows, initial=0)), strict=True):
+    for sent, begin, end in push.ranges():
         if begin == end:
             continue
         labels = with_service_name(sent, limits.discover_service_name)
@@ -116,7 +115,8 @@ def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int, tenant: str) 
 
 def _by_stream(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
     window = Window.of(limits, now_ns)
-    refusals, batch = Refusals(), _Batch()
+    refusals, streams = Refusals(), _Streams()
+    passed: list[PushStream] = []
     blocked = now_ns < limits.block_ingestion_until
     truncated_lines = truncated_bytes = 0
     for stream in push.by_stream():
@@ -131,12 +131,20 @@ def _by_stream(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Va
         problem = stream_problem(labels, limits, tenant)
         if problem is not None:
             refusals.add(problem, len(entries.lines), entries.size_bytes)
-        elif blocked:
+            continue
+        if blocked:
             refusals.count(Reason.BLOCKED_INGESTION, len(entries.lines), entries.size_bytes)
-        else:
-            batch.add(labels, checked(labels, entries, limits, window, refusals), limits)
+            continue
+        entries = checked(labels, entries, limits, window, refusals)
+        if not entries.lines:
+            continue
+        if limits.increment_duplicate_timestamp:
+            entries = with_distinct_timestamps(entries)
+        streams.add(labels, len(entries.lines), entries.size_bytes, entries.timestamps_ns[-1])
+        passed.append(PushStream(labels, entries.timestamps_ns, entries.lines, entries.metadata))
+    accepted = Push.of(passed)
     return Validated(
-        batch.accepted(limits),
+        streams.accepted(accepted.timestamps_ns, accepted.lines, accepted.metadata or (), limits),
         refusals.messages,
         refusals.discarded,
         _blocked(limits, tenant, refusals),
@@ -188,34 +196,6 @@ class _Streams:
             return _texts_of(levels)
         rows = [{**own, DETECTED_LEVEL: level} for own, level in zip(metadata, levels, strict=True)]
         return pl.Series(format_metadata(rows), dtype=pl.String)
-
-
-class _Batch:
-    """The accepted entries of all streams, gathered in lists: one conversion to columns for the whole push."""
-
-    def __init__(self) -> None:
-        self._streams = _Streams()
-        self._timestamps_ns: list[int] = []
-        self._lines: list[str] = []
-        self._metadata: list[dict[str, str]] = []  # empty until a stream has any
-
-    def add(self, labels: Labels, entries: Entries, limits: IngestLimits) -> None:
-        if not entries.lines:
-            return
-        if limits.increment_duplicate_timestamp:
-            entries = with_distinct_timestamps(entries)
-        if entries.metadata and not self._metadata:
-            self._metadata = [{}] * len(self._lines)
-        if entries.metadata or self._metadata:
-            self._metadata += entries.metadata or [{}] * len(entries.lines)
-        self._streams.add(labels, len(entries.lines), entries.size_bytes, entries.timestamps_ns[-1])
-        self._timestamps_ns += entries.timestamps_ns
-        self._lines += entries.lines
-
-    def accepted(self, limits: IngestLimits) -> AcceptedBatch:
-        timestamps_ns = pl.Series(TIMESTAMP, self._timestamps_ns, dtype=pl.Int64)
-        lines = pl.Series(LINE, self._lines, dtype=pl.String)
-        return self._streams.accepted(timestamps_ns, lines, self._metadata, limits)
 
 
 def _texts_of(levels: pl.Series) -> pl.Series:
