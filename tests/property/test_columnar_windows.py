@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Windows
+from log_aggregator.engine.windows import SAMPLES_SCHEMA, Totals, Windows
 from log_aggregator.logql.ast import Grouping, LogExpr, LogRange, Matcher, RangeAggregation, Unwrap
 from log_aggregator.model.labels import Labels
 
@@ -116,13 +117,12 @@ def test_totals(
     aggregation = aggregation_of(operation, unwrapped=False, range_ns=range_ns, offset_ns=offset_ns, q=0)
     windows = Windows(aggregation, times)
     assert windows.is_totalled
-    schema = {SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Int64}
     half = len(samples) // 2
-    frames = [pl.DataFrame(part, schema, orient="row") for part in (samples[:half], samples[half:])]
-    totals = [
-        windows.totals(frame[SERIES], 3, frame[TIME], frame[VALUE] if operation.startswith("bytes_") else None)
-        for frame in frames
-    ]
-    found = windows.of_totals(SERIES_LABELS, [one.cast({SERIES: pl.UInt32}) for one in totals], [])
+    of_bytes = operation.startswith("bytes_")
+    totals = []
+    for part in (samples[:half], samples[half:]):
+        series, moments, sizes = (np.array([sample[i] for sample in part], np.int64) for i in range(3))
+        totals.append(windows.totals(series, 3, moments, sizes if of_bytes else None))
+    found = windows.of_totals(SERIES_LABELS, Totals.joined(totals))
     expected = by_rows(aggregation, [(number, time, float(value)) for number, time, value in samples], times)
     assert by_labels(found) == expected

@@ -1,9 +1,10 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
@@ -17,21 +18,11 @@ from log_aggregator.engine.combinations import (
 )
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
-from log_aggregator.engine.partial import partial_result, renumbered
+from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import (
-    COUNT,
-    PLACE,
-    SAMPLES_SCHEMA,
-    SERIES,
-    STEP,
-    TIME,
-    TOTALS_SCHEMA,
-    VALUE,
-    Windows,
-)
+from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Integers, Totals, Windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
@@ -39,12 +30,6 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 ROW = "row"  # of a batch
-# So many rows must be to a window for its edges to be searched, or its sum taken, in less time than the rows take.
-_ROWS_OF_SEARCH, _ROWS_OF_SUM = 4, 64
-# Runs of rows whose windows are counted together, and from how many batches: each keeps its columns in memory.
-_RUNS_AT_ONCE = 128
-_BATCHES_AT_ONCE = 16
-_MANY_SERIES = 1 << 32
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
 _ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
@@ -52,14 +37,6 @@ _CONVERSIONS: Mapping[str, Conversion] = {
     "duration": to_seconds,
     "duration_seconds": to_seconds,
 }
-
-
-class _Run(NamedTuple):
-    """Rows of one series, sorted by time."""
-
-    series: int
-    times: pl.Series
-    sizes: pl.Series | None
 
 
 class _Series:
@@ -104,10 +81,7 @@ class ColumnarLeaf:
         self._series = _Series(plan, windows.memory)
         self._combinations = Combinations(plan.parser, plan.names, self._series.of)
         self._lock = Lock()
-        self._runs: list[_Run] = []  # to be counted
-        self._batches = 0  # that they are of
-        self._totals: list[pl.DataFrame] = []
-        self._counted: list[pl.DataFrame] = []
+        self._totals: list[Totals] = []
         self._samples: list[pl.DataFrame] = []
 
     def columns(
@@ -153,10 +127,9 @@ class ColumnarLeaf:
 
     def vectors(self) -> list[Vector]:
         """The vector of every step. Raises QueryTooLarge."""
-        self._count(self._waiting_runs())
         series = self._series.labels
         if self._windows.is_totalled:
-            return self._windows.of_totals(series, self._counting(), self._counted)
+            return self._windows.of_totals(series, Totals.joined(self._totals))
         samples = self._samples
         if self._is_ordered:
             ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
@@ -165,20 +138,18 @@ class ColumnarLeaf:
 
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
-        self._count(self._waiting_runs())
-        schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
-        return partial_result(self._series.labels, self._counting(), self._counted, self._samples, schema)
-
-    def _counting(self) -> list[pl.DataFrame]:
-        return [pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *self._totals]).drop_nulls(SERIES)]
+        totals = self._windows.summed(Totals.joined(self._totals), len(self._series.labels))
+        return partial_result(
+            self._series.labels, totals, self._samples, _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
+        )
 
     def merge(self, partial: PartialResult) -> None:
         """As if all its batches had been added here."""
-        numbers = pl.Series([self._series.number(labels) for labels in partial.series], dtype=pl.UInt32)
-        collections = (self._totals, partial.totals), (self._counted, partial.counted), (self._samples, partial.samples)
-        for collected, frame in collections:
-            if frame.height:
-                self._keep(collected, renumbered(frame, numbers))
+        numbers = np.array([self._series.number(labels) for labels in partial.series], np.int64)
+        if partial.totals.height:
+            self._keep_totals(totals_of(partial).of_series(numbers))
+        if partial.samples.height:
+            self._keep_samples(renumbered(partial.samples, numbers))
 
     # -- rows to series -------------------------------------------------------
 
@@ -187,9 +158,12 @@ class ColumnarLeaf:
         if self._is_ordered:
             frame = frame.with_row_index(ROW)
         if plan.parser is None and batch.runs is not None and self._windows.is_totalled:
-            runs = batch.runs if plan.mask is None else _runs(frame[STREAM])
+            runs = _runs(frame, batch)
             answers = self._combinations.by_stream(batch.streams, {stream for stream, _ in runs})
-            if answers is not None and self._count_runs(frame, [(answers[stream], rows) for stream, rows in runs]):
+            if answers is not None:
+                lengths = [rows for _, rows in runs]
+                totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
+                self._keep_totals(totals.of_series(_numbers([answers[stream] for stream, _ in runs])))
                 return
         present = self._present(frame, batch)
         streams = list(present.values())
@@ -209,10 +183,10 @@ class ColumnarLeaf:
         if not frame.height:
             return
         packed = self._combinations.packed(frame, present, others)
-        if packed is None or not self._answered(frame, packed):
+        if packed is None or not self._answered(frame, batch, packed):
             self._add_rows(frame, batch)
 
-    def _answered(self, frame: pl.DataFrame, packed: Packed) -> bool:
+    def _answered(self, frame: pl.DataFrame, batch: Batch, packed: Packed) -> bool:
         """Whether there are few enough combinations to work out the series of each."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
@@ -220,19 +194,23 @@ class ColumnarLeaf:
             series = self._combinations.answers(packed, packed.numbers, frame.height)
             if series is not None:
                 numbered = _numbered(samples, series)
-                self._keep(self._samples, numbered.filter(series.is_not_null()) if series.null_count() else numbered)
+                self._keep_samples(numbered.filter(series.is_not_null()) if series.null_count() else numbered)
             return series is not None
         # Added up before it is looked up, which leaves little to look up.
-        sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
-        totals = self._windows.totals(packed.numbers, packed.size, frame[TIMESTAMP], sizes)
-        series = self._combinations.answers(packed, totals[SERIES], frame.height)
+        groups, times = packed.numbers.to_numpy(), frame[TIMESTAMP].to_numpy()
+        lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
+        totals = self._windows.totals(groups, packed.size, times, self._sizes(frame), lengths)
+        distinct, at = np.unique(totals.groups, return_inverse=True)
+        series = self._combinations.answers(packed, pl.Series(distinct), frame.height)
         if series is not None:
-            numbered = _numbered(totals, series)
-            if numbered.height > FEW_COMBINATIONS:
-                numbered = numbered.drop_nulls(SERIES).group_by(SERIES, PLACE).sum()
-            # Few that do not count stay among them, and are left out at the end, all at once.
-            self._keep(self._totals, numbered)
+            totals = Totals(at, *totals.columns[1:]).of_series(_numbers(series))
+            if len(totals) > FEW_COMBINATIONS:
+                totals = self._windows.summed(totals, len(self._series.labels))
+            self._keep_totals(totals)
         return series is not None
+
+    def _sizes(self, frame: pl.DataFrame) -> Integers | None:
+        return frame[LINE_BYTES].to_numpy() if self._plan.counts_bytes else None
 
     @staticmethod
     def _present(frame: pl.DataFrame, batch: Batch) -> dict[int, Labels]:
@@ -244,10 +222,14 @@ class ColumnarLeaf:
     def _unwrap(self) -> tuple[str, ...]:
         return () if self._plan.unwrap is None else (self._plan.unwrap,)
 
-    def _keep(self, collected: list[pl.DataFrame], frame: pl.DataFrame) -> None:
+    def _keep_totals(self, totals: Totals) -> None:
         # Once more, when all of them are put together.
-        self._memory.hold("samples", 2 * int(frame.estimated_size()))
-        collected.append(frame)
+        self._memory.hold("samples", 2 * totals.size_bytes)
+        self._totals.append(totals)
+
+    def _keep_samples(self, samples: pl.DataFrame) -> None:
+        self._memory.hold("samples", 2 * int(samples.estimated_size()))
+        self._samples.append(samples)
 
     def _unwrapped(
         self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
@@ -276,59 +258,6 @@ class ColumnarLeaf:
         values = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
         return values, (missing | values.is_not_null()).fill_null(True)
 
-    # -- series to windows ----------------------------------------------------
-
-    def _count_runs(self, frame: pl.DataFrame, runs: Sequence[tuple[int | None, int]]) -> bool:
-        """Windows cut out by their edges, not row by row: the rows of each run (its series, their number) are sorted.
-
-        False where runs are so short that this would cost more.
-        """
-        windows = len(runs) * len(self._windows.numbers)
-        if windows * (_ROWS_OF_SUM if self._plan.counts_bytes else _ROWS_OF_SEARCH) > frame.height:
-            return False
-        times, at = frame[TIMESTAMP], 0
-        sizes = frame[LINE_BYTES] if self._plan.counts_bytes else None
-        found = []
-        for number, rows in runs:
-            if number is not None:
-                own = None if sizes is None else sizes.slice(at, rows)
-                found.append(_Run(number, times.slice(at, rows), own))
-            at += rows
-        with self._lock:
-            self._runs += found
-            self._batches += 1
-            is_due = len(self._runs) >= _RUNS_AT_ONCE or self._batches >= _BATCHES_AT_ONCE
-            due = self._waiting_runs() if is_due else []
-        self._count(due)
-        return True
-
-    def _waiting_runs(self) -> list[_Run]:
-        """They do not wait any more."""
-        runs, self._runs, self._batches = self._runs, [], 0
-        return runs
-
-    def _count(self, runs: Sequence[_Run]) -> None:
-        """One plan for all runs: to set one up costs more than to search."""
-        if not runs:
-            return
-        steps, edges = len(self._windows.numbers), pl.lit(self._windows.edges)
-        plan = [pl.lit(run.times).search_sorted(edges, "right").cast(pl.Int64) for run in runs]
-        before = pl.select(one.alias(str(number)) for number, one in enumerate(plan)).get_columns()
-        begins, ends = (
-            pl.concat([one.slice(steps) for one in before]),
-            pl.concat([one.slice(0, steps) for one in before]),
-        )
-        counts = values = ends - begins
-        if self._plan.counts_bytes:
-            parts = zip(begins.to_list(), counts.to_list(), strict=True)
-            sizes = [run.sizes.cast(pl.Int64) for run in runs if run.sizes is not None]
-            values = pl.Series([own.slice(*next(parts)).sum() for own in sizes for _ in range(steps)], dtype=pl.Int64)
-        numbers = pl.Series([run.series for run in runs], dtype=pl.UInt32)
-        series = numbers.gather(pl.int_range(len(counts), eager=True) // steps)
-        step = pl.concat([self._windows.numbers] * len(runs))
-        frame = pl.DataFrame([series.alias(SERIES), step.alias(STEP), counts.alias(COUNT), values.alias(VALUE)])
-        self._keep(self._counted, frame.filter(counts > 0))
-
     # -- row by row -----------------------------------------------------------
 
     def _add_rows(self, frame: pl.DataFrame, batch: Batch) -> None:
@@ -346,14 +275,15 @@ class ColumnarLeaf:
                 times.append(time_ns)
                 values.append(value)
                 rows.append(row)
-        samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._windows.is_totalled:
-            totals = self._windows.totals(samples[SERIES], _MANY_SERIES, samples[TIME], samples[VALUE])
-            self._keep(self._totals, _numbered(totals, totals[SERIES].cast(pl.UInt32)))
-        elif self._is_ordered:
-            self._keep(self._samples, pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal"))
-        else:
-            self._keep(self._samples, samples)
+            groups, at = np.array(series, np.int64), np.array(times, np.int64)
+            sizes = np.array(values, np.int64) if self._plan.counts_bytes else None
+            self._keep_totals(self._windows.totals(groups, len(self._series.labels), at, sizes))
+            return
+        samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
+        if self._is_ordered:
+            samples = pl.concat([samples, frame[rows].select(ARRIVAL, ROW)], how="horizontal")
+        self._keep_samples(samples)
 
     @property
     def _is_ordered(self) -> bool:
@@ -366,9 +296,17 @@ def _numbered(frame: pl.DataFrame, series: pl.Series) -> pl.DataFrame:
     return pl.DataFrame([series.alias(SERIES), *others])
 
 
-def _runs(streams: pl.Series) -> list[tuple[int, int]]:
-    """Stream and number of rows, where equal streams stand together."""
-    runs = streams.rle().struct.unnest()
+def _numbers(series: Iterable[int | None]) -> Integers:
+    """Negative for what does not count."""
+    return np.array([-1 if number is None else number for number in series], np.int64)
+
+
+def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:
+    """Stream and number of rows, where equal streams stand together; of some rows of a batch whose runs are known."""
+    assert batch.runs is not None
+    if frame.height == batch.frame.height:
+        return batch.runs
+    runs = frame[STREAM].rle().struct.unnest()
     return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
 
 

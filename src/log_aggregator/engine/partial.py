@@ -1,35 +1,32 @@
-"""Partial results of a range aggregation: made small where one is computed, renumbered where they meet."""
+"""Partial results of a range aggregation, as they go from one replica to another."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
-from log_aggregator.engine.windows import COUNT, COUNTED_SCHEMA, SERIES, TOTALS_SCHEMA, VALUE
+from log_aggregator.engine.windows import SERIES, Integers, Totals
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.model.labels import Labels
 
+TOTALS_SCHEMA = pl.Schema({SERIES: pl.Int64, "place": pl.Int64, "count": pl.Int64, "value": pl.Int64})
+
 
 def partial_result(
-    series: Sequence[Labels],
-    totals: Sequence[pl.DataFrame],
-    counted: Sequence[pl.DataFrame],
-    samples: Sequence[pl.DataFrame],
-    samples_schema: pl.Schema,
+    series: Sequence[Labels], totals: Totals, samples: Sequence[pl.DataFrame], samples_schema: pl.Schema
 ) -> PartialResult:
-    """Whole numbers added up, samples as they are."""
     return PartialResult(
         tuple(series),
-        _summed(totals, TOTALS_SCHEMA),
-        _summed(counted, COUNTED_SCHEMA),
+        pl.DataFrame(dict(zip(TOTALS_SCHEMA, totals.columns, strict=True)), TOTALS_SCHEMA),
         pl.concat([pl.DataFrame(schema=samples_schema), *samples]),
     )
 
 
-def renumbered(frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
+def totals_of(partial: PartialResult) -> Totals:
+    return Totals(*(partial.totals[name].to_numpy() for name in TOTALS_SCHEMA))
+
+
+def renumbered(samples: pl.DataFrame, numbers: Integers) -> pl.DataFrame:
     """Each series under the number that `numbers` has in its place."""
-    return frame.with_columns(numbers.gather(frame[SERIES]).alias(SERIES))
-
-
-def _summed(frames: Sequence[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
-    keys = [name for name in schema if name not in (COUNT, VALUE)]
-    return pl.concat([pl.DataFrame(schema=schema), *frames]).group_by(keys).sum().select(schema.names())
+    series = pl.Series(SERIES, numbers[samples[SERIES].to_numpy()].astype(np.uint32))
+    return samples.with_columns(series)

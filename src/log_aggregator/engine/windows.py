@@ -1,13 +1,18 @@
 """Range aggregations over columns of samples, all windows in one pass: equal to `range_vector`, which is the meaning.
 
-A sample at time t is in the windows of the steps from `enter` (the first whose window ends at or after t) up to, not
-including, `leave` (the first whose window begins at or after t). Both follow from its `place`, one whole number.
+Where what windows hold can be added up, samples are counted by place: the place of a time is the number of edges of
+windows before it. A window holds all up to its end less all up to its beginning.
+
+Other aggregations look at the samples of each window: a sample at time t is in the windows of the steps from `enter`
+(the first whose window ends at or after t) up to, not including, `leave` (the first whose window begins at or after t).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
-from polars.dataframe.group_by import GroupBy
 
 from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
@@ -17,11 +22,8 @@ from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.model.labels import Labels
 
 SERIES, TIME, VALUE = "series", "time_ns", "value"
-PLACE, ENTER, LEAVE, STEP, COUNT = "place", "enter", "leave", "step", "count"
-_UNTIL = "until"
-_KEY = "key"
-TOTALS_SCHEMA = pl.Schema({SERIES: pl.UInt32, PLACE: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
-COUNTED_SCHEMA = pl.Schema({SERIES: pl.UInt32, STEP: pl.Int64, COUNT: pl.Int64, VALUE: pl.Int64})
+STEP = "step"
+_KEY, _COUNT = "key", "count"
 SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
 
 # Those that follow from how many samples a window holds and the sum of whole numbers, which subtraction keeps exact.
@@ -47,6 +49,51 @@ _MAX_COPIES = 64
 _COPIES_AT_ONCE = 4 << 20
 # A sample as Python's own numbers, where windows are computed one by one.
 _PLAIN_SAMPLE_BYTES = 72
+# Of a table that has a cell for each group and place: more than there are samples are not worth their memory.
+_FEW_CELLS = 1 << 16
+# Of the series at a time whose places are all laid out.
+_CELLS_AT_ONCE = 1 << 20
+_MAX_KEY = 1 << 62
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Totals:
+    """Samples added up: of each group at each place how many they are, and the sum of their values.
+
+    Groups are whole numbers: series, or what decides about the series. One may stand at a place several times.
+    """
+
+    groups: Integers = field(repr=False)
+    places: Integers = field(repr=False)
+    counts: Integers = field(repr=False)
+    values: Integers = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def columns(self) -> tuple[Integers, Integers, Integers, Integers]:
+        return self.groups, self.places, self.counts, self.values
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(column.nbytes for column in self.columns)
+
+    def of_series(self, series: Integers) -> "Totals":
+        """With the series at each group's index instead of the group; without those where it is negative."""
+        groups = series[self.groups]
+        found = Totals(groups, self.places, self.counts, self.values)
+        if len(groups) and groups.min() < 0:
+            found = Totals(*(column[groups >= 0] for column in found.columns))
+        return found
+
+    @classmethod
+    def joined(cls, parts: Sequence["Totals"]) -> "Totals":
+        if not parts:
+            return cls(*(np.zeros(0, np.int64) for _ in range(4)))
+        return cls(*map(np.concatenate, zip(*(part.columns for part in parts), strict=True)))
 
 
 class Windows:
@@ -61,135 +108,136 @@ class Windows:
         # For one step alone, steps may be as long as one likes: all samples then enter at once, and leave at once.
         self._step_ns = steps.step_ns if len(steps) > 1 else max(steps.step_ns, self._range_ns)
         self._steps_in_range, rest_ns = divmod(self._range_ns, self._step_ns)
-        self._is_even = not rest_ns
-        self._begin_ns = steps.first_ns - self._offset_ns - self._range_ns  # exclusive
-        self._end_ns = steps.last_ns - self._offset_ns
-        # A place is the step at which a sample enters, counted from `_before` steps before the first: what is there has
-        # left before the first step. Where a range is not a whole number of steps, samples that enter together may
-        # leave one step apart: the place is then twice that, and one more for those that leave later.
-        self._before = self._steps_in_range + 1
-        self._places = (self._before + len(steps) + 1) * (1 if self._is_even else 2)
-        self.numbers = pl.int_range(len(steps), eager=True)
-        ends = [step - self._offset_ns for step in steps.times_ns]
-        self.edges = pl.Series([*ends, *(end - self._range_ns for end in ends)], dtype=pl.Int64)
-        """Times such that `search_sorted(edge, "right")` of ascending times counts the samples before each edge.
-
-        First the ends of all windows, then their beginnings.
-        """
-
-    @property
-    def _is_tumbling(self) -> bool:
-        """Whether each window begins where the one before it ends."""
-        return self._is_even and self._steps_in_range == 1
+        # Whether each window begins where the one before it ends.
+        self._is_tumbling = not rest_ns and self._steps_in_range == 1
+        ends = np.arange(len(steps), dtype=np.int64) * steps.step_ns + (steps.first_ns - self._offset_ns)
+        self._edges, at = np.unique(np.concatenate([ends - self._range_ns, ends]), return_inverse=True)
+        self._begins, self._ends = np.split(at, 2)
 
     @property
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
+    def totals_of_runs(
+        self, lengths: Sequence[int], times: Integers, values: npt.NDArray[np.integer] | None = None
+    ) -> Totals:
+        """Of rows that come in runs of these lengths, ascending in time; the groups are the numbers of the runs.
+
+        Without values, which are whole numbers, each row is 1.
+        """
+        if self._is_searched_in(lengths, times):
+            bounds = self._bounds(lengths, times)
+            counts = np.diff(bounds)
+            groups, places = counts.nonzero()
+            held = summed = counts[groups, places]
+            if values is not None:
+                sums = np.zeros(len(values) + 1, np.int64)
+                np.cumsum(values, out=sums[1:])
+                summed = np.diff(sums[bounds])[groups, places]
+            return Totals(groups, places, held, summed)
+        runs = np.repeat(np.arange(len(lengths)), lengths)
+        return self.totals(runs, len(lengths), times, values)
+
     def totals(
-        self, groups: pl.Series, group_count: int, times: pl.Series, values: pl.Series | None = None
-    ) -> pl.DataFrame:
-        """TOTALS_SCHEMA, but SERIES are groups, Int64: samples added up by group and place.
-
-        Groups are whole numbers below `group_count`. Without values, which are whole numbers too, each sample is 1.
-        Group and place are put into one number if it is not too large: to group by one takes a fraction of grouping by
-        two.
-        """
-        frame = pl.DataFrame([groups.cast(pl.Int64).alias(SERIES), times.alias(TIME)])
-        if values is not None:
-            frame = frame.with_columns(values.cast(pl.Int64).alias(VALUE))
-        enter = self._index(pl.col(TIME) + self._offset_ns)
-        place = enter + self._before
-        if not self._is_even:
-            leave = self._index(pl.col(TIME) + (self._offset_ns + self._range_ns))
-            place = place * 2 + (leave - enter - self._steps_in_range)
-        low, high = times.min(), times.max()
-        if low is not None and not (self._begin_ns < low and high <= self._end_ns):  # type: ignore[operator]
-            # In no window, so in a place from where it leaves before it enters. It costs as much as all the rest.
-            place = place.clip(0, self._places - 1)
-        if group_count * self._places >= 1 << 63:
-            return _summed(frame.group_by(SERIES, place.alias(PLACE)), values)
-        key = (pl.col(SERIES) * self._places + place).alias(_KEY)
-        if values is None:
-            counted = frame.select_seq(key)[_KEY].value_counts(name=COUNT)
-            counts = sums = counted[COUNT].cast(pl.Int64)
-        else:
-            counted = _summed(frame.group_by(key), values)
-            counts, sums = counted[COUNT], counted[VALUE]
-        keys = counted[_KEY]
-        found = keys // self._places
-        return pl.DataFrame(
-            [found.alias(SERIES), (keys - found * self._places).alias(PLACE), counts, sums.alias(VALUE)]
-        )
-
-    def of_totals(
         self,
-        series: Sequence[Labels],
-        totals: Iterable[pl.DataFrame],
-        counted: Iterable[pl.DataFrame],
-    ) -> list[Vector]:
-        """The vector of every step; `series` are what SERIES numbers.
+        groups: Integers,
+        group_count: int,
+        times: Integers,
+        values: npt.NDArray[np.integer] | None = None,
+        lengths: Sequence[int] = (),
+    ) -> Totals:
+        """Of rows of these groups, which are numbers below `group_count`.
 
-        What `totals` gave, and COUNTED_SCHEMA of samples that were counted window by window. Raises QueryTooLarge.
+        Of the runs of rows in which times ascend, the lengths are given where they are known.
         """
-        entered = self._entered(totals)
-        if self._is_tumbling:
-            # Each sample is in the window of the one step at which it enters.
-            at_steps = entered.filter(pl.col(ENTER) < pl.col(LEAVE)).select(
-                SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE
-            )
+        if lengths and self._is_searched_in(lengths, times):
+            bounds = self._bounds(lengths, times)
+            at_places = np.tile(np.arange(bounds.shape[1] - 1), len(lengths))
+            places = np.repeat(at_places, np.diff(bounds).ravel())
         else:
-            at_steps = self._at_each_step(self._running(entered))
-        every = pl.concat([at_steps, pl.concat([pl.DataFrame(schema=COUNTED_SCHEMA), *counted]).lazy()])
-        summed = every.group_by(SERIES, STEP).sum().filter(pl.col(COUNT) > 0).sort(SERIES)
-        frame = summed.select(COUNTED_SCHEMA.names()).collect()
-        self.memory.hold("series", SAMPLE_BYTES * frame.height)
+            places = np.searchsorted(self._edges, times)
+        return self._added_up(groups, group_count, places, None, values)
+
+    def summed(self, totals: Totals, group_count: int) -> Totals:
+        """Each group once at each place."""
+        return self._added_up(totals.groups, group_count, totals.places, totals.counts, totals.values)
+
+    def of_totals(self, series: Sequence[Labels], totals: Totals) -> list[Vector]:
+        """The vector of every step; the groups are the numbers of the series. Raises QueryTooLarge."""
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
-        for number, step, count, value in frame.iter_rows():
-            vectors[step].append(Sample(series[number], self._of_total(count, value)))
+        order = np.argsort(totals.groups, kind="stable")
+        groups, places, counts, values = (column[order] for column in totals.columns)
+        is_of_values = self._aggregation.operation.startswith("bytes_")
+        at_once = max(_CELLS_AT_ONCE // self._places, 1)
+        for first in range(0, len(series), at_once):
+            some = series[first : first + at_once]
+            part = slice(*np.searchsorted(groups, (first, first + len(some))))
+            cells = (groups[part] - first) * self._places + places[part]
+            held = self._held(len(some), cells, counts[part])
+            numbers, steps = held.nonzero()
+            self.memory.hold("series", SAMPLE_BYTES * len(numbers))
+            found = self._held(len(some), cells, values[part]) if is_of_values else held
+            samples = self._of_totals(found[numbers, steps])
+            for number, step, value in zip(numbers.tolist(), steps.tolist(), samples.tolist(), strict=True):
+                vectors[step].append(Sample(some[number], value))
         if self._aggregation.operation == "absent_over_time":
             absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
             return [[] if vector else absent for vector in vectors]
         return vectors
 
-    def _entered(self, totals: Iterable[pl.DataFrame]) -> pl.LazyFrame:
-        """SERIES, ENTER, LEAVE, COUNT, VALUE."""
-        frame, last = pl.concat([pl.DataFrame(schema=TOTALS_SCHEMA), *totals]), len(self._steps)
-        enter = (pl.col(PLACE) if self._is_even else pl.col(PLACE) // 2) - self._before
-        leave = enter + self._steps_in_range + (0 if self._is_even else pl.col(PLACE) % 2)
-        return frame.lazy().select(
-            SERIES, enter.clip(0, last).alias(ENTER), leave.clip(0, last).alias(LEAVE), COUNT, VALUE
-        )
+    @property
+    def _places(self) -> int:
+        """How many there are; at the last are the times after all windows."""
+        return len(self._edges) + 1
 
-    def _running(self, entered: pl.LazyFrame) -> pl.DataFrame:
-        """How much the windows hold, from STEP up to _UNTIL: what has entered less what has left."""
-        changes = pl.concat(
-            [
-                entered.select(SERIES, pl.col(ENTER).alias(STEP), COUNT, VALUE),
-                entered.select(SERIES, pl.col(LEAVE).alias(STEP), -pl.col(COUNT), -pl.col(VALUE)),
-            ]
-        )
-        running = (
-            changes.group_by(SERIES, STEP)
-            .sum()
-            .filter(pl.col(STEP) < len(self._steps))
-            .sort(SERIES, STEP)
-            .with_columns(pl.col(COUNT).cum_sum().over(SERIES), pl.col(VALUE).cum_sum().over(SERIES))
-        )
-        # A total holds until the next change.
-        until = pl.col(STEP).shift(-1).over(SERIES).fill_null(len(self._steps))
-        return running.with_columns(until.alias(_UNTIL)).filter(pl.col(COUNT) > 0).collect()
+    def _is_searched_in(self, lengths: Sequence[int], times: Integers) -> bool:
+        """Whether it takes less to search the edges in each run than the times in the edges."""
+        return len(lengths) * len(self._edges) < len(times)
 
-    def _at_each_step(self, running: pl.DataFrame) -> pl.LazyFrame:
-        """COUNTED_SCHEMA of what windows hold from a step to another. Raises QueryTooLarge."""
-        if running.is_empty():
-            return pl.LazyFrame(schema=COUNTED_SCHEMA)
-        # Before there are so many rows; what becomes of them is held for longer.
-        rows_bytes = SAMPLE_BYTES * int((running[_UNTIL] - running[STEP]).sum())
-        self.memory.hold("series", rows_bytes)
-        self.memory.release(rows_bytes)
-        steps = pl.int_ranges(STEP, _UNTIL).alias(STEP)
-        return running.lazy().with_columns(steps).explode(STEP).select(COUNTED_SCHEMA.names())
+    def _bounds(self, lengths: Sequence[int], times: Integers) -> Integers:
+        """By run and place the first row, and one more at the end, the row after the last."""
+        bounds = np.empty((len(lengths), self._places + 1), np.int64)
+        begin = 0
+        for run, length in enumerate(lengths):
+            bounds[run, 0] = begin
+            bounds[run, 1:-1] = np.searchsorted(times[begin : begin + length], self._edges, "right")
+            bounds[run, 1:-1] += begin
+            begin += length
+            bounds[run, -1] = begin
+        return bounds
+
+    def _added_up(
+        self,
+        groups: Integers,
+        group_count: int,
+        places: Integers,
+        counts: Integers | None,
+        values: npt.NDArray[np.integer] | None,
+    ) -> Totals:
+        """Without counts, each row is one; without values, they are the counts."""
+        if group_count * self._places > _MAX_KEY:
+            known, numbers = np.unique(groups, return_inverse=True)
+            return self._added_up(numbers, len(known), places, counts, values).of_series(known)
+        keys, cells = groups * self._places + places, group_count * self._places
+        if cells <= max(_FEW_CELLS, len(keys)):
+            counted = np.bincount(keys, counts, cells)
+            (found,) = counted.nonzero()
+            summed = held = counted[found].astype(np.int64)
+            if values is not None:
+                summed = np.bincount(keys, values, cells)[found].astype(np.int64)
+        else:
+            ones = np.ones(len(keys), np.int64) if counts is None else counts
+            frame = pl.DataFrame({_KEY: keys, _COUNT: ones, VALUE: ones if values is None else values.astype(np.int64)})
+            grouped = frame.group_by(_KEY).sum()
+            found, held, summed = (grouped[name].to_numpy() for name in (_KEY, _COUNT, VALUE))
+        return Totals(found // self._places, found % self._places, held, summed)
+
+    def _held(self, series: int, cells: Integers, amounts: Integers) -> Integers:
+        """By series and step how much the window holds; cells are numbered by series and place."""
+        table = np.zeros(series * self._places, np.int64)
+        np.add.at(table, cells, amounts)
+        until: Integers = table.reshape(series, self._places).cumsum(axis=1)
+        return until[:, self._ends] - until[:, self._begins]
 
     def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
         """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival.
@@ -256,14 +304,12 @@ class Windows:
         # Floor division, so negated twice it rounds up.
         return -((self._steps.first_ns - time) // self._step_ns)
 
-    def _of_total(self, count: int, value: int) -> float:
+    def _of_totals(self, totals: Integers) -> npt.NDArray[np.float64]:
         match self._aggregation.operation:
             case "rate" | "bytes_rate":
-                return value / (self._range_ns / 1e9)
-            case "count_over_time" | "bytes_over_time":
-                return float(value)
+                return totals / (self._range_ns / 1e9)
             case _:
-                return float(count)
+                return totals.astype(np.float64)
 
 
 def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame:
@@ -271,9 +317,3 @@ def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame
     key = (pl.col(SERIES).cast(pl.Int64) * steps + pl.col(STEP)).alias(_KEY)
     grouped = frame.group_by(key).agg(value)
     return grouped.select(pl.col(_KEY) // steps, (pl.col(_KEY) % steps).alias(STEP), VALUE).rename({_KEY: SERIES})
-
-
-def _summed(grouped: GroupBy, values: pl.Series | None) -> pl.DataFrame:
-    """By group the count of its rows and the sum of their VALUE, which without values is the count too."""
-    count = pl.len().cast(pl.Int64)
-    return grouped.agg(count.alias(COUNT), count.alias(VALUE) if values is None else pl.col(VALUE).sum())

@@ -12,7 +12,7 @@ from log_aggregator.formats.errors import CorruptData
 from log_aggregator.model.labels import Labels
 
 MAGIC = b"LAPR"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4 << 20
 """Of an encoded reply: it waits in the memory of Redis."""
 # Compression does not bring more than this below MAX_BYTES.
@@ -25,7 +25,6 @@ class PartialResult:
 
     series: tuple[Labels, ...]
     totals: pl.DataFrame = field(repr=False)
-    counted: pl.DataFrame = field(repr=False)
     samples: pl.DataFrame = field(repr=False)
 
 
@@ -53,7 +52,6 @@ class RefusedReply(msgspec.Struct, tag=True, frozen=True):
 class _Partial(msgspec.Struct, tag=True, frozen=True):
     series: tuple[Labels, ...]
     totals: bytes
-    counted: bytes
     samples: bytes
     statistics: dict[str, int]
 
@@ -71,10 +69,10 @@ def encode_reply(reply: Reply) -> bytes:
     if not isinstance(reply, PartialReply):
         return seal(MAGIC, VERSION, _encoder.encode(reply))
     result = reply.result
-    frames = (result.totals, result.counted, result.samples)
+    frames = (result.totals, result.samples)
     if sum(int(frame.estimated_size()) for frame in frames) <= _MAX_FRAME_BYTES:
-        totals, counted, samples = map(_packed, frames)
-        body = _encoder.encode(_Partial(result.series, totals, counted, samples, dict(reply.statistics)))
+        totals, samples = map(_packed, frames)
+        body = _encoder.encode(_Partial(result.series, totals, samples, dict(reply.statistics)))
         if len(body) <= MAX_BYTES:
             return seal(MAGIC, VERSION, body)
     return encode_reply(RefusedReply("the partial result is too large"))
@@ -87,7 +85,7 @@ def decode_reply(data: bytes) -> Reply:
         reply = _decoder.decode(body)
         if not isinstance(reply, _Partial):
             return reply
-        frames = [pl.read_ipc(packed) for packed in (reply.totals, reply.counted, reply.samples)]
+        frames = [pl.read_ipc(packed) for packed in (reply.totals, reply.samples)]
     except (msgspec.MsgspecError, pl.exceptions.PolarsError) as error:
         raise CorruptData(f"partial result: {error}") from error
     return PartialReply(PartialResult(reply.series, *frames), reply.statistics)

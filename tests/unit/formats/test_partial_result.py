@@ -5,7 +5,8 @@ import random
 import polars as pl
 import pytest
 
-from log_aggregator.engine.windows import COUNTED_SCHEMA, SAMPLES_SCHEMA, TOTALS_SCHEMA
+from log_aggregator.engine.partial import TOTALS_SCHEMA
+from log_aggregator.engine.windows import SAMPLES_SCHEMA
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.partial_result import (
     FailedReply,
@@ -24,7 +25,7 @@ SUBQUERY = Subquery("q", "one|two", 'rate({app="shop"}[1m])', 0, 60, 120, 60, (N
 
 
 def result(samples: pl.DataFrame) -> PartialReply:
-    partial = PartialResult(SERIES, TOTALS, pl.DataFrame(schema=COUNTED_SCHEMA), samples)
+    partial = PartialResult(SERIES, TOTALS, samples)
     return PartialReply(partial, {"lines": 5})
 
 
@@ -34,7 +35,7 @@ def test_result_comes_back() -> None:
     assert isinstance(reply, PartialReply)
     assert reply.statistics == sent.statistics
     assert reply.result.series == SERIES
-    for name in ("totals", "counted", "samples"):
+    for name in ("totals", "samples"):
         assert getattr(reply.result, name).equals(getattr(sent.result, name))
 
 
