@@ -191,15 +191,15 @@ class ColumnarLeaf:
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
-            series = self._combinations.answers(packed, packed.numbers, frame.height)
+            series = self._combinations.answers(packed, pl.Series(packed.numbers), frame.height)
             if series is not None:
                 numbered = _numbered(samples, series)
                 self._keep_samples(numbered.filter(series.is_not_null()) if series.null_count() else numbered)
             return series is not None
         # Added up before it is looked up, which leaves little to look up.
-        groups, times = packed.numbers.to_numpy(), frame[TIMESTAMP].to_numpy()
+        times = frame[TIMESTAMP].to_numpy()
         lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
-        totals = self._windows.totals(groups, packed.size, times, self._sizes(frame), lengths)
+        totals = self._windows.totals(packed.numbers, packed.size, times, self._sizes(frame), lengths)
         distinct, at = np.unique(totals.groups, return_inverse=True)
         series = self._combinations.answers(packed, pl.Series(distinct), frame.height)
         if series is not None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.entry_labels import EXTRACTED
@@ -39,9 +41,9 @@ class LinesNeeded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Codes:
-    """A column as numbers of its distinct values."""
+    """A column as numbers of its distinct values; the numbers are not needed if there is one value."""
 
-    numbers: pl.Series
+    numbers: npt.NDArray[np.integer] | None
     values: Sequence[object]
 
 
@@ -49,7 +51,7 @@ class _Codes:
 class Packed:
     """Combinations of rows as numbers below `size`: the codes of the parts, each weighed by the sizes before it."""
 
-    numbers: pl.Series
+    numbers: npt.NDArray[np.int64]
     size: int
     parts: Sequence[_Codes | None]
     fields: Sequence[str]
@@ -145,7 +147,7 @@ class Combinations:
     ) -> pl.Series | None:
         """The answer for each row. None: there are too many combinations. Raises what the answer raises."""
         packed = self.packed(frame, {number: streams[number] for number in frame[STREAM].unique()}, fields)
-        return None if packed is None else self.answers(packed, packed.numbers, frame.height)
+        return None if packed is None else self.answers(packed, pl.Series(packed.numbers), frame.height)
 
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
@@ -162,18 +164,18 @@ class Combinations:
         parts = [
             self._stream_codes(frame, present) if needs_streams else None,
             self._metadata_codes(frame[METADATA]) if needs_metadata else None,
-            *map(codes, fields.values()),
+            *map(_codes, fields.values()),
         ]
         numbers, size = None, 1
         for part in parts:
-            if part is not None and len(part.values) > 1:
-                own = part.numbers.cast(pl.Int64)
+            if part is not None and part.numbers is not None:
+                own = part.numbers.astype(np.int64)
                 numbers = own if numbers is None else numbers + own * size
                 size *= len(part.values)
             if size >= 1 << 62:
                 return None
         if numbers is None:
-            numbers = constant(0, frame.height, pl.Int64)
+            numbers = np.zeros(frame.height, np.int64)
         return Packed(numbers, size, parts, list(fields))
 
     def answers(self, packed: Packed, numbers: pl.Series, rows: int) -> pl.Series | None:
@@ -215,22 +217,18 @@ class Combinations:
         for number, labels in present.items():
             own = labels if names is None else tuple(pair for pair in labels if pair[0] in names)
             table[number] = kept.setdefault(own, len(kept))
-        if len(kept) == 1:
-            return _Codes(frame[STREAM], list(kept))
-        return _Codes(pl.Series(table, dtype=pl.UInt32).gather(frame[STREAM]), list(kept))
+        return _looked_up(table, kept, lambda: frame[STREAM].to_numpy())
 
     def _metadata_codes(self, column: pl.Series) -> _Codes:
-        texts = codes(column)
+        column, texts = _told_apart(column)
         names = self._names
         kept: dict[Labels, int] = {}
         table = []
-        for text in texts.values:
-            pairs = parse_metadata(str(text)).items() if text else ()
+        for text in texts:
+            pairs = parse_metadata(text).items() if text else ()
             own = tuple(pair for pair in pairs if names is None or pair[0] in names)
             table.append(kept.setdefault(own, len(kept)))
-        if len(kept) == 1:
-            return _Codes(texts.numbers, list(kept))
-        return _Codes(pl.Series(table, dtype=pl.UInt32).gather(texts.numbers), list(kept))
+        return _looked_up(table, kept, lambda: _physical(column))
 
     def _known_answer(self, combination: Sequence[object], names: Sequence[str]) -> int | None:
         stream, metadata, *values = combination
@@ -273,14 +271,30 @@ def _lines(frame: pl.DataFrame) -> pl.Series:
     return frame[LINE]
 
 
-def codes(column: pl.Series) -> _Codes:
+def _codes(column: pl.Series) -> _Codes:
     """Null is a value of its own, the last."""
+    column, values = _told_apart(column)
+    return _Codes(_physical(column) if len(values) > 1 else None, values)
+
+
+def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], npt.NDArray[np.integer]]) -> _Codes:
+    """Codes that stand in the table for other codes."""
+    return _Codes(np.array(table)[codes()] if len(kept) > 1 else None, list(kept))
+
+
+def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]]:
+    """The column as an Enum, and its values."""
     if not isinstance(column.dtype, pl.Enum):
         column = column.cast(pl.Enum(column.unique().drop_nulls()))
     assert isinstance(column.dtype, pl.Enum)
-    categories: list[str | None] = column.dtype.categories.to_list()
+    values: list[str | None] = column.dtype.categories.to_list()
+    return column, [*values, None] if column.null_count() else values
+
+
+def _physical(column: pl.Series) -> npt.NDArray[np.integer]:
+    """Of an Enum; null is the number after the others."""
     numbers = column.to_physical()
     if column.null_count():
-        numbers = numbers.cast(pl.UInt32).fill_null(len(categories))
-        categories.append(None)
-    return _Codes(numbers, categories)
+        assert isinstance(column.dtype, pl.Enum)
+        numbers = numbers.cast(pl.UInt32).fill_null(len(column.dtype.categories))
+    return numbers.to_numpy()

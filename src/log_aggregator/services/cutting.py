@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
@@ -127,5 +128,5 @@ def _rows_of(parts: Sequence[tuple[int, int]], rows: pl.DataFrame) -> pl.DataFra
 
 
 def _stream_numbers(lengths: Sequence[tuple[int, int]]) -> pl.Series:
-    parts = [pl.Series(STREAM, [stream], dtype=pl.UInt32).new_from_index(0, count) for stream, count in lengths]
-    return pl.concat(parts) if parts else pl.Series(STREAM, [], dtype=pl.UInt32)
+    streams, counts = np.array(lengths, np.uint32).reshape(-1, 2).T
+    return pl.Series(STREAM, np.repeat(streams, counts))
