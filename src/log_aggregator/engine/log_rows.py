@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
@@ -11,6 +13,8 @@ from log_aggregator.engine.order import Direction
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
+
+Integers = npt.NDArray[np.int64]
 
 
 class RowChooser:
@@ -63,15 +67,25 @@ class RowChooser:
         return frame.filter(kept), is_sure
 
     def _nearest(self, frame: pl.DataFrame, limit: int) -> pl.DataFrame:
-        nearest = self._within(frame, frame[TIMESTAMP], limit)
-        if nearest.select(pl.struct(STREAM, TIMESTAMP).is_duplicated().any()).item():
+        times, streams = frame[TIMESTAMP].to_numpy(), frame[STREAM].to_numpy()
+        rows = self._within(times, times, limit)
+        if _has_pairs(streams[rows], times[rows]):
             # Perhaps the same entry twice. So many different times hold as many entries.
-            nearest = self._within(frame, frame[TIMESTAMP].unique(), limit)
-        self.has_cut |= nearest.height < frame.height
-        return nearest
+            rows = self._within(times, np.unique(times), limit)
+        self.has_cut |= len(rows) < frame.height
+        return frame[rows] if len(rows) < frame.height else frame
 
-    def _within(self, frame: pl.DataFrame, times: pl.Series, limit: int) -> pl.DataFrame:
+    def _within(self, times: Integers, some: Integers, limit: int) -> Integers:
         """The rows up to the time that is the limit's among these."""
+        if len(some) <= limit:
+            return np.arange(len(times))
         if self._direction == "backward":
-            return frame.filter(pl.col(TIMESTAMP) >= times.top_k(limit).min())
-        return frame.filter(pl.col(TIMESTAMP) <= times.bottom_k(limit).max())
+            return np.flatnonzero(times >= np.partition(some, len(some) - limit)[len(some) - limit])
+        return np.flatnonzero(times <= np.partition(some, limit - 1)[limit - 1])
+
+
+def _has_pairs(streams: npt.NDArray[np.integer], times: Integers) -> bool:
+    """Whether two rows have the same of both."""
+    order = np.lexsort((times, streams))
+    streams, times = streams[order], times[order]
+    return bool(((streams[1:] == streams[:-1]) & (times[1:] == times[:-1])).any())

@@ -1,7 +1,7 @@
 """A recursive-descent parser of LogQL. The grammar and the messages are Loki's."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from log_aggregator.logql import ast
@@ -61,6 +61,8 @@ _PRECEDENCE = {
     "^": 6,
 }
 _RIGHT_ASSOCIATIVE = "^"
+# In characters: the tree of a hostile query takes many times the size of its text.
+_LONGEST_REMEMBERED = 1024
 # What takes the place of an expression without meaning while the rest of the text is read.
 _STAND_IN = ast.VectorLiteral(0.0)
 
@@ -69,6 +71,12 @@ Item = TypeVar("Item")
 
 def parse_expr(text: str) -> Expr:
     """A log or metric query that can be run. Raises ParseError."""
+    return _parse_again(text) if len(text) <= _LONGEST_REMEMBERED else _parse_again.__wrapped__(text)
+
+
+@lru_cache(maxsize=128)
+def _parse_again(text: str) -> Expr:
+    """Dashboards ask the same over and over, and each query is asked for by its log, too."""
     expr = parse_text(text)
     if not text.isascii():
         # Loki hands a query on as text, where a matcher quotes a label whose name is not ASCII, which is no syntax.

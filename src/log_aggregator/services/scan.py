@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
@@ -372,10 +373,9 @@ def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> No
 
 def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:
     """The rows with their streams numbered in the table of the whole scan, which grows as needed."""
-    present = batch.frame[STREAM].unique()
-    numbers = [streams.setdefault(batch.streams[number], len(streams)) for number in present]
-    renumbered = pl.Series(STREAM, numbers, dtype=pl.UInt32)
-    return batch.frame.with_columns(pl.col(STREAM).replace_strict(present, renumbered, return_dtype=pl.UInt32))
+    present, at = np.unique(batch.frame[STREAM].to_numpy(), return_inverse=True)
+    numbers = [streams.setdefault(batch.streams[number], len(streams)) for number in present.tolist()]
+    return batch.frame.with_columns(pl.Series(STREAM, np.array(numbers, np.uint32)[at]))
 
 
 def _split(pool: pl.DataFrame, following: Sequence[Unit], direction: Direction) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -383,7 +383,7 @@ def _split(pool: pl.DataFrame, following: Sequence[Unit], direction: Direction) 
     if not following:
         return pool, pool.clear()
     if direction == "backward":
-        final = pl.col(TIMESTAMP) > following[0].max_ns
+        is_final = pool[TIMESTAMP] > following[0].max_ns
     else:
-        final = pl.col(TIMESTAMP) < following[0].min_ns
-    return pool.filter(final), pool.filter(~final)
+        is_final = pool[TIMESTAMP] < following[0].min_ns
+    return pool.filter(is_final), pool.filter(~is_final)
