@@ -6,7 +6,7 @@ whatever a parser extracts under a name that is taken gets `_extracted` appended
 """
 
 import string
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -34,11 +34,11 @@ def sanitise(key: str) -> str:
 
 def join_names(prefix: str, key: str) -> str:
     """The name of a field of an object that has a name."""
-    return _joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else _joined.__wrapped__(prefix, key)
+    return joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else joined.__wrapped__(prefix, key)
 
 
 @lru_cache(maxsize=8192)
-def _joined(prefix: str, key: str) -> str:
+def joined(prefix: str, key: str) -> str:
     name = "".join(char if char in _NAME_CHARACTERS else "_" for char in key.strip(SPACE))
     if prefix:
         return f"{prefix}_{name}" if name else prefix
@@ -149,6 +149,25 @@ class EntryLabels:
         self.set(name, value)
         return not demand.checks or self.holds(name)
 
+    def extract_all(self, fields: Iterable[tuple[str, str]]) -> bool:
+        """`extract` of field after field, until there is no need for more. False: the line cannot pass."""
+        # Of a line with a dozen fields, calls would take most of the time.
+        stream, metadata, parsed, extracted = self.stream, self.metadata, self.parsed, self._extracted
+        names, checks = self.demand.names, self.demand.checks
+        for name, value in fields:
+            if name in stream or name in metadata:
+                name += EXTRACTED
+            if name in extracted or (names and name not in names):
+                continue
+            metadata.pop(name, None)
+            parsed[name] = value
+            extracted.add(name)
+            if names is not None and names <= extracted:
+                break
+            if name in checks and not checks[name](self):
+                return False
+        return True
+
     def fail(self, error: str, details: str = "") -> None:
         """Empty details leave those of an earlier error."""
         self.error = error
@@ -168,9 +187,8 @@ class EntryLabels:
         return errors
 
     def left_of_stream(self) -> Mapping[str, str]:
-        hidden: tuple[Collection[str], ...] = (self._deleted, self.metadata, self.parsed)
-        own = self.stream.keys()
-        if all(own.isdisjoint(names) for names in hidden):  # nearly always, and this is hot
+        own, hidden = self.stream.keys(), (self._deleted, self.metadata, self.parsed)
+        if own.isdisjoint(self.parsed) and own.isdisjoint(self.metadata) and not self._deleted:  # nearly always
             return self.stream
         return {name: value for name, value in self.stream.items() if not any(name in names for names in hidden)}
 

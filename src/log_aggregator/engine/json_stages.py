@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from log_aggregator.engine.entry_labels import LONGEST_NAME, Demand, EntryLabels, join_names, sanitise
+from log_aggregator.engine.entry_labels import LONGEST_NAME, Demand, EntryLabels, join_names, joined, sanitise
 from log_aggregator.engine.json_scan import Document, InvalidJson, label_text, unescape
 from log_aggregator.engine.stage import REPLACEMENT
 
@@ -26,12 +26,8 @@ def extract_json(line: str, labels: EntryLabels) -> str | None:
     if labels.satisfied:
         return line
     try:
-        for name, value in _fields(_members(line), labels.demand):
-            may_pass = labels.extract(name, value)
-            if labels.satisfied:
-                return line
-            if not may_pass:
-                return None
+        if not labels.extract_all(_fields(_members(line), labels.demand)):
+            return None
     except InvalidJson as error:
         labels.fail_parsing(JSON_ERROR, str(error))
     return line
@@ -67,20 +63,18 @@ def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
     while pending:
         prefix, members = pending[-1]
         for key, value in members:
-            name = join_names(prefix, key)
-            match value:
-                case str():
-                    if name:
-                        yield name, value
-                case bool():
-                    if name:
-                        yield name, "true" if value else "false"
-                case None | list():
-                    pass
-                case _:
-                    if len(name) < LONGEST_NAME and demand.wants_prefix(name):
-                        pending.append((name, value))
-                        break
+            name = joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else join_names(prefix, key)
+            if isinstance(value, str):
+                if name:
+                    yield name, value
+            elif isinstance(value, bool):
+                if name:
+                    yield name, "true" if value else "false"
+            elif value is None or isinstance(value, list):
+                continue
+            elif len(name) < LONGEST_NAME and demand.wants_prefix(name):
+                pending.append((name, value))
+                break
         else:
             pending.pop()
 

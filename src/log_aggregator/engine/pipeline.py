@@ -1,8 +1,7 @@
 """A log query's pipeline, entry by entry: the readable meaning of every stage."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, assert_never
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, assert_never
 
 from log_aggregator.engine.demand import demand_for_all, filters_of
 from log_aggregator.engine.entry_labels import Demand, EntryLabels
@@ -36,8 +35,7 @@ from log_aggregator.model.labels import Labels
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An entry that has passed a pipeline. Labels are kept apart by where they come from."""
 
     timestamp_ns: int
@@ -54,8 +52,12 @@ class Row:
 class Pipeline:
     """Safe to use from several threads."""
 
-    def __init__(self, stages: Sequence[Process], demand: Demand) -> None:
+    def __init__(
+        self, stages: Sequence[Process], demand: Demand, filters: Sequence[Callable[[str], bool]] | None = None
+    ) -> None:
+        """`filters` of lines, if the stages are nothing else."""
         self._stages = tuple(stages)
+        self._filters = filters
         self._demand = demand
         self._last: tuple[Labels, dict[str, str]] = ((), {})
 
@@ -70,7 +72,20 @@ class Pipeline:
         left = labels.left_of_stream()
         if len(left) != len(stream):
             stream = tuple(left.items())
-        return Row(timestamp_ns, line, stream, labels.metadata, {**labels.parsed, **labels.errors()})
+        errors = labels.errors()
+        return Row(timestamp_ns, line, stream, labels.metadata, labels.parsed | errors if errors else labels.parsed)
+
+    @property
+    def filters_only(self) -> bool:
+        """Whether the labels of a row follow from those of the entry."""
+        return self._filters is not None
+
+    def process_like(self, row: Row, timestamp_ns: int, line: str) -> Row | None:
+        """`process` of an entry with the labels of the one that the row was made of; only of a filter of lines."""
+        assert self._filters is not None
+        if all(keeps(line) for keeps in self._filters):
+            return Row(timestamp_ns, line, row.stream, row.metadata, row.parsed)
+        return None
 
     def run(
         self, timestamp_ns: int, line: str, stream: Labels, metadata: Mapping[str, str]
@@ -95,7 +110,9 @@ class Pipeline:
 def compile_pipeline(stages: Sequence[Stage], demand: Demand | None = None) -> Pipeline:
     """Without a demand, all labels of the result count."""
     processes = [compile_stage(stage) for stage in line_filters_first(stages)]
-    return Pipeline(processes, demand or demand_for_all(filters_of(stages)))
+    filters = [compile_line_filter(stage) for stage in stages if isinstance(stage, LineFilterStage)]
+    only = filters if len(filters) == len(stages) else None
+    return Pipeline(processes, demand or demand_for_all(filters_of(stages)), only)
 
 
 def line_filters_first(stages: Iterable[Stage]) -> list[Stage]:

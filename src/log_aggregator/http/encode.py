@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_never
 
+import msgspec
+
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.model.labels import Labels, format_labels
 from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
@@ -17,7 +19,7 @@ from log_aggregator.services.statistics import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
 _FLAGS_HEADER = "x-loki-response-encoding-flags"
-_MANY_LABELS = 1000
+_sorted = msgspec.json.Encoder(order="sorted")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,18 +106,15 @@ def format_rfc3339(time_ns: int) -> str:
 
 
 def _merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    streams: dict[Labels, list[list[str]]] = {}
-    # Many rows have the same labels from the same places, which then are merged once; unless each has its own.
-    known: dict[tuple[Labels, Labels, Labels], list[list[str]]] = {}
-    for row in rows:
-        if len(known) >= _MANY_LABELS:
-            values = streams.setdefault(row.labels(), [])
-        else:
-            places = row.stream, tuple(row.metadata.items()), tuple(row.parsed.items())
-            found = known.get(places)
-            values = found if found is not None else known.setdefault(places, streams.setdefault(row.labels(), []))
-        values.append([str(row.timestamp_ns), row.line])
-    return [{"stream": dict(labels), "values": values} for labels, values in streams.items()]
+    streams: dict[bytes, list[tuple[str, str]]] = {}
+    last, values = None, []
+    for timestamp_ns, line, stream, metadata, parsed in rows:
+        if (stream, metadata, parsed) != last:
+            last = stream, metadata, parsed
+            # Equal labels have equal text, which need not be written once more.
+            values = streams.setdefault(_sorted.encode({**dict(stream), **metadata, **parsed}), [])
+        values.append((str(timestamp_ns), line))
+    return [{"stream": msgspec.Raw(labels), "values": values} for labels, values in streams.items()]
 
 
 def _categorized(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 
+_HELD_AT_ONCE_BYTES = 1 << 20
 _COPIES = 3  # of a line: as it was read, as it is answered, and in the text of the answer
 
 
@@ -112,13 +113,18 @@ class _Chosen:
         return len(self.rows) >= self._query.limit
 
     def take(self, batch: Batch, pipeline: Pipeline) -> None:
+        held_bytes = 0
         for row in _processed(batch, pipeline):
             if self._wanted(row.timestamp_ns):
-                self._memory.hold("entries", ROW_BYTES + _COPIES * len(row.line))
+                held_bytes += ROW_BYTES + _COPIES * len(row.line)
+                if held_bytes > _HELD_AT_ONCE_BYTES:
+                    self._memory.hold("entries", held_bytes)
+                    held_bytes = 0
                 self.rows.append(row)
                 self._last_ns = row.timestamp_ns
                 if self.full:
-                    return
+                    break
+        self._memory.hold("entries", held_bytes)
 
     def _wanted(self, timestamp_ns: int) -> bool:
         if self._last_ns is None or not self._query.interval_ns:
@@ -127,7 +133,14 @@ class _Chosen:
 
 
 def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[Row]:
+    known: dict[tuple[int, str], Row] = {}
     for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
-        row = pipeline.process(timestamp_ns, line, batch.streams[stream], parse_metadata(metadata))
+        like = known.get((stream, metadata))
+        if like is not None:
+            row = pipeline.process_like(like, timestamp_ns, line)
+        else:
+            row = pipeline.process(timestamp_ns, line, batch.streams[stream], parse_metadata(metadata))
+            if row is not None and pipeline.filters_only:
+                known[stream, metadata] = row
         if row is not None:
             yield row
