@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import STREAM
+
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +30,8 @@ class Batch:
     @property
     def rows(self) -> int:
         return self.frame.height
+
+    def present(self, frame: pl.DataFrame) -> dict[int, Labels]:
+        """The streams of these rows of the batch, or some more, by number."""
+        numbers = frame[STREAM].unique() if self.runs is None else {stream for stream, _ in self.runs}
+        return {number: self.streams[number] for number in numbers}

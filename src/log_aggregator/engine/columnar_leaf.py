@@ -1,13 +1,13 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.batch import Batch, Integers
 from log_aggregator.engine.combinations import (
     FEW_COMBINATIONS,
     PLAIN_NUMBER,
@@ -15,6 +15,7 @@ from log_aggregator.engine.combinations import (
     LinesNeeded,
     Packed,
     constant,
+    numbered,
 )
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.leaf_plan import LeafPlan
@@ -22,7 +23,7 @@ from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Integers, Totals, Windows
+from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
@@ -163,9 +164,9 @@ class ColumnarLeaf:
             if answers is not None:
                 lengths = [rows for _, rows in runs]
                 totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
-                self._keep_totals(totals.of_series(_numbers([answers[stream] for stream, _ in runs])))
+                self._keep_totals(totals.of_series(numbered(answers[stream] for stream, _ in runs)))
                 return
-        present = self._present(frame, batch)
+        present = batch.present(frame)
         streams = list(present.values())
         reads = self._combinations.fields_read(streams, self._unwrap)
         easy, fields = self._combinations.fields(frame, batch.shapes, reads)
@@ -191,19 +192,21 @@ class ColumnarLeaf:
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
-            series = self._combinations.answers(packed, pl.Series(packed.numbers), frame.height)
+            series = self._combinations.answers(packed, packed.numbers, frame.height)
             if series is not None:
-                numbered = _numbered(samples, series)
-                self._keep_samples(numbered.filter(series.is_not_null()) if series.null_count() else numbered)
+                counted = series >= 0
+                if not counted.all():
+                    samples, series = samples.filter(counted), series[counted]
+                self._keep_samples(samples.insert_column(0, pl.Series(SERIES, series.astype(np.uint32))))
             return series is not None
         # Added up before it is looked up, which leaves little to look up.
         times = frame[TIMESTAMP].to_numpy()
         lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
         totals = self._windows.totals(packed.numbers, packed.size, times, self._sizes(frame), lengths)
         distinct, at = np.unique(totals.groups, return_inverse=True)
-        series = self._combinations.answers(packed, pl.Series(distinct), frame.height)
+        series = self._combinations.answers(packed, distinct, frame.height)
         if series is not None:
-            totals = Totals(at, *totals.columns[1:]).of_series(_numbers(series))
+            totals = Totals(at, *totals.columns[1:]).of_series(series)
             if len(totals) > FEW_COMBINATIONS:
                 totals = self._windows.summed(totals, len(self._series.labels))
             self._keep_totals(totals)
@@ -211,12 +214,6 @@ class ColumnarLeaf:
 
     def _sizes(self, frame: pl.DataFrame) -> Integers | None:
         return frame[LINE_BYTES].to_numpy() if self._plan.counts_bytes else None
-
-    @staticmethod
-    def _present(frame: pl.DataFrame, batch: Batch) -> dict[int, Labels]:
-        """The streams of the rows, or some more."""
-        numbers = frame[STREAM].unique() if batch.runs is None else {stream for stream, _ in batch.runs}
-        return {number: batch.streams[number] for number in numbers}
 
     @property
     def _unwrap(self) -> tuple[str, ...]:
@@ -288,17 +285,6 @@ class ColumnarLeaf:
     @property
     def _is_ordered(self) -> bool:
         return self._plan.aggregation.operation in _ORDERED
-
-
-def _numbered(frame: pl.DataFrame, series: pl.Series) -> pl.DataFrame:
-    """The rows with their series, null for what does not count."""
-    others = [column for column in frame.get_columns() if column.name != SERIES]
-    return pl.DataFrame([series.alias(SERIES), *others])
-
-
-def _numbers(series: Iterable[int | None]) -> Integers:
-    """Negative for what does not count."""
-    return np.array([-1 if number is None else number for number in series], np.int64)
 
 
 def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:

@@ -4,7 +4,7 @@ The answer to a row (its series, or whether it passes) follows from its stream, 
 line. A caller gives the function from those to an answer; rows whose fields are not surely known are told apart.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from log_aggregator.engine.batch import Integers
 from log_aggregator.engine.entry_labels import EXTRACTED
 from log_aggregator.engine.fields import extract, shapes_of
 from log_aggregator.engine.pattern_columns import pattern_columns
@@ -51,7 +52,7 @@ class _Codes:
 class Packed:
     """Combinations of rows as numbers below `size`: the codes of the parts, each weighed by the sizes before it."""
 
-    numbers: npt.NDArray[np.int64]
+    numbers: Integers
     size: int
     parts: Sequence[_Codes | None]
     fields: Sequence[str]
@@ -143,11 +144,11 @@ class Combinations:
         return numbers.is_in(mine), values
 
     def numbers(
-        self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
-    ) -> pl.Series | None:
-        """The answer for each row. None: there are too many combinations. Raises what the answer raises."""
-        packed = self.packed(frame, {number: streams[number] for number in frame[STREAM].unique()}, fields)
-        return None if packed is None else self.answers(packed, pl.Series(packed.numbers), frame.height)
+        self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
+    ) -> Integers | None:
+        """`answers` of each row; `present` are the streams of the rows."""
+        packed = self.packed(frame, present, fields)
+        return None if packed is None else self.answers(packed, packed.numbers, frame.height)
 
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
@@ -178,27 +179,25 @@ class Combinations:
             numbers = np.zeros(frame.height, np.int64)
         return Packed(numbers, size, parts, list(fields))
 
-    def answers(self, packed: Packed, numbers: pl.Series, rows: int) -> pl.Series | None:
-        """The answers for combinations by number, of so many rows. None: there are too many to work each out.
+    def answers(self, packed: Packed, numbers: Integers, rows: int) -> Integers | None:
+        """The answers for combinations by number, of so many rows; negative where the answer is none.
 
-        Raises what the answer raises.
+        None: there are too many to work each out. Raises what the answer raises.
         """
-        if len(numbers) <= FEW_COMBINATIONS:
-            # Each for itself takes less time than to set up a look-up for all.
-            found = numbers.to_list()
-            known = {number: self._known_answer(packed.parts_of(number), packed.fields) for number in set(found)}
-            return pl.Series([known[number] for number in found], dtype=pl.UInt32)
-        distinct = numbers.unique() if packed.size > 1 else numbers.head(1)
+        if packed.size <= _DENSE:
+            (distinct,) = np.bincount(numbers, minlength=packed.size).nonzero()
+        else:
+            distinct = pl.Series(numbers).unique().to_numpy()
         if len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
             return None
-        answers = [self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.to_list()]
-        if packed.size == 1:
-            return constant(answers[0], len(numbers), pl.UInt32)
-        table = pl.Series(answers, dtype=pl.UInt32)
+        answers = numbered(self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.tolist())
         if packed.size <= _DENSE:
-            dense = constant(None, packed.size, pl.UInt32).scatter(distinct, table)
-            return dense.gather(numbers)
-        return numbers.replace_strict(distinct, table, return_dtype=pl.UInt32)
+            dense = np.zeros(packed.size, np.int64)
+            dense[distinct] = answers
+            return dense[numbers]
+        order = np.argsort(distinct)
+        found: Integers = answers[order][np.searchsorted(distinct[order], numbers)]
+        return found
 
     def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
         """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""
@@ -240,6 +239,11 @@ class Combinations:
             if key not in self._known:
                 self._known[key] = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[index,arg-type]
             return self._known[key]  # type: ignore[index]
+
+
+def numbered(answers: Iterable[int | None]) -> Integers:
+    """Negative for none."""
+    return np.array([-1 if answer is None else answer for answer in answers], np.int64)
 
 
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:

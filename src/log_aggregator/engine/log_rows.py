@@ -6,15 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.batch import Batch, Integers
 from log_aggregator.engine.combinations import Combinations
 from log_aggregator.engine.log_plan import LogPlan
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
-
-Integers = npt.NDArray[np.int64]
 
 
 class RowChooser:
@@ -42,41 +40,43 @@ class RowChooser:
 
     def choose(self, batch: Batch) -> pl.DataFrame:
         """The rows, with BATCH_SCHEMA."""
-        frame = batch.frame
-        is_sure = self._plan.is_decided
-        if self._plan.mask is not None:
-            frame = frame.filter(self._plan.mask)
+        frame = batch.frame if self._plan.mask is None else batch.frame.filter(self._plan.mask)
+        rows, is_sure = None, self._plan.is_decided
         if self._plan.passes is not None and frame.height:
-            frame, is_sure = self._passing(self._plan.passes, frame, batch, is_sure)
-        if self._limit is not None and is_sure and frame.height > self._limit:
-            frame = self._nearest(frame, self._limit)
+            rows, is_all = self._passing(self._plan.passes, frame, batch)
+            is_sure = is_sure and is_all
+        if self._limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self._limit:
+            rows = self._nearest(frame, np.arange(frame.height) if rows is None else rows, self._limit)
         frame = frame.select(BATCH_SCHEMA.names())
-        return frame if frame.schema[METADATA] == pl.String else frame.with_columns(pl.col(METADATA).cast(pl.String))
+        if rows is not None and len(rows) < frame.height:
+            frame = frame[rows]
+        return frame if frame.schema[METADATA] == pl.String else frame.with_columns(frame[METADATA].cast(pl.String))
 
-    def _passing(
-        self, passes: Combinations, frame: pl.DataFrame, batch: Batch, is_sure: bool
-    ) -> tuple[pl.DataFrame, bool]:
-        streams = [batch.streams[number] for number in frame[STREAM].unique()]
-        easy, fields = passes.fields(frame, batch.shapes, passes.fields_read(streams))
-        answers = passes.numbers(frame, batch.streams, fields)
+    @staticmethod
+    def _passing(passes: Combinations, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
+        """The numbers of the rows that may pass (None: of all), and whether each of them surely does."""
+        present = batch.present(frame)
+        easy, fields = passes.fields(frame, batch.shapes, passes.fields_read(list(present.values())))
+        answers = passes.numbers(frame, present, fields)
         if answers is None:
-            return frame, False
-        kept = answers.is_not_null()
+            return None, False
+        kept = answers >= 0
         if easy is not None and not easy.all():
-            return frame.filter(kept | ~easy), False
-        return frame.filter(kept), is_sure
+            return np.flatnonzero(kept | ~easy.to_numpy()), False
+        return np.flatnonzero(kept), True
 
-    def _nearest(self, frame: pl.DataFrame, limit: int) -> pl.DataFrame:
-        times, streams = frame[TIMESTAMP].to_numpy(), frame[STREAM].to_numpy()
-        rows = self._within(times, times, limit)
-        if _has_pairs(streams[rows], times[rows]):
+    def _nearest(self, frame: pl.DataFrame, rows: Integers, limit: int) -> Integers:
+        """As many of the rows as the limit, those nearest to where the answer begins, and those of equal time."""
+        times, streams = frame[TIMESTAMP].to_numpy()[rows], frame[STREAM].to_numpy()[rows]
+        near = self._within(times, times, limit)
+        if _has_pairs(streams[near], times[near]):
             # Perhaps the same entry twice. So many different times hold as many entries.
-            rows = self._within(times, np.unique(times), limit)
-        self.has_cut |= len(rows) < frame.height
-        return frame[rows] if len(rows) < frame.height else frame
+            near = self._within(times, np.unique(times), limit)
+        self.has_cut |= len(near) < len(rows)
+        return rows[near]
 
     def _within(self, times: Integers, some: Integers, limit: int) -> Integers:
-        """The rows up to the time that is the limit's among these."""
+        """The indexes of times up to the one that is the limit's among some."""
         if len(some) <= limit:
             return np.arange(len(times))
         if self._direction == "backward":

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from log_aggregator.engine.windows import SERIES, Integers, Totals
+from log_aggregator.engine.batch import Integers
+from log_aggregator.engine.windows import SERIES, Totals
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.model.labels import Labels
 

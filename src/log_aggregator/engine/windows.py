@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from log_aggregator.engine.batch import Integers
 from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
 from log_aggregator.engine.steps import Steps
@@ -54,8 +55,6 @@ _FEW_CELLS = 1 << 16
 # Of the series at a time whose places are all laid out.
 _CELLS_AT_ONCE = 1 << 20
 _MAX_KEY = 1 << 62
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -287,8 +287,9 @@ class Scanner:
         batch = await self.load(unit, scan, columns, statistics, forms=forms)
 
         def chosen() -> pl.DataFrame:
-            frame = batch.frame if scan.predicate is None else batch.frame.filter(scan.predicate)
-            return frame if chooser is None else chooser.choose(Batch(batch.streams, frame, batch.shapes))
+            if chooser is not None:
+                return chooser.choose(batch)
+            return batch.frame if scan.predicate is None else batch.frame.filter(scan.predicate)
 
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
