@@ -179,6 +179,10 @@ async def test_workers_know_how_many_others_there_are(asker: WorkQueue, worker: 
     await worker.show_up()
     await asker.show_up()
     assert (asker.others, worker.others) == (1, 1)
+    await worker.leave()
+    await asker.show_up()
+    assert asker.others == 0
+    await worker.show_up()
     (workers,) = await redis.keys("*:workers")
     await redis.zadd(workers, dict.fromkeys(await redis.zrange(workers, 0, -1), 1))  # as if they had been silent
     await asker.show_up()

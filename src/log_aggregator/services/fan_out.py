@@ -27,8 +27,10 @@ from log_aggregator.wal.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+# What a row group costs, roughly: to look at its lines takes milliseconds, to count its rows a tenth of one.
+_COST_OF_LINES, _COST_OF_ROWS = 16, 1
 # Many small shares spread evenly; each costs some milliseconds on either side.
-_UNITS_PER_SHARE = 4
+_COST_PER_SHARE = 4 * _COST_OF_LINES
 _FEW_SHARES = 16
 _MAX_SHARES = 64
 # While one share is read, the other is computed.
@@ -55,7 +57,7 @@ class LeafTask:
 
 
 class FanOut:
-    """`min_units` row groups at least are worth the detour."""
+    """`min_units` row groups at least are worth the detour, if their lines are looked at."""
 
     def __init__(self, queue: WorkQueue, metrics: FanOutMetrics, min_units: int) -> None:
         self._queue = queue
@@ -64,21 +66,36 @@ class FanOut:
 
     async def add(self, task: LeafTask, units: LeafUnits) -> None:
         """Adds all the units of the task. Raises what `LeafUnits` raises, in groups."""
-        shares, own = self._divided(task)
+        costs = [
+            _COST_OF_ROWS if await units.is_quick(one.unit, task.columnar) else _COST_OF_LINES for one in task.units
+        ]
+        shares, own = self._divided(task, costs)
         text = task.question.text if shares else None
         if text is None:
             await units.add(task.units, task.columnar, task.scan, task.statistics)
         else:
             await _Sharing(self._queue, self._metrics, task, units).run(text, shares, own)
 
-    def _divided(self, task: LeafTask) -> tuple[list[list[LeafUnit]], list[LeafUnit]]:
+    def _divided(self, task: LeafTask, costs: Sequence[int]) -> tuple[list[list[LeafUnit]], list[LeafUnit]]:
         """Shares, and what stays here: records, which this replica has read, and units of which rows are hidden."""
-        known = [one for one in task.units if isinstance(one.unit, ChunkUnit) and one.unit.hidden is None]
-        if not self._queue.others or len(known) < self._min_units:
+        known, own = [], []
+        for one, cost in zip(task.units, costs, strict=True):
+            if isinstance(one.unit, ChunkUnit) and one.unit.hidden is None:
+                known.append((one, cost))
+            else:
+                own.append(one)
+        total = sum(cost for _, cost in known)
+        if not self._queue.others or total < self._min_units * _COST_OF_LINES:
             return [], list(task.units)
-        size = max(1, min(_UNITS_PER_SHARE, len(known) // _FEW_SHARES), -(-len(known) // _MAX_SHARES))
-        shares = [known[begin : begin + size] for begin in range(0, len(known), size)]
-        own = [one for one in task.units if not (isinstance(one.unit, ChunkUnit) and one.unit.hidden is None)]
+        size = max(min(_COST_PER_SHARE, total // _FEW_SHARES), -(-total // _MAX_SHARES))
+        shares: list[list[LeafUnit]] = []
+        room = 0
+        for one, cost in known:
+            if room <= 0:
+                shares.append([])
+                room = size
+            shares[-1].append(one)
+            room -= cost
         return shares, own
 
 

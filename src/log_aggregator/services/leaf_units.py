@@ -46,12 +46,21 @@ class LeafUnits:
         quick: list[LeafUnit] = []
         async with asyncio.TaskGroup() as group:
             for one in units:
-                if await adding.is_quick(one):
+                if await self.is_quick(one.unit, columnar):
                     quick.append(one)
                 else:
                     group.create_task(adding.add([one], self._slots))
             for begin in range(0, len(quick), _UNITS_PER_GROUP):
                 group.create_task(adding.add(quick[begin : begin + _UNITS_PER_GROUP], self._group_slots))
+
+    async def is_quick(self, unit: Unit, columnar: ColumnarLeaf) -> bool:
+        """Whether its lines need not be looked at. Those of a record are there anyway, and not in columns."""
+        return isinstance(unit, ChunkUnit) and LINE not in await _columns(self._scanner, unit, columnar)
+
+
+async def _columns(scanner: Scanner, unit: Unit, columnar: ColumnarLeaf) -> set[str]:
+    """What the leaf wants of the unit."""
+    return columnar.columns(unit.columns, unit.shapes, await scanner.streams_of(unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +72,14 @@ class _Adding:
     scan: Scan
     statistics: ScanStatistics
 
-    async def is_quick(self, one: LeafUnit) -> bool:
-        """Whether its lines need not be looked at. Those of a record are there anyway, and not in columns."""
-        return isinstance(one.unit, ChunkUnit) and LINE not in await self._columns(one.unit)
-
     async def add(self, units: Sequence[LeafUnit], slots: asyncio.Semaphore) -> None:
         """Some units together, with no more columns than they take."""
         async with slots:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._load(one, await self._columns(one.unit))) for one in units]
+                tasks = [
+                    group.create_task(self._load(one, await _columns(self.scanner, one.unit, self.columnar)))
+                    for one in units
+                ]
             batches = [task.result() for task in tasks]
             for one, batch, kept in zip(
                 units, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
@@ -85,9 +93,6 @@ class _Adding:
         """With all columns it has."""
         batch = await self._load(one, self.columnar.everything(one.unit.columns))
         count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
-
-    async def _columns(self, unit: Unit) -> set[str]:
-        return self.columnar.columns(unit.columns, unit.shapes, await self.scanner.streams_of(unit))
 
     async def _load(self, one: LeafUnit, columns: Collection[str]) -> Batch:
         forms = self.columnar.forms(columns)

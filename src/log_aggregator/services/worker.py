@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 
-from log_aggregator.clock import Clock
+from log_aggregator.clock import Clock, timeout
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.errors import first_of
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _SHARES_AT_A_TIME = 2
 _TURN_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+_LEAVE_SECONDS = 1.0
 # How often a share is held (services/fan_out.py counts on it), and so how soon work on an unwanted one ends.
 _HOLD_SECONDS = 0.5
 
@@ -54,10 +56,15 @@ class Worker:
 
     async def run(self) -> None:
         """For ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self._show_up))
-            for _ in range(_SHARES_AT_A_TIME):
-                group.create_task(self._repeat(self._take_turn))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._repeat(self._show_up))
+                for _ in range(_SHARES_AT_A_TIME):
+                    group.create_task(self._repeat(self._take_turn))
+        finally:
+            with suppress(WalUnavailable, WalFull, TimeoutError):
+                async with timeout(_LEAVE_SECONDS):
+                    await self._queue.leave()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -205,6 +205,11 @@ class WorkQueue:
         finally:
             self.others = found
 
+    async def leave(self) -> None:
+        """Others need not wait until this replica is no longer known: their queries would wait for it."""
+        with translated("leave the workers"):
+            await self._redis.zrem(self._workers, self._worker)
+
     @property
     def showing_seconds(self) -> float:
         return _SHOWN_MS / 4000
