@@ -73,10 +73,11 @@ def lines(app: str) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`alone` never asks others. All have the same logs."""
+    """`alone` never asks others, `choosy` only with some row groups. All have the same logs."""
 
     redis: RedisServer
     asker: LogAggregator
+    choosy: LogAggregator
     worker: LogAggregator
     alone: LogAggregator
 
@@ -96,9 +97,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         worker = stack.enter_context(replica("worker", "read", 1))
         fill(asker)
         alone = stack.enter_context(replica("alone", "write,read", 1_000_000))
-        # The other one is `alone`, which asks nobody but works for others.
-        wait_for(lambda: "\nlog_aggregator_query_workers 2.0\n" in httpx.get(f"{asker.url}/metrics").text)
-        yield Cluster(redis, asker, worker, alone)
+        choosy = stack.enter_context(replica("choosy", "write,read", MINUTES // 2))
+        # The others are `alone` and `choosy`, which work for others too.
+        for one in (asker, choosy):
+            wait_for(lambda one=one: "\nlog_aggregator_query_workers 3.0\n" in httpx.get(f"{one.url}/metrics").text)
+        yield Cluster(redis, asker, choosy, worker, alone)
 
 
 def fill(replica: LogAggregator) -> None:
@@ -188,6 +191,19 @@ async def test_worker_has_a_part_in_it(client: httpx.AsyncClient, cluster: Clust
     expected, before = await answer(client, cluster.alone, SLOW), await worked(client, cluster)
     assert await answer(client, cluster.asker, SLOW) == expected
     assert await worked(client, cluster) > before
+
+
+async def test_rows_that_are_only_counted_are_not_worth_the_detour(client: httpx.AsyncClient, cluster: Cluster) -> None:
+    async def shared() -> float:
+        text = (await client.get(f"{cluster.choosy.url}/metrics")).text
+        families = text_string_to_metric_families(text)
+        return sum(s.value for f in families for s in f.samples if s.name == "log_aggregator_query_shares_total")
+
+    before = await shared()
+    await answer(client, cluster.choosy, 'sum by (pod) (count_over_time({app="shop"}[5m]))')
+    assert await shared() == before
+    await answer(client, cluster.choosy, 'sum(count_over_time({app="shop"} |= "7" [5m]))')
+    assert await shared() > before
 
 
 async def test_statistics_count_what_workers_read(client: httpx.AsyncClient, cluster: Cluster) -> None:
