@@ -14,7 +14,6 @@ from log_aggregator.engine.combinations import (
     Combinations,
     LinesNeeded,
     Packed,
-    constant,
     numbered,
 )
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
@@ -27,6 +26,7 @@ from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, T
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 

@@ -21,6 +21,7 @@ from log_aggregator.engine.stage import REPLACEMENT
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM
 
@@ -244,11 +245,6 @@ class Combinations:
 def numbered(answers: Iterable[int | None]) -> Integers:
     """Negative for none."""
     return np.array([-1 if answer is None else answer for answer in answers], np.int64)
-
-
-def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
-    """A column of one value. `pl.repeat` goes through a query plan, which costs more than the column."""
-    return pl.Series([value], dtype=dtype).new_from_index(0, rows)
 
 
 def common_names(streams: Sequence[Labels]) -> set[str]:

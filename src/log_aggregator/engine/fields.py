@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from log_aggregator.engine.shapes import Parser, Shape, discover
+from log_aggregator.model.columns import constant
 
 SAMPLE_LINES = 256
 _LINE = pl.col("line")
@@ -34,7 +35,7 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
     """The values of these names, as `json` or `logfmt` would extract them. No line has two of the shapes."""
     lines = lines.alias("line")
     found = [_matches(lines, shape, names) for shape in shapes]
-    number = pl.repeat(0, len(lines), dtype=pl.UInt16, eager=True)
+    number = constant(0, len(lines), pl.UInt16)
     for n, one in enumerate(found, 1):
         number = number + one[_MATCHED].cast(pl.UInt16) * n
     values = {}
@@ -48,7 +49,7 @@ def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str
     """`matched`, and the values of those of the names that the shape has."""
     wanted = [name for name in shape.names if name in names]
     pattern = shape.selecting(wanted)
-    candidates = lines.to_frame().select(pl.when(_LINE.str.starts_with(shape.prefix)).then(_LINE))["line"]
+    candidates = lines.to_frame().select_seq(pl.when(_LINE.str.starts_with(shape.prefix)).then(_LINE))["line"]
     # Each expression is computed where it stands, so what is used twice is a column first.
     if not wanted:
         return {_MATCHED: candidates.str.contains(pattern).fill_null(False)}
@@ -62,7 +63,7 @@ def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str
 
 def _coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:
     if not columns:
-        return pl.repeat(None, rows, dtype=pl.String, eager=True)
+        return constant(None, rows, pl.String)
     if len(columns) == 1:
         return columns[0]
     return pl.select(pl.coalesce(pl.lit(column) for column in columns)).to_series()

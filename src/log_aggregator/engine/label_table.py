@@ -6,6 +6,7 @@ import polars as pl
 
 from log_aggregator.engine.selector import compile_matcher
 from log_aggregator.logql.ast import Matcher
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM
 
@@ -47,21 +48,21 @@ class LabelTable:
 
     def accepted(self, selector: Sequence[Matcher]) -> pl.Series:
         """The mask of the streams that satisfy every matcher."""
-        mask = pl.repeat(True, len(self), dtype=pl.Boolean, eager=True)
+        mask = constant(True, len(self), pl.Boolean)
         for matcher in selector:
             mask &= self._satisfied(matcher)
         return mask
 
     def present(self, numbers: pl.Series) -> pl.Series:
         """The mask of the streams with these numbers."""
-        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(numbers, True)
+        return constant(False, len(self), pl.Boolean).scatter(numbers, True)
 
     def _satisfied(self, matcher: Matcher) -> pl.Series:
         satisfies = compile_matcher(matcher)
         column = self.column(matcher.name)
         values = [value for value in column[VALUE].unique() if satisfies(value)]
         # Where the label is missing its value is empty.
-        mask = pl.repeat(satisfies(""), len(self), dtype=pl.Boolean, eager=True)
+        mask = constant(satisfies(""), len(self), pl.Boolean)
         return mask.scatter(column[STREAM], column[VALUE].is_in(values))
 
     def _number(self, labels: Labels) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from log_aggregator.logql.pattern import UNNAMED, Capture, parse_pattern
+from log_aggregator.model.columns import constant
 
 _LINE = pl.col("line")
 _BEGIN = pl.col("begin")
@@ -32,7 +33,7 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
         if part.name in wanted:
             found[part.name] = text.cut(lengths)
         text.skip(lengths, literal)
-    nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True)
+    nothing = constant(None, len(lines), pl.String)
     return {name: found.get(name, nothing) for name in names}
 
 

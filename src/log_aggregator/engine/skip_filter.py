@@ -16,6 +16,7 @@ import polars as pl
 
 from log_aggregator.engine.pipeline import line_filters_first
 from log_aggregator.logql.ast import AndFilter, LabelFilter, LabelFilterStage, LineFilterStage, Stage, StringFilter
+from log_aggregator.model.columns import constant
 from log_aggregator.model.tenants import TENANT_LABEL
 
 _SHORTEST_RUN = 16
@@ -108,7 +109,7 @@ def _begins(characters: pl.Series) -> pl.Series:
 
 def _in_runs(begins: pl.Series) -> pl.Series:
     """Which characters are in a run or just behind one, which keeps it apart from the next."""
-    around = pl.repeat(False, _SHORTEST_RUN, dtype=pl.Boolean, eager=True)
+    around = constant(False, _SHORTEST_RUN, pl.Boolean)
     mask = pl.concat([around, begins, around])
     for distance in (1, 2, 4, 8, 1):
         mask = mask.head(-distance) | mask.slice(distance)

@@ -14,6 +14,7 @@ from log_aggregator.formats import delta
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.parquet import ParquetBuilder, ParquetFooter, footer_bytes
 from log_aggregator.formats.skip_filter import EncodedFilter
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, text_bytes_of_rows
@@ -145,7 +146,7 @@ class ChunkEncoder:
         """
         stored = {FIELD_PREFIX + name: values for name, values in fields.items()}
         varied = {column: values for column, values in stored.items() if _is_varied(values)}
-        nothing = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+        nothing = constant(None, frame.height, pl.String)
         extra = [(nothing if column in varied else values).alias(column) for column, values in stored.items()]
         if shape is not None:
             extra.append(shape.alias(SHAPE))

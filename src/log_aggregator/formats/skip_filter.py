@@ -10,6 +10,7 @@ import polars as pl
 import xxhash
 
 from log_aggregator.formats.errors import CorruptData
+from log_aggregator.model.columns import constant
 
 VERSION = 1
 BLOCK_BYTES = 4096
@@ -164,7 +165,7 @@ def _log2_rows(hashes: pl.Series) -> int:
 
 def _bits(matrix: BitMatrix, hashes: Sequence[pl.Series]) -> bytes:
     width = len(matrix.row_groups)
-    bits = pl.repeat(0, width << matrix.log2_rows, dtype=pl.UInt8, eager=True)
+    bits = constant(0, width << matrix.log2_rows, pl.UInt8)
     for place, number in enumerate(matrix.row_groups):
         rows = hashes[number] * _SPREAD // (1 << (32 - matrix.log2_rows))
         bits = bits.scatter(rows * width + place, 1)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scanner
@@ -53,7 +54,7 @@ async def duplicates(
 
 def without_rows(frame: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
     """The frame but for the rows of these numbers."""
-    kept = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True).scatter(numbers, False)
+    kept = constant(True, frame.height, pl.Boolean).scatter(numbers, False)
     return frame.filter(kept)
 
 

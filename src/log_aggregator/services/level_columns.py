@@ -14,6 +14,7 @@ from typing import Final
 
 import polars as pl
 
+from log_aggregator.model.columns import constant
 from log_aggregator.services.level import (
     ASCII_SPACE,
     GO_SPACE,
@@ -106,7 +107,7 @@ def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
     in_braces = _LINE.str.ends_with("}").alias("}")
     columns = lines.alias("line").to_frame().select_seq(*begins, in_braces)
     # Conditional expressions would wait for other threads.
-    numbers = pl.zeros(len(lines), dtype=pl.UInt8, eager=True)
+    numbers = constant(0, len(lines), pl.UInt8)
     for number, head in enumerate(heads, 1):
         has = columns[head.text] & columns["}"] if head.is_json else columns[head.text]
         numbers += has.cast(pl.UInt8) * number
