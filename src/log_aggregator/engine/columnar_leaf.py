@@ -81,7 +81,6 @@ class ColumnarLeaf:
         self._memory = windows.memory
         self._series = _Series(plan, windows.memory)
         self._combinations = Combinations(plan.parser, plan.names, self._series.of)
-        self._lock = Lock()
         self._totals: list[Totals] = []
         self._samples: list[pl.DataFrame] = []
 

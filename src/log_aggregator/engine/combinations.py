@@ -30,7 +30,6 @@ FEW_COMBINATIONS = 2000
 # Numbers that are surely read the same by everybody.
 PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
 _COMBINATION_SHARE = 0.2
-_DENSE = 1 << 20
 
 ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
@@ -185,20 +184,19 @@ class Combinations:
 
         None: there are too many to work each out. Raises what the answer raises.
         """
-        if packed.size <= _DENSE:
+        is_dense = packed.size <= max(FEW_COMBINATIONS, len(numbers))
+        if is_dense:
             (distinct,) = np.bincount(numbers, minlength=packed.size).nonzero()
         else:
-            distinct = pl.Series(numbers).unique().to_numpy()
+            distinct = pl.Series(numbers).unique().sort().to_numpy()
         if len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
             return None
         answers = numbered(self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.tolist())
-        if packed.size <= _DENSE:
-            dense = np.zeros(packed.size, np.int64)
-            dense[distinct] = answers
-            return dense[numbers]
-        order = np.argsort(distinct)
-        found: Integers = answers[order][np.searchsorted(distinct[order], numbers)]
-        return found
+        if is_dense:
+            table = np.zeros(packed.size, np.int64)
+            table[distinct] = answers
+            return table[numbers]
+        return answers[np.searchsorted(distinct, numbers)]
 
     def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
         """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""

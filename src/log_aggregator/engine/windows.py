@@ -55,6 +55,7 @@ _FEW_CELLS = 1 << 16
 # Of the series at a time whose places are all laid out.
 _CELLS_AT_ONCE = 1 << 20
 _MAX_KEY = 1 << 62
+_FIRST_NS = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +111,9 @@ class Windows:
         # Whether each window begins where the one before it ends.
         self._is_tumbling = not rest_ns and self._steps_in_range == 1
         ends = np.arange(len(steps), dtype=np.int64) * steps.step_ns + (steps.first_ns - self._offset_ns)
-        self._edges, at = np.unique(np.concatenate([ends - self._range_ns, ends]), return_inverse=True)
+        # Windows may be so long that they would begin before all times.
+        begins = np.where(ends < _FIRST_NS + self._range_ns, _FIRST_NS, ends - self._range_ns)
+        self._edges, at = np.unique(np.concatenate([begins, ends]), return_inverse=True)
         self._begins, self._ends = np.split(at, 2)
 
     @property
@@ -219,6 +222,7 @@ class Windows:
             return self._added_up(numbers, len(known), places, counts, values).of_series(known)
         keys, cells = groups * self._places + places, group_count * self._places
         if cells <= max(_FEW_CELLS, len(keys)):
+            # Weights are added up as floats, which are whole up to 2^53.
             counted = np.bincount(keys, counts, cells)
             (found,) = counted.nonzero()
             summed = held = counted[found].astype(np.int64)
