@@ -61,6 +61,10 @@ def test_selector_and_range_apply(client: httpx.Client) -> None:
     [
         ({"query": '{app="one"} |= "x"'}, "only label matchers are supported"),
         ({"query": '{app="one"}', "step": "x"}, 'cannot parse "x" to a valid duration'),
+        (
+            {"query": "{", "step": "0"},
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ),
         ({}, "parse error : syntax error: unexpected $end"),
     ],
 )

@@ -76,7 +76,7 @@ def test_cursor_that_is_none_is_refused(client: httpx.Client) -> None:
     answer = client.get("/loki/api/v1/query_range", params={"query": QUERY, "cursor": "next"})
     assert answer.status_code == 400
     assert answer.text == (
-        "could not parse 'cursor' parameter: give back what the X-Next-Cursor header of an answer had\n"
+        "could not parse 'cursor' parameter: give back what the X-Next-Cursor header of an answer had"
     )
 
 

@@ -251,8 +251,21 @@ def test_queries_beyond_those_that_may_wait_are_refused(
     assert get(client, "slow", "query", query="vector(1)+vector(1)", time="4")["result"][0]["value"][1] == "2"
     for thread in threads:
         thread.join()
-    refused = (429, "too many outstanding requests (limit: 1, frontend.max_outstanding_per_tenant)\n")
+    refused = (429, "too many outstanding requests (limit: 1, frontend.max_outstanding_per_tenant)")
     assert answers == [refused] * 3
+
+
+@pytest.mark.parametrize("time", ["9999999999", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+def test_time_may_lie_where_no_entry_can(client: httpx.Client, time: str) -> None:
+    assert get(client, "one", "query", query='count_over_time({app="api"}[5m])', time=time)["result"] == []
+    (series,) = get(client, "one", "query", query='absent_over_time({app="api"}[5m])', time=time)["result"]
+    assert series["value"][1] == "1"
+
+
+def test_steps_beyond_the_range_count_towards_its_length(client: httpx.Client) -> None:
+    wanted = RANGE | {"query": 'rate({app="api"}[1m])', "step": "1y"}
+    refused = client.get("/loki/api/v1/query_range", params=wanted, headers={"X-Scope-OrgID": "one"})
+    assert "(query length: 8760h1m0s, limit: 30d1h)" in refused.text
 
 
 def test_each_query_is_logged(server: LogAggregator, client: httpx.Client) -> None:

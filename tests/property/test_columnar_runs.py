@@ -95,14 +95,6 @@ def test_steps_too_short_for_one_number() -> None:
         assert_same(by_rows(leaf, batches, steps), by_columns(plan, batches, steps))
 
 
-def test_windows_that_would_begin_before_all_times() -> None:
-    leaf, steps = leaf_of('sum(count_over_time({app=~".+"}[292y] offset 292y))'), Steps(0, 40 * SECOND_NS, SECOND_NS)
-    batches = batches_of([entries(Random(6))], ["chunk"])
-    plan = plan_leaf(leaf)
-    assert plan is not None
-    assert_same(by_rows(leaf, batches, steps), by_columns(plan, batches, steps))
-
-
 @pytest.mark.parametrize("length", [1, 2])
 def test_samples_of_an_answer_are_held_in_memory(length: int) -> None:
     """Whether windows overlap or not."""

@@ -25,6 +25,7 @@ from log_aggregator.model.labels import Labels
 SERIES, TIME, VALUE = "series", "time_ns", "value"
 STEP = "step"
 _KEY, _COUNT = "key", "count"
+_INT64 = 2**63
 SAMPLES_SCHEMA = pl.Schema({SERIES: pl.UInt32, TIME: pl.Int64, VALUE: pl.Float64})
 
 # Those that follow from how many samples a window holds and the sum of whole numbers, which subtraction keeps exact.
@@ -55,7 +56,6 @@ _FEW_CELLS = 1 << 16
 # Of the series at a time whose places are all laid out.
 _CELLS_AT_ONCE = 1 << 20
 _MAX_KEY = 1 << 62
-_FIRST_NS = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +96,14 @@ class Totals:
         return cls(*map(np.concatenate, zip(*(part.columns for part in parts), strict=True)))
 
 
+def edges_fit(aggregation: RangeAggregation, steps: Steps) -> bool:
+    """Whether all windows lie in the 64 bits of nanoseconds that columns have: from 1678 to 2261."""
+    begin_ns = steps.first_ns - aggregation.range.offset_ns - aggregation.range.range_ns
+    return begin_ns >= -_INT64 and steps.last_ns - aggregation.range.offset_ns < _INT64
+
+
 class Windows:
-    """The windows of one aggregation at all steps. What they hold is held in `memory`."""
+    """The windows of one aggregation at all steps, if their edges fit. What they hold is held in `memory`."""
 
     def __init__(self, aggregation: RangeAggregation, steps: Steps, memory: QueryMemory | None = None) -> None:
         self.memory = memory or QueryMemory()
@@ -111,9 +117,7 @@ class Windows:
         # Whether each window begins where the one before it ends.
         self._is_tumbling = not rest_ns and self._steps_in_range == 1
         ends = np.arange(len(steps), dtype=np.int64) * steps.step_ns + (steps.first_ns - self._offset_ns)
-        # Windows may be so long that they would begin before all times.
-        begins = np.where(ends < _FIRST_NS + self._range_ns, _FIRST_NS, ends - self._range_ns)
-        self._edges, at = np.unique(np.concatenate([begins, ends]), return_inverse=True)
+        self._edges, at = np.unique(np.concatenate([ends - self._range_ns, ends]), return_inverse=True)
         self._begins, self._ends = np.split(at, 2)
 
     @property

@@ -39,7 +39,8 @@ class DetectedRoutes:
         )
 
     async def _labels(self, call: Call) -> HTTPResponse:
-        bounds = params.allowed_bounds(call.params, self.limits_of(call.tenant), self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+        bounds = params.allowed(params.ordered_bounds(call.params, now_ns), self.limits_of(call.tenant), now_ns)
         text = call.params.get("query")
         selector = parse_selector(text) if text else ()
         found = await self.detection.labels(call.tenant, bounds.start_ns, bounds.end_ns + 1, selector)
@@ -60,9 +61,10 @@ class DetectedRoutes:
     def _query(self, call: Call) -> FieldQuery:
         given = call.params
         bounds = params.ordered_bounds(given, self.clock.now_ns())
-        lines = params.positive(given, "line_limit", _DEFAULT_LINES)
-        # Both names are Loki's: the first is the older one.
-        limit = params.positive(given, "field_limit" if given.get("field_limit") else "limit", _DEFAULT_FIELDS)
+        lines = params.positive(given.get("line_limit"), "line_limit", _DEFAULT_LINES)
+        # Both names are Loki's: the second is the older one.
+        limit = params.positive(given.get("limit") or given.get("field_limit"), "limit", _DEFAULT_FIELDS)
+        params.step(given, bounds)  # means nothing, but a wrong one is refused
         return FieldQuery(given.get("query"), bounds.start_ns, bounds.end_ns, lines, limit)
 
 

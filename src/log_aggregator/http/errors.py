@@ -27,13 +27,18 @@ RETRY_AFTER_SECONDS = 1
 
 
 def error_response(message: str, status: int) -> HTTPResponse:
-    """Plain text, as Loki answers everything but a few routes."""
+    """Plain text, as Loki answers queries that fail."""
     headers = {"X-Content-Type-Options": "nosniff"}
     if status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     # What a client sent may be no text, and be repeated.
     message = message.encode(errors="replace").decode()
-    return text(message + "\n", status=status, headers=headers, content_type="text/plain; charset=utf-8")
+    return text(message, status=status, headers=headers, content_type="text/plain; charset=utf-8")
+
+
+def error_line(message: str, status: int) -> HTTPResponse:
+    """The same as a line of its own, as Loki answers where something else than a query fails."""
+    return error_response(message + "\n", status)
 
 
 def first_error(error: BaseException) -> BaseException:

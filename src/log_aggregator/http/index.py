@@ -1,6 +1,6 @@
 """Routes on how much there is: statistics and volumes from the index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,14 +9,14 @@ from sanic.response import HTTPResponse
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http import params
-from log_aggregator.http.params import Bounds, InvalidParameter
+from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.extents import Answer, Extents, StreamExtents
 from log_aggregator.services.index_stats import index_stats
-from log_aggregator.services.query_limits import check_resolution
+from log_aggregator.services.query_limits import check_span, clamp_start
 from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, stepped_volumes, total_volumes
 
 _DEFAULT_LIMIT = 100
@@ -52,7 +52,9 @@ class IndexRoutes:
         )
 
     async def _stats(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._bounds(call), parse_selector(call.params.get("query"))
+        now_ns = self.clock.now_ns()
+        bounds = params.allowed(params.ranged(call.params, now_ns).bounds, self.limits_of(call.tenant), now_ns)
+        selector = parse_selector(call.params.get("query"))
         found = await self.extents.ask(
             call.tenant,
             bounds.start_ns,
@@ -65,53 +67,70 @@ class IndexRoutes:
         )
 
     async def _volume(self, call: Call) -> HTTPResponse:
-        query = self._volume_query(call, self._bounds(call))
+        given, now_ns = call.params, self.clock.now_ns()
+        limit = _limit(given)
+        params.instant(given, now_ns)  # means nothing, as does the direction, but a wrong one is refused
+        params.direction(given)
+        aggregate_by = _aggregate_by(given)
+        query = self._volume_query(call, params.ordered_bounds(given, now_ns), limit, aggregate_by)
         end = _seconds(query.end_ns // _MILLISECOND_NS)
         volumes = await self._ask(call, query, lambda extents: total_volumes(extents, query))
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
         return json_response(call.request, success({"resultType": "vector", "result": result}))
 
     async def _volume_range(self, call: Call) -> HTTPResponse:
-        bounds = self._bounds(call)
-        step_ns = params.step(call.params, bounds)
-        check_resolution(bounds.start_ns, bounds.end_ns, step_ns)
-        query = self._volume_query(call, bounds)
+        asked = params.ranged(call.params, self.clock.now_ns(), _limit)
+        query = self._volume_query(call, asked.bounds, asked.limit, _aggregate_by(call.params), asked.step_ns)
+        bounds, step_ns = Bounds(query.start_ns, query.end_ns), asked.step_ns
         volumes = await self._ask(call, query, lambda extents: stepped_volumes(extents, query, step_ns))
-        result = [_series(volume, bounds, step_ns) for volume in volumes]
-        # Loki calls nothing a vector.
-        kind = "matrix" if result else "vector"
-        return json_response(call.request, success({"resultType": kind, "result": result}))
+        return json_response(call.request, success(_stepped(volumes, bounds, step_ns)))
 
     async def _ask(self, call: Call, query: VolumeQuery, question: Callable[[Extents], Answer]) -> Answer:
         return await self.extents.ask(call.tenant, query.start_ns, query.end_ns, question)
 
-    def _bounds(self, call: Call) -> Bounds:
-        return params.allowed_bounds(call.params, self.limits_of(call.tenant), self.clock.now_ns())
-
-    def _volume_query(self, call: Call, bounds: Bounds) -> VolumeQuery:
+    def _volume_query(
+        self, call: Call, asked: Bounds, limit: int, aggregate_by: AggregateBy, step_ns: int = 0
+    ) -> VolumeQuery:
+        """Steps are limited each: the whole range may be longer than a tenant may ask for."""
         limits, given = self.limits_of(call.tenant), call.params
         if not limits.volume_enabled:
             raise VolumeDisabled
-        aggregate_by = given.get("aggregateBy")
-        if aggregate_by not in _AGGREGATIONS:
-            raise InvalidParameter("invalid aggregation option")
+        first_ns = max(asked.start_ns, asked.end_ns - step_ns) if step_ns else asked.start_ns
+        check_span(first_ns, asked.end_ns, limits, params.SECOND_NS)
+        start_ns = clamp_start(asked.start_ns, asked.end_ns, self.clock.now_ns(), limits)
+        names = given.get("targetLabels")
         return VolumeQuery(
-            bounds.start_ns,
-            bounds.end_ns,
+            start_ns,
+            asked.end_ns,
             params.selector(given.get("query")),
-            [name for name in given.get("targetLabels").split(",") if name],
-            _AGGREGATIONS[aggregate_by],
-            _limit(given.get("limit")),
+            list(dict.fromkeys(names.split(","))) if names else [],
+            aggregate_by,
+            limit,
             limits.volume_max_series,
         )
 
 
-def _limit(text: str) -> int:
+def _limit(given: Params) -> int:
     """Here, unlike in queries, 0 is the default."""
-    value = params.integer(text) if text else 0
-    if value < 0:
-        raise InvalidParameter("limit must be a positive value")
-    return value or _DEFAULT_LIMIT
+    text = given.get("limit")
+    is_default = text and params.integer(text) == 0
+    return params.positive("" if is_default else text, "limit", _DEFAULT_LIMIT)
+
+
+def _aggregate_by(given: Params) -> AggregateBy:
+    text = given.get("aggregateBy")
+    if text not in _AGGREGATIONS:
+        raise InvalidParameter("invalid aggregation option")
+    return _AGGREGATIONS[text]
+
+
+def _stepped(volumes: Sequence[SteppedVolume], bounds: Bounds, step_ns: int) -> dict[str, Any]:
+    """A matrix; but where no series has more than one sample, Loki answers with a vector."""
+    series = [_series(volume, bounds, step_ns) for volume in volumes]
+    if any(len(one["values"]) > 1 for one in series):
+        return {"resultType": "matrix", "result": series}
+    vector = [{"metric": one["metric"], "value": value} for one in series for value in one["values"]]
+    return {"resultType": "vector", "result": vector}
 
 
 def _series(volume: SteppedVolume, bounds: Bounds, step_ns: int) -> dict[str, Any]:

@@ -54,26 +54,32 @@ class LabelRoutes:
         )
 
     async def _names(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._bounds(call), _optional_selector(call)
+        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
         return _strings(call, await self.series.label_names(call.tenant, bounds.start_ns, bounds.end_ns, selector))
 
     async def _values(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._bounds(call), _optional_selector(call)
+        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
         name = call.path["name"]
         return _strings(
             call, await self.series.label_values(call.tenant, name, bounds.start_ns, bounds.end_ns, selector)
         )
 
     async def _series(self, call: Call) -> HTTPResponse:
-        bounds = self._bounds(call)
-        selectors = _selectors([*call.params.all("match"), *call.params.all("match[]")])
-        streams = await self.series.series(call.tenant, bounds.start_ns, bounds.end_ns, selectors)
+        asked = self._bounds(call)
+        texts = sorted({*call.params.all("match"), *call.params.all("match[]")})
+        for text in texts:
+            parse_selector(text, allow_empty=True)  # Loki looks at the range before it minds what is too broad
+        bounds = self._allowed(call, asked)
+        streams = await self.series.series(call.tenant, bounds.start_ns, bounds.end_ns, _selectors(texts))
         # Of a hundred thousand streams, more than the event loop should wait for.
         return await asyncio.to_thread(lambda: json_response(call.request, success([dict(s) for s in streams])))
 
     def _bounds(self, call: Call) -> Bounds:
+        return params.bounds(call.params, self.clock.now_ns())
+
+    def _allowed(self, call: Call, asked: Bounds) -> Bounds:
         """With the end included, as Loki does here."""
-        found = params.allowed_bounds(call.params, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
+        found = params.allowed(asked, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
         return Bounds(found.start_ns, found.end_ns + 1)
 
 

@@ -30,19 +30,19 @@ class LegacyQueryRoutes:
     async def _query(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
         given = call.params
+        asked = params.ranged(given, self.clock.now_ns())
         text = given.get("query")
         if not isinstance(parse_expr(text), LogExpr):
             raise InvalidParameter("legacy endpoints only support streams result type")
         if regexp := given.get("regexp"):
             text += f"\n|~ {quote(regexp)}"  # on a line of its own: the query may end in a comment
-        bounds = params.ordered_bounds(given, self.clock.now_ns())
         query = RangeQuery(
             text,
-            bounds.start_ns,
-            bounds.end_ns,
-            params.step(given, bounds),
-            params.limit(given),
-            params.direction(given),
+            asked.bounds.start_ns,
+            asked.bounds.end_ns,
+            asked.step_ns,
+            asked.limit,
+            asked.direction,
             interval_ns=0,
         )
         answer = await self.queries.range(call.tenant, query)

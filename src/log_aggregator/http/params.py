@@ -5,7 +5,7 @@ Source: the parameter rules of Loki's HTTP API (docs/http-api.md gives them in o
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +15,10 @@ from log_aggregator.engine.order import Direction
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
+from log_aggregator.logql.template.strconv import names_infinity, parse_float
+from log_aggregator.logql.units import parse_prometheus_duration
 from log_aggregator.model.limits import Limits
-from log_aggregator.services.query_limits import check_span, clamp_start
+from log_aggregator.services.query_limits import check_order, check_resolution, check_span, clamp_start
 
 SECOND_NS = 1_000_000_000
 DEFAULT_LIMIT = 100
@@ -24,13 +26,9 @@ DEFAULT_SINCE_NS = 3600 * SECOND_NS
 
 _INT64 = 2**63
 _INT64_DIGITS = 20
-_MAX_LIMIT = 2**32 - 1
-_INTEGER = re.compile(r"[+-]?\d+")
-_FLOAT = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)", re.IGNORECASE)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)")
-# Prometheus durations: each unit at most once, from large to small.
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
-_UNITS_MS = (365 * 86_400_000, 7 * 86_400_000, 86_400_000, 3_600_000, 60_000, 1000, 1)
+_MAX_NUMBER = 2**32 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,11 +80,11 @@ def ordered_bounds(params: Params, now_ns: int) -> Bounds:
     return found
 
 
-def allowed_bounds(params: Params, limits: Limits, now_ns: int) -> Bounds:
-    """Ordered bounds that the tenant may ask for. Raises QueryRefused."""
-    found = ordered_bounds(params, now_ns)
+def allowed(found: Bounds, limits: Limits, now_ns: int) -> Bounds:
+    """What `max_query_lookback` leaves of the bounds. Raises QueryRefused where the tenant may not ask for them."""
     start_ns = clamp_start(found.start_ns, found.end_ns, now_ns, limits)
-    check_span(found.end_ns - start_ns, limits)
+    check_span(start_ns, found.end_ns, limits)
+    check_order(start_ns, found.end_ns, limits)
     return Bounds(start_ns, found.end_ns)
 
 
@@ -97,18 +95,28 @@ def instant(params: Params, now_ns: int) -> int:
 
 
 def limit(params: Params) -> int:
-    return positive(params, "limit", DEFAULT_LIMIT)
+    return positive(params.get("limit"), "limit", DEFAULT_LIMIT)
 
 
-def positive(params: Params, name: str, default: int) -> int:
-    """A limit by any name: Loki's words are the same for all."""
-    text = params.get(name)
-    with _about(name):
-        value = integer(text) if text else default
-    if value <= 0:
+def positive(text: str, name: str, default: int) -> int:
+    """A limit by any name."""
+    if (value := _integer_or(text, name, default)) <= 0:
         raise InvalidParameter("limit must be a positive value")
-    if value > _MAX_LIMIT:
-        raise InvalidParameter(f"limit value {value} is out of range [0, {_MAX_LIMIT}]")
+    return _bounded(value, name)
+
+
+def natural(text: str, name: str, default: int) -> int:
+    return _bounded(_integer_or(text, name, default), name)
+
+
+def _integer_or(text: str, name: str, default: int) -> int:
+    with _about(name):
+        return integer(text) if text else default
+
+
+def _bounded(value: int, name: str) -> int:
+    if not 0 <= value <= _MAX_NUMBER:
+        raise InvalidParameter(f"{name} value {value} is out of range [0, {_MAX_NUMBER}]")
     return value
 
 
@@ -121,7 +129,7 @@ def direction(params: Params) -> Direction:
 
 
 def step(params: Params, range_: Bounds) -> int:
-    """Nanoseconds, more than zero."""
+    """Nanoseconds, more than zero. Raises QueryRefused if it makes too many points of the range."""
     text = params.get("step")
     if not text:
         return max((range_.end_ns - range_.start_ns) // SECOND_NS // 250, 1) * SECOND_NS
@@ -129,6 +137,7 @@ def step(params: Params, range_: Bounds) -> int:
         value = seconds_or_duration(text)
     if value <= 0:
         raise InvalidParameter("zero or negative query resolution step widths are not accepted. Try a positive integer")
+    check_resolution(range_.start_ns, range_.end_ns, value)
     return value
 
 
@@ -140,6 +149,23 @@ def interval(params: Params) -> int:
     if value < 0:
         raise InvalidParameter("interval must be >= 0")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """What Loki reads of a range query, and of other requests as if they were one."""
+
+    bounds: Bounds
+    limit: int
+    direction: Direction
+    step_ns: int
+    interval_ns: int
+
+
+def ranged(params: Params, now_ns: int, read_limit: Callable[[Params], int] = limit) -> Ranged:
+    """Read in Loki's order: of several mistakes, the first one is told."""
+    found = ordered_bounds(params, now_ns)
+    return Ranged(found, read_limit(params), direction(params), step(params, found), interval(params))
 
 
 def selector(text: str) -> tuple[Matcher, ...]:
@@ -165,8 +191,8 @@ def timestamp(text: str, default_ns: int) -> int:
     """Nanoseconds: ten digits or fewer are seconds, with a dot float seconds to the millisecond, else RFC 3339."""
     if not text:
         return default_ns
-    if "." in text and _FLOAT.fullmatch(text):
-        return _float_seconds(float(text))
+    if "." in text and (seconds := parse_float(text)) is not None:
+        return _float_seconds(seconds)
     if _INTEGER.fullmatch(text):
         value = _int(text)
         if not -_INT64 <= value < _INT64:
@@ -181,27 +207,20 @@ def timestamp(text: str, default_ns: int) -> int:
 
 def duration(text: str) -> int:
     """A Prometheus duration in nanoseconds."""
-    match = _DURATION.fullmatch(text)
-    if text == "":
-        raise InvalidParameter("empty duration string")
-    if text != "0" and match is None:
-        raise InvalidParameter(f"not a valid duration string: {_quoted(text)}")
-    counts = match.groups() if match else ()
-    value = sum(_int(count) * unit for count, unit in zip(counts, _UNITS_MS, strict=False) if count)
-    if value * 1_000_000 >= _INT64:
-        raise InvalidParameter("duration out of range")
-    return value * 1_000_000
+    try:
+        return parse_prometheus_duration(text)
+    except ValueError as error:
+        raise InvalidParameter(str(error)) from error
 
 
 def seconds_or_duration(text: str) -> int:
-    """Float seconds or a Prometheus duration, in nanoseconds."""
-    if _FLOAT.fullmatch(text):
-        value = float(text) * SECOND_NS
-        if math.isnan(value):
-            return 0
+    """Float seconds or a Prometheus duration, in nanoseconds. What is no number is the least one, as Go converts it."""
+    seconds = parse_float(text)
+    if seconds is not None and (not math.isinf(seconds) or names_infinity(text)):
+        value = seconds * SECOND_NS
         if abs(value) > _INT64:
             raise InvalidParameter(f"cannot parse {_quoted(text)} to a valid duration. It overflows int64")
-        return int(value)
+        return -_INT64 if math.isnan(value) else int(value)
     try:
         return duration(text)
     except InvalidParameter as error:

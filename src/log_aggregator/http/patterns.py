@@ -25,11 +25,10 @@ class PatternRoutes:
 
     async def _patterns(self, call: Call) -> HTTPResponse:
         given = call.params
-        selector = parse_selector(given.get("query"))
         bounds = params.bounds(given, self.clock.now_ns())
-        found = await self.patterns.run(
-            call.tenant, bounds.start_ns, bounds.end_ns, params.step(given, bounds), selector
-        )
+        step_ns = params.step(given, bounds)
+        selector = parse_selector(given.get("query"))
+        found = await self.patterns.run(call.tenant, bounds.start_ns, bounds.end_ns, step_ns, selector)
         return json_response(call.request, success([_series(one) for one in found]))
 
 

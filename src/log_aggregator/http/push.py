@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sanic.response import HTTPResponse, empty
 
 from log_aggregator.formats.push import decode_push
-from log_aggregator.http.errors import error_response
+from log_aggregator.http.errors import error_line
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.push import Push
 from log_aggregator.services.decoding import PushBody
@@ -46,5 +46,5 @@ class PushRoutes:
         try:
             await self.distributor.push(call.tenant, PushBody(len(body), decode), form)
         except IngestionBlocked as error:
-            return error_response(str(error), error.status)
+            return error_line(str(error), error.status)
         return empty(204)

@@ -63,33 +63,38 @@ class QueryRoutes:
         """A cursor stands for the range and the direction of the query that it was given with."""
         cursor = decode_cursor(text) if (text := given.get("cursor")) else None
         if cursor is None:
-            bounds, direction = params.ordered_bounds(given, self.clock.now_ns()), params.direction(given)
+            asked = params.ranged(given, self.clock.now_ns())
         else:
-            bounds, direction = Bounds(cursor.start_ns, cursor.end_ns), cursor.direction
+            bounds = Bounds(cursor.start_ns, cursor.end_ns)
+            asked = params.Ranged(
+                bounds, params.limit(given), cursor.direction, params.step(given, bounds), params.interval(given)
+            )
         return RangeQuery(
             given.get("query"),
-            bounds.start_ns,
-            bounds.end_ns,
-            params.step(given, bounds),
-            params.limit(given),
-            direction,
-            params.interval(given),
+            asked.bounds.start_ns,
+            asked.bounds.end_ns,
+            asked.step_ns,
+            asked.limit,
+            asked.direction,
+            asked.interval_ns,
             cursor,
         )
 
     def _wants_parquet(self, call: Call) -> bool:
         wanted = next(iter(media_types(call.request.headers.get("accept", "")))) == PARQUET_TYPE
         if wanted and not self.parquet:
-            raise InvalidParameter("parquet encoding is not enabled: see frontend.support_parquet_encoding")
+            raise InvalidParameter(
+                "support for Parquet encoded responses is disabled. Enable with -frontend.support-parquet-encoding=true"
+            )
         return wanted
 
     async def _instant(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
         given = call.params
         context = query_context(call.request.headers, own_limits=self.own_limits)
-        query = InstantQuery(
-            given.get("query"), params.instant(given, self.clock.now_ns()), params.limit(given), params.direction(given)
-        )
+        limit = params.limit(given)  # before the time, as Loki reads them
+        time_ns, direction = params.instant(given, self.clock.now_ns()), params.direction(given)
+        query = InstantQuery(given.get("query"), time_ns, limit, direction)
         watched = Watched(call.tenant, query.text, "instant", context, query.time_ns, query.time_ns, 0, query.limit)
         with self.log.watching(watched):
             watched.answer = await self.queries.instant(call.tenant, query, context)

@@ -2,7 +2,7 @@
 
 from sanic.response import HTTPResponse
 
-from log_aggregator.http.errors import error_response
+from log_aggregator.http.errors import error_line
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
 
@@ -25,10 +25,10 @@ class RulesRoutes:
         )
 
     async def _configured(self, call: Call) -> HTTPResponse:
-        return error_response("no rule groups found", 404)
+        return error_line("no rule groups found", 404)
 
     async def _group(self, call: Call) -> HTTPResponse:
-        return error_response("group does not exist", 404)
+        return error_line("group does not exist", 404)
 
     async def _evaluated(self, call: Call) -> HTTPResponse:
         return _nothing(call, "groups")

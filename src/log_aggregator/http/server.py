@@ -23,7 +23,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import CHALLENGE, Caller, Unauthenticated
 from log_aggregator.http.connection import MAX_FRAME_BYTES, BodyRequest, Connection
-from log_aggregator.http.errors import error_response, first_error, let_go, status_of
+from log_aggregator.http.errors import error_line, error_response, first_error, let_go, status_of
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.params import InvalidParameter, Params
@@ -90,7 +90,7 @@ ErrorAnswer = Callable[[Request, str, int], HTTPResponse]
 """How a route says that a request failed, from a message and a status."""
 
 
-def _plain_text(_: Request, message: str, status: int) -> HTTPResponse:
+def _as_text(_: Request, message: str, status: int) -> HTTPResponse:
     return error_response(message, status)
 
 
@@ -111,7 +111,13 @@ class Route:
     is_query: bool = False
     is_push: bool = False
     partial: bool = False
-    error: ErrorAnswer = _plain_text
+    error: ErrorAnswer | None = None
+
+    def answer_error(self, request: Request, message: str, status: int) -> HTTPResponse:
+        """A query that fails is told so without a newline at the end, as in Loki."""
+        if self.error is not None:
+            return self.error(request, message, status)
+        return error_response(message, status) if self.partial else error_line(message, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +305,7 @@ class HttpServer:
                 raise NotAWebsocket
             return HTTPResponse(status=_SWITCHING)
 
-        plain = self._wrapped(Route(route.name, route.paths, ("GET",), agree), ws=True)
+        plain = self._wrapped(Route(route.name, route.paths, ("GET",), agree, error=_as_text), ws=True)
 
         async def serve(request: Request, **path: str) -> HTTPResponse | None:
             response = await plain(request, **path)
@@ -319,7 +325,7 @@ class HttpServer:
 
     async def _answer(self, route: Route, request: Request, path: dict[str, str]) -> HTTPResponse:
         if self._draining:
-            return route.error(request, "the server is shutting down", 503)
+            return route.answer_error(request, "the server is shutting down", 503)
         given, tenant = Params(), ""
         try:
             caller = await self._admitted(route, request)
@@ -342,14 +348,14 @@ class HttpServer:
         if not isinstance(error, LogAggregatorError):
             self._metrics.panics.inc()
             logger.error("request failed", extra={"route": route.name}, exc_info=error)
-            return route.error(request, "internal error", 500)
+            return route.answer_error(request, "internal error", 500)
         status = status_of(error)
         if route.is_push:
             self._refusals.refused(route.name, tenant, status, str(error))
         elif status >= 500:
             logger.warning("request failed", extra={"route": route.name, "status": status, "error": str(error)})
         queries = [query for name in ("query", "match", "match[]") for query in given.all(name)]
-        response = route.error(request, with_hint(error, queries)[:_MAX_MESSAGE], status)
+        response = route.answer_error(request, with_hint(error, queries)[:_MAX_MESSAGE], status)
         if isinstance(error, Unauthenticated):
             response.headers["WWW-Authenticate"] = CHALLENGE
         return response
@@ -399,15 +405,15 @@ def _form(body: bytes) -> dict[str, list[str]]:
 def _refused(request: Request, error: SanicException) -> HTTPResponse:
     """What Sanic itself refuses. A push path answers other methods as unknown, as in Loki."""
     if isinstance(error, NotFound):
-        return error_response("404 page not found", 404)
+        return error_line("404 page not found", 404)
     if isinstance(error, MethodNotAllowed):
-        return error_response("404 page not found", 404) if request.path.endswith("/push") else error_response("", 405)
+        return error_line("404 page not found", 404) if request.path.endswith("/push") else error_line("", 405)
     if isinstance(error, PayloadTooLarge) and "header" in str(error):
-        return error_response(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 400)
+        return error_line(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 400)
     if isinstance(error, PayloadTooLarge):
-        return error_response(
+        return error_line(
             f"request body too large: more than {request.app.config.REQUEST_MAX_SIZE} bytes, which is "
             "distributor.max_recv_msg_size or what the memory of the server allows",
             413,
         )
-    return error_response(str(error), error.status_code or 500)
+    return error_line(str(error), error.status_code or 500)

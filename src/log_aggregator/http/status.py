@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from sanic.response import HTTPResponse, empty, raw, text
 
 from log_aggregator import __version__
-from log_aggregator.http.errors import error_response
+from log_aggregator.http.errors import error_line
 from log_aggregator.http.respond import compressed, json_response
 from log_aggregator.http.server import Call, Route
 
@@ -56,7 +56,7 @@ class StatusRoutes:
 
     async def _ready(self, call: Call) -> HTTPResponse:
         reason = await self.readiness()
-        return text("ready\n") if reason is None else error_response(reason, 503)
+        return text("ready\n") if reason is None else error_line(reason, 503)
 
     async def _metrics(self, call: Call) -> HTTPResponse:
         encode, content_type = choose_encoder(call.request.headers.get("accept", ""))

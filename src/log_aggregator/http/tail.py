@@ -54,11 +54,12 @@ class TailRoutes:
     def _query(self, call: Call) -> TailQuery:
         given = call.params
         expr = parse_expr(given.get("query"))
+        limit = params.limit(given)
         start_ns = params.bounds(given, self.clock.now_ns()).start_ns
-        delay_seconds = params.integer(given.get("delay_for") or "0")
+        delay_seconds = params.natural(given.get("delay_for"), "delay_for", 0)
         if delay_seconds > _MAX_DELAY_SECONDS:
             raise InvalidParameter(f"delay_for can't be greater than {_MAX_DELAY_SECONDS}")
-        return TailQuery(expr, start_ns, params.limit(given), max(0, delay_seconds))
+        return TailQuery(expr, start_ns, limit, delay_seconds)
 
 
 def frame_json(frame: Frame, flags: frozenset[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from log_aggregator.engine.conversions import NotConvertible, to_number
@@ -19,6 +19,7 @@ from log_aggregator.services.queries import Queries, RangeQuery, Streams
 
 # These matter whatever their values are.
 _ALWAYS_RELEVANT = frozenset({"cluster", "namespace", "instance", "pod"})
+_BOOLEANS = frozenset("01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Detection:
             for name in table.names:
                 column = table.column(name)
                 values = column[VALUE].filter(present.gather(column[STREAM])).unique()
-                if len(values) and (name in _ALWAYS_RELEVANT or not all(map(_is_id, values))):
+                if len(values) and (name in _ALWAYS_RELEVANT or _tells_more_than_ids(values)):
                     counts[name] = len(values)
             return counts
 
@@ -75,6 +76,10 @@ class Detection:
         assert isinstance(answer, Streams)
         # As Loki sees them: stream by stream.
         return sorted(answer.rows, key=lambda row: row.stream)
+
+
+def _tells_more_than_ids(values: Iterable[str]) -> bool:
+    return _BOOLEANS.issuperset(values) or not all(map(_is_id, values))
 
 
 def _is_id(value: str) -> bool:

@@ -17,7 +17,7 @@ from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import Windows
+from log_aggregator.engine.windows import Windows, edges_fit
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
 from log_aggregator.model.labels import Labels
@@ -98,7 +98,7 @@ class MetricQueries:
     async def _leaf(
         self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics, memory: QueryMemory
     ) -> Sequence[Vector]:
-        plan = plan_leaf(leaf) if self._columnar else None
+        plan = plan_leaf(leaf) if self._columnar and edges_fit(leaf, question.steps) else None
         scan = scan_of(question.tenant, leaf, question.steps)
         scan = replace(scan, needles=needles_of(leaf.range.log.stages), memory=memory)
         if plan is None:

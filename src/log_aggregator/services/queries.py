@@ -119,7 +119,7 @@ class Queries:
 
     async def range(self, tenant: str, query: RangeQuery, context: QueryContext = NO_CONTEXT) -> Streams | Matrix:
         expr, limits = self._allowed(tenant, query.text, context)
-        query_limits.check_length(expr, query.start_ns, query.end_ns, limits)
+        query_limits.check_length(expr, query.start_ns, query.end_ns, query.step_ns, limits)
         async with self._admitted(tenant, expr, limits):
             await check_size(self._extents, tenant, expr, query.start_ns, query.end_ns, limits)
             if isinstance(expr, LogExpr):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from log_aggregator.clock import timeout
 from log_aggregator.engine.metric import leaves_of
+from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Expr, LogExpr, Matcher
@@ -13,6 +14,7 @@ from log_aggregator.logql.units import format_go_duration, format_prometheus_dur
 from log_aggregator.model.limits import Limits
 
 MAX_STEPS = 11_000
+MILLISECOND_NS = 1_000_000
 _SECOND_NS = 1_000_000_000
 
 
@@ -77,15 +79,21 @@ def check_resolution(start_ns: int, end_ns: int, step_ns: int) -> None:
         )
 
 
-def check_length(expr: Expr, start_ns: int, end_ns: int, limits: Limits) -> None:
-    """The whole time that a range query looks at, the range of its widest window included."""
-    length = end_ns - start_ns
-    if not isinstance(expr, LogExpr):
-        length += max((leaf.range.range_ns for leaf in leaves_of(expr)), default=0)
-    check_span(length, limits)
+def check_length(expr: Expr, start_ns: int, end_ns: int, step_ns: int, limits: Limits) -> None:
+    """The whole time that a range query looks at: from its first step, less the range of its widest window."""
+    check_span(start_ns, end_ns, limits)
+    ranges_ns = [] if isinstance(expr, LogExpr) else [leaf.range.range_ns for leaf in leaves_of(expr)]
+    if ranges_ns:
+        steps = Steps.aligned(start_ns, end_ns, step_ns)
+        _check_length(steps.last_ns - steps.first_ns + max(ranges_ns), limits)
 
 
-def check_span(length_ns: int, limits: Limits) -> None:
+def check_span(start_ns: int, end_ns: int, limits: Limits, unit_ns: int = MILLISECOND_NS) -> None:
+    """Between the whole units in which the bounds lie."""
+    _check_length((end_ns // unit_ns - start_ns // unit_ns) * unit_ns, limits)
+
+
+def _check_length(length_ns: int, limits: Limits) -> None:
     allowed = limits.max_query_length
     if 0 < allowed < length_ns:
         raise QueryRefused(
@@ -152,14 +160,22 @@ def check_series(vectors: list[Vector], limits: Limits) -> None:
         )
 
 
+def check_order(start_ns: int, end_ns: int, limits: Limits) -> None:
+    """Loki takes a range that ends before it starts for one that `max_query_lookback` cut."""
+    if end_ns < start_ns:
+        raise _too_old(limits)
+
+
 def clamp_start(start_ns: int, end_ns: int, now_ns: int, limits: Limits) -> int:
     """The start that `max_query_lookback` leaves. Raises QueryRefused where nothing is left."""
     if not limits.max_query_lookback:
         return start_ns
     oldest_ns = now_ns - limits.max_query_lookback
     if end_ns < oldest_ns:
-        raise QueryRefused(
-            "this data is no longer available, it is past now - max_query_lookback "
-            f"({format_prometheus_duration(limits.max_query_lookback)})"
-        )
+        raise _too_old(limits)
     return max(start_ns, oldest_ns)
+
+
+def _too_old(limits: Limits) -> QueryRefused:
+    lookback = format_prometheus_duration(limits.max_query_lookback)
+    return QueryRefused(f"this data is no longer available, it is past now - max_query_lookback ({lookback})")

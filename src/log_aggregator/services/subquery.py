@@ -24,6 +24,8 @@ from log_aggregator.services.leaf_units import LeafUnit
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.units import ChunkUnit, Scan
 
+_INT64 = 2**63
+
 
 class UnitsUnknown(LogAggregatorError):
     """The index objects do not have the units that the share names."""
@@ -54,8 +56,8 @@ def distinct_leaves(expr: MetricExpr) -> list[RangeAggregation]:
 
 
 def scan_of(tenant: str, leaf: RangeAggregation, steps: Steps) -> Scan:
-    """What the leaf reads."""
-    start_ns, end_ns = range_span(leaf, steps)
+    """What the leaf reads. There are no entries beyond 64 bits of nanoseconds, though a query may ask for them."""
+    start_ns, end_ns = (min(max(bound_ns, -_INT64), _INT64 - 1) for bound_ns in range_span(leaf, steps))
     return Scan(tenant, start_ns, end_ns, compile_selector(leaf.range.log.matchers))
 
 

@@ -74,7 +74,7 @@ def test_parameter_that_the_message_does_not_name() -> None:
 
 def test_limit_that_the_message_does_not_name() -> None:
     with pytest.raises(QueryRefused) as raised:
-        check_span(7200 * 10**9, Limits(max_query_length=3600 * 10**9))
+        check_span(0, 7200 * 10**9, Limits(max_query_length=3600 * 10**9))
     assert with_hint(raised.value, []) == (
         "the query time range exceeds the limit (query length: 2h0m0s, limit: 1h)\n"
         "hint: the limit is limits_config.max_query_length"

@@ -48,13 +48,25 @@ def test_bad_timestamp(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1h30m", 5400), ("1d", 86_400), ("1w", 604_800), ("1y", 31_536_000), ("500ms", 0.5), ("0", 0), ("2.5", 2.5)],
+    [
+        ("1h30m", 5400),
+        ("1d", 86_400),
+        ("1w", 604_800),
+        ("1y", 31_536_000),
+        ("500ms", 0.5),
+        ("0", 0),
+        ("2.5", 2.5),
+        # As Go reads floats.
+        ("1_0", 10),
+        ("0x1p4", 16),
+        (".5", 0.5),
+    ],
 )
 def test_seconds_or_duration(text: str, seconds: float) -> None:
     assert params.seconds_or_duration(text) == seconds * params.SECOND_NS
 
 
-@pytest.mark.parametrize("text", ["1x", "5 m", "-5m", "1ns", "abc", "1m1h"])
+@pytest.mark.parametrize("text", ["1x", "5 m", "-5m", "1ns", "abc", "1m1h", "1e400", "0x10", "\u0661"])
 def test_bad_duration(text: str) -> None:
     with pytest.raises(InvalidParameter) as raised:
         params.seconds_or_duration(text)
@@ -83,6 +95,7 @@ def test_bounds(values: dict[str, str], expected: Bounds) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"since": "1us"}, 'could not parse \'since\' parameter: unknown unit "us" in duration "1us"'),
         ({"since": "-1h"}, "could not parse 'since' parameter: not a valid duration string: \"-1h\""),
         ({"end": "abc"}, "could not parse 'end' parameter: strconv.ParseInt: parsing \"abc\": invalid syntax"),
         ({"start": "abc"}, "could not parse 'start' parameter: strconv.ParseInt: parsing \"abc\": invalid syntax"),
@@ -101,6 +114,7 @@ def test_bad_bounds(values: dict[str, str], message: str) -> None:
         ("0", "limit must be a positive value"),
         ("-1", "limit must be a positive value"),
         ("1.5", 'strconv.Atoi: parsing "1.5": invalid syntax'),
+        ("\u0663", 'strconv.Atoi: parsing "\u0663": invalid syntax'),
         ("4294967296", "limit value 4294967296 is out of range [0, 4294967295]"),
     ],
 )
@@ -128,6 +142,25 @@ def test_step_must_be_positive(text: str) -> None:
         params.step(query(step=text), Bounds(0, 1))
 
 
+def test_first_mistake_of_a_range_query_is_told() -> None:
+    wrong = {"start": "2", "end": "1", "limit": "0", "direction": "up", "step": "0.001", "interval": "-1"}
+    right = {"end": "1000", "limit": "1", "direction": "forward", "step": "1"}
+    messages = []
+    for name, value in right.items():
+        with pytest.raises((InvalidParameter, QueryRefused)) as raised:
+            params.ranged(query(**wrong), NOW)
+        messages.append(str(raised.value).partition(". ")[0])
+        wrong[name] = value
+    with pytest.raises(InvalidParameter, match="interval must be >= 0"):
+        params.ranged(query(**wrong), NOW)
+    assert messages == [
+        "end timestamp must not be before or equal to start time",
+        "limit must be a positive value",
+        "invalid direction 'up'",
+        "exceeded maximum resolution of 11,000 points per time series",
+    ]
+
+
 def test_form_values_follow_those_of_the_url() -> None:
     both = Params({"match[]": ["{a}"]}, {"match[]": ["{b}"], "limit": ["3"]})
     assert both.all("match[]") == ["{a}", "{b}"]
@@ -139,15 +172,20 @@ def test_span_of_the_range_is_limited() -> None:
     day = 86_400 * params.SECOND_NS
     wanted = query(start="1768391999", end="1768478400")
     with pytest.raises(QueryRefused) as raised:
-        params.allowed_bounds(wanted, Limits(max_query_length=day), NOW)
+        params.allowed(params.bounds(wanted, NOW), Limits(max_query_length=day), NOW)
     assert str(raised.value) == "the query time range exceeds the limit (query length: 24h0m1s, limit: 1d)"
-    assert params.allowed_bounds(wanted, Limits(max_query_length=0), NOW) == params.bounds(wanted, NOW)
+    assert params.allowed(params.bounds(wanted, NOW), Limits(max_query_length=0), NOW) == params.bounds(wanted, NOW)
+
+
+def test_span_is_measured_in_milliseconds() -> None:
+    wanted = query(start="1768391999.9996", end="1768478400")
+    assert params.allowed(params.bounds(wanted, NOW), Limits(max_query_length=86_400 * params.SECOND_NS), NOW)
 
 
 def test_range_is_cut_at_the_lookback() -> None:
     limits = Limits(max_query_lookback=params.DEFAULT_SINCE_NS)
     wanted = query(start="1768391999", end="1768478400")
-    assert params.allowed_bounds(wanted, limits, NOW) == Bounds(NOW - params.DEFAULT_SINCE_NS, NOW)
+    assert params.allowed(params.bounds(wanted, NOW), limits, NOW) == Bounds(NOW - params.DEFAULT_SINCE_NS, NOW)
 
 
 @pytest.mark.parametrize("text", ["{}", "{ }"])
