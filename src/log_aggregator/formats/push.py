@@ -36,6 +36,8 @@ _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
 
 _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# msgspec counts what it has read, the first byte too many included.
+_TRAILING: Final = re.compile(r"trailing characters \(byte ([0-9]+)\)")
 _INTEGER: Final = re.compile(r"-?0*[0-9]{1,19}")
 _RFC3339: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -64,14 +66,18 @@ def decode_push(
     # Clients name snappy here or not; it is part of the protobuf format and means nothing for JSON.
     data = decompress(body, None if encoding == "snappy" else content_encoding, max_decompressed_bytes)
     media_type = (content_type or "").partition(";")[0].strip().lower()
-    if media_type == _JSON or ("protobuf" not in media_type and data.lstrip()[:1] == b"{"):
+    is_json = media_type == _JSON
+    if is_json or ("protobuf" not in media_type and data.lstrip()[:1] == b"{"):
         push = Push.of(_decode_legacy_json(data) if legacy else _decode_json(data))
     else:
         push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes))
+        is_json = False
     if push.streams:
         return push
-    # Loki refuses a body without a content type. Taking it for JSON is meant for logs, and here there are none.
-    raise EmptyPush if media_type else InvalidPush("mime: no media type")
+    # Loki takes a body for JSON only if its content type says so. Others are meant for logs, and here there are none.
+    if not media_type:
+        raise InvalidPush("mime: no media type")
+    raise EmptyPush if is_json or "protobuf" in media_type else InvalidPush("snappy: corrupt input")
 
 
 # Protobuf
@@ -168,7 +174,7 @@ def _parse_labels(text: str) -> Labels:
 class _Entry(msgspec.Struct, array_like=True, gc=False):
     timestamp: str
     line: str
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Stream(msgspec.Struct):
@@ -182,7 +188,7 @@ class _Request(msgspec.Struct):
 
 class _AnyLabelsStream(msgspec.Struct):
     stream: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
-    values: list[_Entry] | None = None
+    values: list[_Entry | None] | None = None
 
 
 class _AnyLabelsRequest(msgspec.Struct):
@@ -192,6 +198,7 @@ class _AnyLabelsRequest(msgspec.Struct):
 class _LegacyEntry(msgspec.Struct, gc=False):
     ts: str
     line: str = ""
+    metadata: dict[str, str] = msgspec.field(default_factory=dict, name="structuredMetadata")
 
 
 class _LegacyStream(msgspec.Struct):
@@ -231,7 +238,8 @@ def _json_stream(stream: _Stream, index: int) -> PushStream:
 
 
 def _decode_unusual_json(data: bytes) -> _Request:
-    """What the fast decoder refuses and Loki takes: text that is not UTF-8, and label values that are not strings.
+    """What the fast decoder refuses and Loki takes: text that is not UTF-8, label values that are not strings, entries
+    that are null, and anything behind the end of the JSON.
 
     Such a value counts as its JSON text: `{"port":80}` is the label port="80". Raises InvalidPush for the rest.
     """
@@ -239,11 +247,19 @@ def _decode_unusual_json(data: bytes) -> _Request:
 
 
 def _decode_any_labels(data: bytes) -> _Request:
-    request = _any_labels_decoder.decode(data)
+    try:
+        request = _any_labels_decoder.decode(data)
+    except msgspec.DecodeError as error:
+        trailing = _TRAILING.search(str(error))
+        if trailing is None:
+            raise
+        request = _any_labels_decoder.decode(data[: int(trailing[1]) - 1])
     streams = (request.streams if request else None) or []
-    return _Request(
-        [_Stream({name: _label_value(raw) for name, raw in own.stream.items()}, own.values) for own in streams]
-    )
+    return _Request([_Stream(_any_labels(own.stream), list(filter(None, own.values or ()))) for own in streams])
+
+
+def _any_labels(stream: dict[str, msgspec.Raw]) -> dict[str, str]:
+    return {name: _label_value(raw) for name, raw in stream.items()}
 
 
 def _label_value(raw: msgspec.Raw) -> str:
@@ -300,7 +316,9 @@ def _decode_legacy_json(data: bytes) -> list[PushStream]:
 def _legacy_stream(stream: _LegacyStream, index: int) -> PushStream:
     entries = stream.entries or []
     timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
-    return PushStream(_parse_labels(stream.labels), timestamps_ns, [entry.line for entry in entries], None)
+    metadata = [entry.metadata for entry in entries]
+    lines = [entry.line for entry in entries]
+    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)
 
 
 def _rfc3339_ns(text: str, stream_index: int, entry_index: int) -> int:

@@ -21,13 +21,13 @@ def metadata_bytes(metadata: dict[str, str]) -> int:
 
 
 def clean_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """With names as label names, without empty values, without what was broken in values.
+    """With names as label names, without empty values, with spaces for what was broken in values.
 
     Of two names that become one, the one that had to be changed wins. A name that cannot be made one becomes "".
     """
     if all(map(_is_clean, metadata)) and all(metadata.values()) and _BROKEN not in "".join(metadata.values()):
         return metadata
-    repaired = [(name, value.replace(_BROKEN, "")) for name, value in metadata.items()]
+    repaired = [(name, value.replace(_BROKEN, " ")) for name, value in metadata.items()]
     kept = {name: value for name, value in repaired if value and _is_clean(name)}
     changed = {clean_name(name): value for name, value in repaired if value and not _is_clean(name)}
     return kept | changed

@@ -109,7 +109,11 @@ BAD_JSON = {
     ),
     "metadata a string": (
         one_entry(["1", "x", "y"]),
-        "invalid JSON push request: Expected `object | null`, got `str` - at `$.streams[0].values[0][2]`",
+        "invalid JSON push request: Expected `object`, got `str` - at `$.streams[0].values[0][2]`",
+    ),
+    "metadata null": (
+        one_entry(["1", "x", None]),
+        "invalid JSON push request: Expected `object`, got `null` - at `$.streams[0].values[0][2]`",
     ),
     "metadata value a number": (
         one_entry(["1", "x", {"k": 5}]),
@@ -131,6 +135,19 @@ def test_bad_json_is_told_with_the_field_and_what_was_expected(body: str, expect
     assert message(decode, body) == expected
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        one_entry(["1", "x"]) + "}, and more",
+        one_entry(["1", "x"]) * 2,
+        '{"streams":[{"stream":{"a":"b"},"values":[null,["1","x"],null]}]}',
+    ],
+)
+def test_what_loki_passes_over_is_passed_over(body: str) -> None:
+    (stream,) = decode(body)
+    assert stream.lines == ["x"]
+
+
 @pytest.mark.parametrize("body", ["{}", "null", '{"streams":[]}', '{"streams":null}', '{"stream":[]}'])
 def test_a_push_without_streams_is_empty(body: str) -> None:
     with pytest.raises(EmptyPush, match=r"^error at least one valid stream is required for ingestion$"):
@@ -150,6 +167,10 @@ def test_json_is_recognised_whatever_the_content_type_says(content_type: str | N
 
 def test_without_a_content_type_an_empty_push_is_loki_s_error() -> None:
     assert message(decode, '{"streams":[]}', "") == "mime: no media type"
+
+
+def test_json_of_another_content_type_must_hold_logs() -> None:
+    assert message(decode, '{"streams":[]}', "text/plain") == "snappy: corrupt input"
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, "text/plain", None])
@@ -294,6 +315,12 @@ def test_labels_of_megabytes_are_too_large() -> None:
 
 
 # Legacy JSON
+
+
+def test_legacy_entries_may_have_metadata() -> None:
+    entry = {"ts": "2026-01-15T10:00:00Z", "line": "x", "structuredMetadata": {"k": "v"}}
+    (stream,) = decode_legacy(json.dumps({"streams": [{"labels": '{a="b"}', "entries": [entry]}]}))
+    assert stream.metadata == [{"k": "v"}]
 
 
 @pytest.mark.parametrize(

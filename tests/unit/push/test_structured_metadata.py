@@ -34,7 +34,7 @@ def test_names_become_label_names(name: str, cleaned: str) -> None:
     [
         ({}, {}),
         ({"a": "", "b": "x"}, {"b": "x"}),
-        ({"a": "x\ufffdy", "b": "\ufffd"}, {"a": "xy"}),
+        ({"a": "x\ufffdy", "b": "\ufffd"}, {"a": "x y", "b": " "}),
         ({"a.b": "changed", "a_b": "unchanged"}, {"a_b": "changed"}),
         ({"": ""}, {}),
     ],
