@@ -23,7 +23,7 @@ from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import Windows
+from log_aggregator.engine.windows import Windows, in_windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import format_metadata, parse_metadata
 from log_aggregator.logql.ast import LogExpr, RangeAggregation
@@ -111,6 +111,8 @@ def by_rows(leaf: RangeAggregation, batches: Sequence[Batch], times: Steps) -> l
     sampler = compile_sampler(leaf)
     samples: dict[Labels, SeriesSamples] = {}
     frame = pl.concat([batch.frame.select(BATCH_SCHEMA.names()) for batch in batches])
+    held = in_windows(leaf, times)
+    frame = frame if held is None else frame.filter(held)
     try:
         for stream, time_ns, _, line, text in frame.sort(TIMESTAMP, ARRIVAL, maintain_order=True).iter_rows():
             found = sampler.process(time_ns, line, STREAMS[stream], parse_metadata(text))

@@ -119,8 +119,9 @@ class ColumnarLeaf:
         return plain | (fields & set(available))
 
     def add(self, batch: Batch) -> int:
-        """How many rows passed the line filters. Raises LinesNeeded, PipelineFailed, QueryTooLarge."""
-        frame = batch.frame if self._plan.mask is None else batch.frame.filter(self._plan.mask)
+        """How many rows of the windows passed the line filters. Raises LinesNeeded, PipelineFailed, QueryTooLarge."""
+        masks = [mask for mask in (self._windows.mask, self._plan.mask) if mask is not None]
+        frame = batch.frame.filter(*masks) if masks else batch.frame
         if frame.height:
             self._add(frame, batch)
         return frame.height

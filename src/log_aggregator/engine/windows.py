@@ -21,6 +21,7 @@ from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample, Vector
 from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import TIMESTAMP
 
 SERIES, TIME, VALUE = "series", "time_ns", "value"
 STEP = "step"
@@ -102,6 +103,18 @@ def edges_fit(aggregation: RangeAggregation, steps: Steps) -> bool:
     return begin_ns >= -_INT64 and steps.last_ns - aggregation.range.offset_ns < _INT64
 
 
+def in_windows(aggregation: RangeAggregation, steps: Steps) -> pl.Expr | None:
+    """Which rows of the range's span are in a window. None: all of them, as no window ends before the next begins.
+
+    What is in no window is no part of the query, so its errors must not fail it.
+    """
+    if len(steps) == 1 or aggregation.range.range_ns >= steps.step_ns:
+        return None
+    until_step = steps.first_ns - aggregation.range.offset_ns - pl.col(TIMESTAMP)
+    # Polars' remainder has the sign of the divisor.
+    return until_step % steps.step_ns < aggregation.range.range_ns
+
+
 class Windows:
     """The windows of one aggregation at all steps, if their edges fit. What they hold is held in `memory`."""
 
@@ -116,6 +129,7 @@ class Windows:
         self._steps_in_range, rest_ns = divmod(self._range_ns, self._step_ns)
         # Whether each window begins where the one before it ends.
         self._is_tumbling = not rest_ns and self._steps_in_range == 1
+        self.mask = in_windows(aggregation, steps)
         ends = np.arange(len(steps), dtype=np.int64) * steps.step_ns + (steps.first_ns - self._offset_ns)
         self._edges, at = np.unique(np.concatenate([ends - self._range_ns, ends]), return_inverse=True)
         self._begins, self._ends = np.split(at, 2)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import polars as pl
+
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
@@ -17,7 +19,7 @@ from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import Windows, edges_fit
+from log_aggregator.engine.windows import Windows, edges_fit, in_windows
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
 from log_aggregator.model.labels import Labels
@@ -46,7 +48,7 @@ class MetricAnswer:
 
 class MetricQueries:
     """Raises the store's errors, WalUnavailable, CorruptData, PipelineFailed, MatchingFailed, NotEnabled,
-    QueryTooLarge.
+    NotEvaluable, QueryTooLarge.
 
     Without `columnar`, every entry goes through the row-wise stages; the answers are the same.
     """
@@ -134,7 +136,8 @@ class MetricQueries:
         pushed = push_line_filters(leaf.range.log)
         sampler = compile_sampler(leaf)
         samples: dict[Labels, SeriesSamples] = {}
-        filtered = replace(scan, predicate=pushed.predicate)
+        masks = [mask for mask in (in_windows(leaf, steps), pushed.predicate) if mask is not None]
+        filtered = replace(scan, predicate=pl.all_horizontal(masks) if masks else None)
         async for batch in self._scanner.ordered(filtered, "forward", statistics):
             await asyncio.to_thread(_sample, batch, sampler, samples, scan.memory)
         return await asyncio.to_thread(range_vectors, leaf, samples, steps)

@@ -131,6 +131,21 @@ def test_columns_give_what_rows_give(query: str, entries: list[Entry], form: For
     assert_same(by_rows(leaf, batches, TIMES), by_columns(plan, batches, TIMES))
 
 
+@pytest.mark.parametrize("offset_ms", [-3, 0, 4])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_in_no_window_does_not_fail(form: Form, offset_ms: int) -> None:
+    """A window holds 3 ms up to each tenth: left-open, right-closed."""
+    leaf = leaf_of(f'sum by (level) (count_over_time({{app="x"}} | json | n > 1 [3ms] offset {offset_ms}ms))')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    for time_ms in range(6, 24):
+        is_held = time_ms % 10 in (8, 9, 0)
+        lines = [entry(SHOP, 10 - offset_ms, '{"n":2}'), entry(SHOP, time_ms - offset_ms, '{"n":"odd"}')]
+        found = by_columns(plan, batches_of([lines], [form]), TIMES)
+        assert (found is None) == is_held
+        assert_same(by_rows(leaf, batches_of([lines], [form]), TIMES), found)
+
+
 MANY = 5000
 
 
