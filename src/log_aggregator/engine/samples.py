@@ -10,26 +10,13 @@ from log_aggregator.engine.entry_labels import ERROR, PRESERVE_ERROR, Check, Dem
 from log_aggregator.engine.label_filter import compile_label_filter
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.ast import (
-    AndFilter,
-    Grouping,
-    JsonStage,
-    LineFilterStage,
-    LineFormatStage,
-    LogfmtStage,
-    PatternStage,
-    RangeAggregation,
-    RegexpStage,
-    Stage,
-    UnpackStage,
-    Unwrap,
-)
+from log_aggregator.logql.ast import AndFilter, Grouping, RangeAggregation, Stage, Unwrap
+from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.model.labels import Labels, format_labels
 
 SAMPLE_ERROR: Final = "SampleExtractionErr"
 
 _NO_GROUPING: Final = Grouping((), without=True)
-_READS_LINE = LineFilterStage | JsonStage | LogfmtStage | RegexpStage | PatternStage | UnpackStage
 _CONVERSIONS: dict[str, Conversion] = {
     "": to_number,
     "bytes": to_size_bytes,
@@ -107,9 +94,7 @@ def _checked(series: Labels) -> Labels:
 
 def compile_sampler(aggregation: RangeAggregation) -> Sampler:
     """The aggregation's grouping, its own or that of the sum around it (`engine.pushdown`), is that of its series."""
-    stages = aggregation.range.log.stages
-    if not aggregation.operation.startswith("bytes_"):
-        stages = _without_idle_formats(stages)
+    stages = stages_in_use(aggregation)
     unwrap = aggregation.range.unwrap
     grouping = aggregation.grouping or _NO_GROUPING
     if aggregation.operation == "absent_over_time":
@@ -131,14 +116,6 @@ def _demand(stages: Sequence[Stage], unwrap: Unwrap | None, grouping: Grouping) 
     if not grouping.labels:
         return demand_for_nothing(stages, filters, needed)
     return demand_for_some(stages, filters, needed)
-
-
-def _without_idle_formats(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Without the line_formats whose line nothing reads; so their errors do not matter. A template does not count."""
-    last_reader = max((number for number, stage in enumerate(stages) if isinstance(stage, _READS_LINE)), default=-1)
-    return tuple(
-        stage for number, stage in enumerate(stages) if number < last_reader or not isinstance(stage, LineFormatStage)
-    )
 
 
 def _one(line: str, labels: EntryLabels) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Stage
 from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.logql.ip import parse_ip_pattern
 from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
 from log_aggregator.logql.pattern import parse_line_pattern
@@ -21,8 +22,8 @@ _ERROR_LABEL = "__error__"
 
 def check_stages(expr: Expr) -> None:
     """Raises ParseError for the first stage that cannot be built."""
-    for log in _log_exprs(expr):
-        for stages in _built_together(log.stages):
+    for pipeline in _pipelines(expr):
+        for stages in _built_together(pipeline):
             try:
                 for stage in reversed(stages):
                     _check(stage)
@@ -57,17 +58,17 @@ def _built_together(stages: Iterable[Stage]) -> Iterator[tuple[Stage, ...]]:
     yield from so_far()
 
 
-def _log_exprs(expr: Expr) -> Iterator[LogExpr]:
+def _pipelines(expr: Expr) -> Iterator[tuple[Stage, ...]]:
     match expr:
         case LogExpr():
-            yield expr
+            yield expr.stages
         case ast.RangeAggregation():
-            yield expr.range.log
+            yield stages_in_use(expr)
         case ast.VectorAggregation() | ast.LabelReplace():
-            yield from _log_exprs(expr.expr)
+            yield from _pipelines(expr.expr)
         case ast.BinaryOperation():
-            yield from _log_exprs(expr.left)
-            yield from _log_exprs(expr.right)
+            yield from _pipelines(expr.left)
+            yield from _pipelines(expr.right)
 
 
 def _check(stage: Stage) -> None:
