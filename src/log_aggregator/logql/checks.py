@@ -72,7 +72,7 @@ def check_selectors(expr: Expr) -> None:
         case ast.VectorAggregation():
             if expr.operation in ("sort", "sort_desc") and expr.grouping and expr.grouping.labels:
                 raise ParseError("sort and sort_desc doesn't allow grouping by ")
-            _check_aggregated(expr.expr)
+            check_selectors(expr.expr)
         case ast.LabelReplace():
             check_selectors(expr.expr)
         case ast.BinaryOperation():
@@ -80,11 +80,16 @@ def check_selectors(expr: Expr) -> None:
             check_selectors(expr.right)
 
 
-def _check_aggregated(expr: MetricExpr) -> None:
-    # Loki takes a literal below an aggregation for a selector without matchers.
-    if isinstance(expr, ast.NumberLiteral):
-        raise ParseError(_EMPTY_COMPATIBLE)
-    check_selectors(expr)
+def check_literals(expr: Expr) -> None:
+    """A literal cannot be summed up. Loki, to shard the sum, takes it for a selector without matchers."""
+    match expr:
+        case ast.VectorAggregation("sum" | "count" | "avg", ast.NumberLiteral()):
+            raise ParseError(_EMPTY_COMPATIBLE)
+        case ast.VectorAggregation() | ast.LabelReplace():
+            check_literals(expr.expr)
+        case ast.BinaryOperation():
+            check_literals(expr.left)
+            check_literals(expr.right)
 
 
 def _check_matchers(matchers: tuple[Matcher, ...]) -> None:

@@ -1,6 +1,6 @@
 """A recursive-descent parser of LogQL. The grammar and the messages are Loki's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Matcher, Metric
 from log_aggregator.logql.checks import (
     binary_operation,
     check_depth,
+    check_literals,
     check_pattern_stage,
     check_regexp_stage,
     check_selectors,
@@ -34,7 +35,7 @@ from log_aggregator.logql.lexer import (
     Lexer,
     Token,
 )
-from log_aggregator.logql.printer import expr_text
+from log_aggregator.logql.printer import expr_text, is_plain_name
 from log_aggregator.logql.stage_checks import check_stages
 
 MAX_QUERY_BYTES = 131_072
@@ -78,11 +79,27 @@ def parse_expr(text: str) -> Expr:
 def _parse_again(text: str) -> Expr:
     """Dashboards ask the same over and over, and each query is asked for by its log, too."""
     expr = parse_text(text)
-    if not text.isascii():
-        # Loki hands a query on as text, where a matcher quotes a label whose name is not ASCII, which is no syntax.
-        _parse(expr_text(expr))
+    check_literals(expr)
+    for log in _log_exprs(expr):
+        if not (text.isascii() and all(is_plain_name(one.name) for one in log.matchers)):
+            # Loki hands selections on as text, where a matcher quotes the name of its label unless it is plain, which
+            # is no syntax.
+            _parse(expr_text(log))
     check_stages(expr)
     return expr
+
+
+def _log_exprs(expr: Expr) -> Iterator[LogExpr]:
+    match expr:
+        case LogExpr():
+            yield expr
+        case ast.RangeAggregation():
+            yield expr.range.log
+        case ast.VectorAggregation() | ast.LabelReplace():
+            yield from _log_exprs(expr.expr)
+        case ast.BinaryOperation():
+            yield from _log_exprs(expr.left)
+            yield from _log_exprs(expr.right)
 
 
 def parse_text(text: str) -> Expr:

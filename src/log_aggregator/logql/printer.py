@@ -51,8 +51,13 @@ def selector_text(matchers: tuple[Matcher, ...]) -> str:
 
 
 def matcher_text(matcher: Matcher) -> str:
-    name = matcher.name if matcher.name.isascii() else quote(matcher.name)
+    name = matcher.name if is_plain_name(matcher.name) else quote(matcher.name)
     return f"{name}{matcher.op}{quote(matcher.value)}"
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a label of this name needs no quotes in a matcher: it is an identifier in ASCII."""
+    return name.isascii() and name.isidentifier()
 
 
 def stage_text(stage: Stage) -> str:
@@ -248,7 +253,5 @@ def _pretty_range(range_: LogRange, level: int) -> str:
         )
         text += f"\n{indent}| unwrap {label}"
         text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
-    # Prometheus' form has no sign.
-    format_offset = format_prometheus_duration if range_.offset_ns > 0 else format_go_duration
-    offset = f" offset {format_offset(range_.offset_ns)}" if range_.offset_ns else ""
+    offset = f" offset {format_prometheus_duration(range_.offset_ns)}" if range_.offset_ns else ""
     return f"{text} [{format_prometheus_duration(range_.range_ns)}]{offset}"

@@ -34,6 +34,8 @@ SELECTOR = '{app="x", cluster=~"a-very-long-cluster-name-.*", namespace="some-qu
         ('{app="x"} | a="b" c="d" and e="f"', '{app="x"} | ( a="b" , ( c="d" , e="f" ) )'),
         ('{app="x"} | (a=1 or b=2) and c=3', '{app="x"} | ( ( a==1 or b==2 ) , c==3 )'),
         ('{app="x"} | a = ip("10.0.0.0/8") | b = 20KB', '{app="x"} | a=ip("10.0.0.0/8") | b==20kB'),
+        (r'{\="x", a_1="y"} | &="z"', r'{"\\"="x", a_1="y"} | "&"="z"'),
+        ("topk(1, sum(1)) + sort(2)", "(topk(1,sum(1)) + sort(2))"),
         ("1 + 2 * 3", "7"),
         ("2 ^ 3 ^ 2", "512"),
         ("-2 ^ 2", "4"),
@@ -116,6 +118,13 @@ topk(10, sum(rate(SELECTOR[5m]))) / on (cluster) group_left () (vector(1) + sum 
         rate(SELECTOR[5m])
       )
   )
+
+max_over_time(SELECTOR | unwrap took [5m] offset -90m)
+---
+max_over_time(
+  SELECTOR
+    | unwrap took [5m] offset -1h30m
+)
 
 label_replace(sum(rate(SELECTOR[5m])), "short_cluster_name", "$1", "cluster", "a-(.*)")
 ---

@@ -31,6 +31,7 @@ def refusal(query: str) -> str:
         ('rate({app=~".*"}[5m])', EMPTY_COMPATIBLE),
         ("vector(1) + rate({}[5m])", EMPTY_COMPATIBLE),
         ("sum(1)", EMPTY_COMPATIBLE),
+        ("topk(1, count by (a) (1 + 1)) > 2", EMPTY_COMPATIBLE),
     ],
 )
 def test_selector_needs_a_matcher_that_excludes_empty(query: str, message: str) -> None:
@@ -336,6 +337,25 @@ def test_addresses(query: str, message: str) -> None:
 )
 def test_json_paths(query: str, message: str) -> None:
     assert refusal(query) == message
+
+
+BAD_TEMPLATE = "stage '| line_format \"{{\"' : invalid line template: template: line:1: unclosed action"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{app="x"} | line_format "{{"',
+        'rate({app="x"} | line_format "{{" | json [1m])',
+        'bytes_rate({app="x"} | line_format "{{" [1m])',
+    ],
+)
+def test_a_template_that_cannot_be_built(query: str) -> None:
+    assert refusal(query) == BAD_TEMPLATE
+
+
+def test_a_template_whose_line_nothing_reads_is_not_built() -> None:
+    parse_expr('sum(rate({app="x"} | json | line_format "{{" | a > 1 [1m]))')
 
 
 @pytest.mark.parametrize(

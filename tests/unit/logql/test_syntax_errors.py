@@ -34,6 +34,11 @@ def refusal(query: str) -> str:
         ('{on="x"}', "parse error at line 1, col 2: syntax error: unexpected on, expecting IDENTIFIER or }"),
         ('{bool="x"}', "parse error at line 1, col 2: syntax error: unexpected bool, expecting IDENTIFIER or }"),
         ('{été="x"}', "parse error at line 1, col 2: syntax error: unexpected STRING, expecting IDENTIFIER or }"),
+        ('{&="x"}', "parse error at line 1, col 2: syntax error: unexpected STRING, expecting IDENTIFIER or }"),
+        (
+            'sum(rate({a="b", $="x"}[1m]))',
+            "parse error at line 1, col 9: syntax error: unexpected STRING, expecting IDENTIFIER",
+        ),
         ("{", "parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }"),
         ("}", "parse error at line 1, col 1: syntax error: unexpected }"),
         ("(", "parse error at line 1, col 2: syntax error: unexpected $end"),
