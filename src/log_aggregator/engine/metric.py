@@ -6,7 +6,10 @@ Everything here works on small things: one vector of samples for each step.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, assert_never
 
+from log_aggregator.engine.entry_labels import ERROR
+from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_replace import compile_label_replace
+from log_aggregator.engine.pushdown import ADDITIVE
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import (
     SET_OPERATIONS,
@@ -18,10 +21,14 @@ from log_aggregator.engine.vector import (
     reduce,
     select_extremes,
     with_scalar,
+    without_empty,
 )
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
+
+_NOT_EVALUABLE = "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator)"
+_PUT_TOGETHER = ADDITIVE | {"max_over_time", "min_over_time"}
 
 Leaves = Mapping[RangeAggregation, Sequence[Vector]]
 """The range vector of each leaf: one vector a step."""
@@ -29,6 +36,12 @@ Leaves = Mapping[RangeAggregation, Sequence[Vector]]
 
 class NotEnabled(LogAggregatorError):
     """Part of the language that Loki has switched off by default. Loki answers 500, and so do we."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
+
+
+class NotEvaluable(LogAggregatorError):
+    """A number where only series will do. Loki answers 500, and so do we."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
 
@@ -50,10 +63,14 @@ def leaves_of(expr: MetricExpr) -> Iterator[RangeAggregation]:
 
 
 def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
-    """One vector a step; a literal is a sample without labels. Raises MatchingFailed, NotEnabled."""
+    """One vector a step; a literal is a sample without labels. Raises MatchingFailed, NotEnabled, NotEvaluable."""
     match expr:
+        case ast.VectorAggregation(expr=ast.NumberLiteral()) if expr.operation != "approx_topk":
+            raise NotEvaluable(_NOT_EVALUABLE)
+        case ast.LabelReplace(expr=ast.NumberLiteral()):
+            raise NotEvaluable(_NOT_EVALUABLE)
         case ast.RangeAggregation():
-            return list(leaves[expr])
+            return _each(_with_series_put_together, leaves[expr]) if _is_put_together(expr) else list(leaves[expr])
         case ast.NumberLiteral() | ast.VectorLiteral():
             return [[Sample((), expr.value)]] * len(steps)
         case ast.VectorAggregation():
@@ -64,6 +81,45 @@ def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
             return _binary(expr, leaves, steps)
         case _:
             assert_never(expr)
+
+
+def _is_put_together(leaf: RangeAggregation) -> bool:
+    """Whether Loki aggregates the results of shards once more, since one series may come from several of them.
+
+    So it is where labels are taken away. A `without`, which is also what stands for no grouping, loses empty labels
+    then, and so does the division by which an average is put together.
+    """
+    grouping, unwrap = leaf.grouping, leaf.range.unwrap
+    is_grouped = grouping is not None and not (grouping.without and not grouping.labels)
+    if not is_grouped and not any(map(_takes_labels_away, leaf.range.log.stages)):
+        return False
+    if leaf.operation == "avg_over_time":
+        filters = unwrap.filters if unwrap else ()
+        return not any(ERROR in names_read(one) for one in filters)
+    return leaf.operation in _PUT_TOGETHER and (grouping is None or grouping.without)
+
+
+def _is_sharded(expr: MetricExpr) -> bool:
+    """Whether Loki computes it in shards whose series differ."""
+    return (
+        isinstance(expr, ast.RangeAggregation)
+        and expr.operation in _PUT_TOGETHER | {"avg_over_time"}
+        and not _is_put_together(expr)
+    )
+
+
+def _takes_labels_away(stage: ast.Stage) -> bool:
+    match stage:
+        case ast.DropStage() | ast.KeepStage():
+            return True
+        case ast.LabelFormatStage(assignments):
+            return any(one.is_rename for one in assignments)
+        case _:
+            return False
+
+
+def _with_series_put_together(vector: Vector) -> Vector:
+    return [Sample(without_empty(labels), value) for labels, value in vector]
 
 
 def is_sorted(expr: MetricExpr) -> bool:
@@ -103,7 +159,9 @@ def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
         case "approx_topk":
             raise NotEnabled("approx_topk is not enabled. See -limits.shard_aggregations")
         case operation:
-            return lambda vector: reduce(operation, vector, groups)
+            # An average is the division of a sum by a count, and binary operations lose empty labels.
+            is_divided = operation == "avg" and _is_sharded(expr.expr)
+            return lambda vector: reduce(operation, vector, groups, keeps_empty=not (groups.without or is_divided))
 
 
 def _binary(expr: ast.BinaryOperation, leaves: Leaves, steps: Steps) -> list[Vector]:

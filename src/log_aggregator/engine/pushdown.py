@@ -12,14 +12,14 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Grouping, MetricExpr
 
 # Those whose value for a union of series is the sum of their values.
-_ADDITIVE = frozenset(("bytes_over_time", "bytes_rate", "sum_over_time", "rate", "count_over_time"))
+ADDITIVE = frozenset(("bytes_over_time", "bytes_rate", "sum_over_time", "rate", "count_over_time"))
 
 
 def push_down_sums(expr: MetricExpr) -> MetricExpr:
     """The expression with additive range aggregations grouped as the sum directly around them is."""
     match expr:
         case ast.VectorAggregation("sum", ast.RangeAggregation(operation, grouping=None) as inner) if (
-            operation in _ADDITIVE
+            operation in ADDITIVE
         ):
             return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(())))
         case ast.VectorAggregation() | ast.LabelReplace():

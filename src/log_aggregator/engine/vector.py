@@ -43,6 +43,10 @@ class Groups:
         return key
 
 
+def without_empty(labels: Labels) -> Labels:
+    return tuple(pair for pair in labels if pair[1]) if any(not value for _, value in labels) else labels
+
+
 # Aggregations
 
 
@@ -90,13 +94,17 @@ _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def reduce(operation: str, vector: Iterable[Sample], groups: Groups) -> Vector:
-    """One sample a group, for the operations that make one value of many."""
+def reduce(operation: str, vector: Iterable[Sample], groups: Groups, *, keeps_empty: bool = True) -> Vector:
+    """One sample a group, for the operations that make one value of many.
+
+    Empty labels tell groups apart, even where they are not kept.
+    """
     members: dict[Labels, list[float]] = {}
     for labels, value in vector:
         members.setdefault(groups.key(labels), []).append(value)
     function = _REDUCTIONS[operation]
-    return [Sample(labels, function(values)) for labels, values in members.items()]
+    reduced = [Sample(labels, function(values)) for labels, values in members.items()]
+    return reduced if keeps_empty else [Sample(without_empty(labels), value) for labels, value in reduced]
 
 
 def select_extremes(vector: Iterable[Sample], groups: Groups, count: int | None, *, largest: bool) -> Vector:
@@ -225,7 +233,7 @@ def _claim(seen: dict[Labels, set[Labels]], signature: Labels, labels: Labels, m
 def _result_labels(many: Labels, one: Labels, matching: Matching) -> Labels:
     kept = matching.signature(many) if matching.cardinality == "one-to-one" else many
     if not matching.include:
-        return kept
+        return without_empty(kept)
     included = {name: value for name, value in one if name in matching.include}
     rest = {name: value for name, value in kept if name not in matching.include}
-    return tuple(sorted({**rest, **included}.items()))
+    return without_empty(tuple(sorted({**rest, **included}.items())))

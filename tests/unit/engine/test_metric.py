@@ -1,0 +1,59 @@
+"""Metric expressions over vectors of their leaves."""
+
+import pytest
+
+from log_aggregator.engine.metric import NotEvaluable, evaluate, leaves_of
+from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.vector import Sample
+from log_aggregator.logql.ast import LogExpr
+from log_aggregator.logql.parser import parse_text
+
+
+def evaluated(query: str, *series: dict[str, str]) -> list[dict[str, str]]:
+    """The labels of the answer where each range aggregation gives these series."""
+    expr = parse_text(query)
+    assert not isinstance(expr, LogExpr)
+    expr = push_down_sums(expr)
+    vectors = [[Sample(tuple(sorted(labels.items())), 1.0) for labels in series]]
+    (answer,) = evaluate(expr, dict.fromkeys(leaves_of(expr), vectors), Steps.at(0))
+    return [dict(labels) for labels, _ in answer]
+
+
+EMPTY, FULL = {"app": "x", "n": ""}, {"app": "x", "n": "1"}
+WITHOUT = {"app": "x"}
+LOG = '{app="x"} | json'
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (f"rate({LOG} [1m])", [EMPTY, FULL]),
+        (f"rate({LOG} [1m]) > 0", [EMPTY, FULL]),
+        (f"max by (app, n) (rate({LOG} [1m]))", [EMPTY, FULL]),
+        (f"max without (env) (rate({LOG} [1m]))", [WITHOUT, FULL]),
+        (f"sum without () (rate({LOG} [1m]))", [WITHOUT, FULL]),
+        (f"avg by (app, n) (rate({LOG} [1m]))", [WITHOUT, FULL]),
+        (f"avg by (app, n) (last_over_time({LOG} | unwrap v [1m]))", [EMPTY, FULL]),
+        (f"rate({LOG} [1m]) + rate({LOG} [1m])", [WITHOUT, FULL]),
+        (f"rate({LOG} [1m]) + on (n) rate({LOG} [1m])", [{}, {"n": "1"}]),
+        (f"rate({LOG} [1m]) and rate({LOG} [1m])", [EMPTY, FULL]),
+        # Where labels are taken away, series are put together once more.
+        (f"rate({LOG} | drop a [1m])", [WITHOUT, FULL]),
+        (f"rate({LOG} | label_format a=b [1m])", [WITHOUT, FULL]),
+        (f"rate({LOG} | label_format a=`b` [1m])", [EMPTY, FULL]),
+        (f"max_over_time({LOG} | unwrap v [1m]) without (a)", [WITHOUT, FULL]),
+        (f"max_over_time({LOG} | unwrap v [1m]) by (a)", [EMPTY, FULL]),
+        (f"avg_over_time({LOG} | unwrap v [1m]) by (a)", [WITHOUT, FULL]),
+        (f'avg_over_time({LOG} | unwrap v | __error__="" [1m]) by (a)', [EMPTY, FULL]),
+        (f"last_over_time({LOG} | unwrap v [1m]) without (a)", [EMPTY, FULL]),
+    ],
+)
+def test_empty_labels_are_lost_where_loki_loses_them(query: str, expected: list[dict[str, str]]) -> None:
+    assert evaluated(query, EMPTY, FULL) == expected
+
+
+@pytest.mark.parametrize("query", ["sort(1)", "max(1 + 1)", "topk(1, 2)", 'label_replace(1, "a", "b", "c", "d")'])
+def test_a_number_is_no_vector(query: str) -> None:
+    with pytest.raises(NotEvaluable, match="unexpected expr type"):
+        evaluated(query)
