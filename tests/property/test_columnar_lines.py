@@ -14,9 +14,31 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.logql.pattern import UNNAMED, InvalidPattern, parse_pattern
 from log_aggregator.model.segment import LINE
 
-lines = st.text("ab 1é\n.\ufffd\\", max_size=10)
+lines = st.text("ab 1éskK\u212a\u017f\n.\ufffd\\", max_size=10)
 texts = st.text("ab 1é\n.\ufffd\\", max_size=3)
-regexes = st.sampled_from(("", "a", "a|b", "^a", "b$", "(?i)A", "a.b", r"\d+", "[^a]", "(?s)a.b", "é+", r"\\", "^$"))
+regexes = st.sampled_from(
+    (
+        "",
+        "a",
+        "a|b",
+        "^a",
+        "b$",
+        "(?i)A",
+        "a.b",
+        r"\d+",
+        "[^a]",
+        "(?s)a.b",
+        "é+",
+        r"\\",
+        "^$",
+        ".*",
+        ".+",
+        "a|",
+        "a.*(bb|1)",
+        "(?i)K",
+        "(?i)sk",
+    )
+)
 literal_filters = st.builds(
     LineFilterStage,
     st.sampled_from(("|=", "!=")),

@@ -6,6 +6,8 @@ from functools import reduce
 import polars as pl
 
 from log_aggregator.engine.column_regex import column_regex
+from log_aggregator.engine.line_filter import choosy_operands
+from log_aggregator.engine.loose_regex import line_expression
 from log_aggregator.logql.ast import LineFilterStage, LogExpr, Stage
 from log_aggregator.model.segment import LINE
 
@@ -41,12 +43,12 @@ def push_line_filters(expr: LogExpr) -> Pushed:
 def line_filter_expression(stage: LineFilterStage) -> pl.Expr | None:
     """A mask of the lines that pass the stage; None where it has no exact columnar form."""
     masks = []
-    for operand in stage.operands:
+    for operand in choosy_operands(stage):
         if operand.is_ip:
             return None
         if stage.op in ("|=", "!="):
             masks.append(pl.col(LINE).str.contains(operand.text, literal=True))
-        elif stage.op in ("|~", "!~") and (regex := column_regex(operand.text)) is not None:
+        elif stage.op in ("|~", "!~") and (regex := column_regex(line_expression(operand.text))) is not None:
             masks.append(pl.col(LINE).str.contains(regex))
         else:
             return None

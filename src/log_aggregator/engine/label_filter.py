@@ -7,7 +7,7 @@ from typing import Any, assert_never
 from log_aggregator.engine.conversions import NotConvertible, to_duration_ns, to_number, to_size_bytes
 from log_aggregator.engine.entry_labels import ERROR, Check, EntryLabels
 from log_aggregator.engine.line_filter import addresses_in
-from log_aggregator.engine.loose_regex import loose_predicate
+from log_aggregator.engine.loose_regex import value_expression
 from log_aggregator.engine.selector import Predicate, compile_matcher
 from log_aggregator.logql.ast import (
     AndFilter,
@@ -22,6 +22,7 @@ from log_aggregator.logql.ast import (
     StringFilter,
 )
 from log_aggregator.logql.ip import parse_ip_pattern
+from log_aggregator.logql.regex import compile_regex
 from log_aggregator.logql.units import format_bytes, parse_bytes
 
 LABEL_FILTER_ERROR = "LabelFilterErr"
@@ -90,10 +91,12 @@ def _string(matcher: Matcher) -> Check:
 
 
 def _value_predicate(matcher: Matcher) -> Predicate:
-    loose = loose_predicate(matcher.value) if matcher.op in ("=~", "!~") else None
+    loose = value_expression(matcher.value) if matcher.op in ("=~", "!~") else None
     if loose is None:
         return compile_matcher(matcher)
-    return loose if matcher.op == "=~" else lambda value: not loose(value)
+    search = compile_regex(loose).search
+    positive = matcher.op == "=~"
+    return lambda value: (search(value) is not None) is positive
 
 
 def _comparison(name: str, op: CompareOp, wanted: float, convert: Callable[[str], float]) -> Check:

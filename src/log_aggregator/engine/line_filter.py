@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 
+from log_aggregator.engine.loose_regex import line_expression
 from log_aggregator.logql.ast import LineFilterStage, LineOperand
 from log_aggregator.logql.ip import Address, parse_ip_pattern
 from log_aggregator.logql.pattern import Pattern, parse_line_pattern
@@ -20,12 +21,24 @@ _LONGEST_ADDRESS = 45
 
 def compile_line_filter(stage: LineFilterStage) -> Keeps:
     """Whether a line passes the stage: any operand suffices, of a negated stage none may hold."""
-    holds = [_compile_operand(_POSITIVE[stage.op], operand) for operand in stage.operands]
+    holds = [_compile_operand(_POSITIVE[stage.op], operand) for operand in choosy_operands(stage)]
     if stage.op[0] == "!":
         return lambda line: not any(one(line) for one in holds)
     if len(holds) == 1:
         return holds[0]
     return lambda line: any(one(line) for one in holds)
+
+
+def choosy_operands(stage: LineFilterStage) -> tuple[LineOperand, ...]:
+    """Those that count: one that every line satisfies is ignored beside others, Loki's way with `|= "a" or ""`."""
+    choosy = tuple(operand for operand in stage.operands if not _accepts_all(_POSITIVE[stage.op], operand))
+    return choosy or stage.operands[:1]
+
+
+def _accepts_all(op: str, operand: LineOperand) -> bool:
+    if operand.is_ip or op == "|>":
+        return False
+    return not (operand.text if op == "|=" else line_expression(operand.text))
 
 
 def _compile_operand(op: str, operand: LineOperand) -> Keeps:
@@ -36,7 +49,7 @@ def _compile_operand(op: str, operand: LineOperand) -> Keeps:
     if op == "|=":
         return lambda line: text in line
     if op == "|~":
-        search = compile_regex(text).search
+        search = compile_regex(line_expression(text)).search
         return lambda line: search(line) is not None
     line_pattern = parse_line_pattern(text)
     return lambda line: pattern_holds(line_pattern, line)

@@ -1,19 +1,20 @@
-"""Regular expressions in label filters, where Loki takes some for simpler than they are.
+"""Regular expressions in line filters and label filters, where Loki takes some for simpler than they are.
 
-They must match all of a value. But an expression made of one literal and of `.*`, or of one literal and alternatives
-for what follows it, Loki replaces by a search for the literals, wherever they stand: `status=~"4.*"` accepts 140, and
-`level=~"warn|warning"` accepts warned, as its common beginning makes it `warn(|ing)`. `info|warn` has none, and means
-what it says.
+Those of line filters must match somewhere in the line, those of label filters all of the value. But an expression made
+of one literal and of `.*`, or of one literal and alternatives for what follows it, Loki replaces by a search for the
+literals, wherever they stand: `status=~"4.*"` accepts 140, and `level=~"warn|warning"` accepts warned, as its common
+beginning makes it `warn(|ing)`. `info|warn` has none, and means what it says. `|~ "error.*(timeout|refused)"` looks
+for errortimeout and errorrefused. An alternative that everything satisfies is ignored beside others: `|~ "error|"`
+looks for error.
 
 So that queries have Loki's answers, this reads as much of an expression as it takes to tell.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
-
-from log_aggregator.engine.selector import Predicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +61,48 @@ class _NotSimple(Exception):
 
 _TOKEN = re.compile(
     r"(?P<any>\.\*\??)|(?P<some>\.\+\??)|(?P<plain>\(\?:)|(?P<capture>\((?:\?P?<\w+>|(?!\?)))|(?P<close>\))"
-    r"|(?P<or>\|)|(?P<literal>[^\\.+*?()|\[\]{}^$]|\\[^\w\s])(?![*+?{])",
+    r"|(?P<or>\|)|(?P<literal>[^\\.+*?()|\[\]{}^$]|\\[^\w\s])(?![*+?{])|\[(?P<class>[^\\^\[\]])\](?![*+?{])",
     re.ASCII,
 )
 _IGNORE_CASE = "(?i)"
+# Characters that are the lower case of one which their own upper and title case do not lead to.
+_FURTHER_UPPER_CASES = {
+    "k": "\u212a",
+    "\u00e5": "\u212b",
+    "\u03c9": "\u2126",
+    "i": "\u0130",
+    "\u03b8": "\u03f4",
+    "\u00df": "\u1e9e",
+}
 
 
-def loose_predicate(pattern: str) -> Predicate | None:
+def line_expression(pattern: str) -> str:
+    """The expression that finds in lines what Loki finds with the pattern; empty if that is everything."""
+    loose = _loose(pattern, of_labels=False)
+    return pattern if loose is None else loose
+
+
+def value_expression(pattern: str) -> str | None:
+    """The expression that finds in values what Loki's label filters accept; None where they match all of a value."""
+    return _loose(pattern, of_labels=True)
+
+
+@lru_cache(maxsize=1024)
+def _loose(pattern: str, *, of_labels: bool) -> str | None:
     """What Loki does instead of matching the expression; None where it does match it."""
     ignore_case = pattern.startswith(_IGNORE_CASE)
     start = len(_IGNORE_CASE) if ignore_case else 0
     try:
-        node, end = _alternatives(pattern, start, str.lower if ignore_case else str)
+        node, end = _alternatives(pattern, start, _without_case if ignore_case else str)
         if end != len(pattern):
             return None
-        predicate = _simplified(node)
+        choices = _choices(node)
     except (_NotSimple, RecursionError):
         return None
-    return (lambda value: predicate(value.lower())) if ignore_case else predicate
+    spelt = _in_any_case if ignore_case else _as_written
+    return "|".join(
+        "(?s:.)" if choice is None else spelt(choice.text, is_whole=choice.is_whole and of_labels) for choice in choices
+    )
 
 
 def _alternatives(pattern: str, at: int, fold: Callable[[str], str]) -> tuple[Node, int]:
@@ -96,6 +121,10 @@ def _alternatives(pattern: str, at: int, fold: Callable[[str], str]) -> tuple[No
                 parts = []
             case "literal":
                 parts.append(Literal(fold(token[0][-1])))
+            case "class" if fold is str:
+                parts.append(Literal(token["class"]))
+            case "class":
+                raise _NotSimple
             case group:
                 inner, at = _alternatives(pattern, at, fold)
                 if pattern[at : at + 1] != ")" or pattern[at + 1 : at + 2] in ("*", "+", "?", "{"):
@@ -186,20 +215,29 @@ def _is_character(leg: Node) -> bool:
     return isinstance(leg, Literal) and len(leg.text) == 1
 
 
-def _simplified(node: Node) -> Predicate:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A text that must stand somewhere; or, of a label, be all of its value."""
+
+    text: str
+    is_whole: bool
+
+
+def _choices(node: Node) -> "list[Search | None]":
+    """Of which one suffices; None is any character. There are none where everything is accepted."""
     match node:
         case Literal(text):
-            return lambda value: value == text
+            return [Search(text, is_whole=True)]
         case AnyText() | Nothing():
-            return _any_value
+            return []
         case SomeText():
-            return lambda value: value != ""
+            return [None]
         case Capture(inner):
-            return _simplified(inner)
+            return _choices(inner)
         case Alternation(parts):
-            return _any_of([_simplified(_bare(part)) for part in parts])
+            return [choice for part in parts for choice in _choices(_bare(part))]
         case Concatenation():
-            return _any_of([_contains(text) for text in _searched(node, "")])
+            return [Search(text, is_whole=False) for text in _searched(node, "")]
 
 
 def _bare(node: Node) -> Node:
@@ -244,15 +282,42 @@ def _searched_alternative(alternative: Node, literal: str) -> list[str]:
             raise _NotSimple
 
 
-def _contains(text: str) -> Predicate:
-    return lambda value: text in value
+def _as_written(text: str, *, is_whole: bool) -> str:
+    return _bounded(map(re.escape, text), is_whole=is_whole)
 
 
-def _any_of(predicates: Sequence[Predicate]) -> Predicate:
-    """One that accepts all is ignored unless it is the only one: Loki's way with `a|`."""
-    choosy = [predicate for predicate in predicates if predicate is not _any_value] or [_any_value]
-    return choosy[0] if len(choosy) == 1 else lambda value: any(predicate(value) for predicate in choosy)
+def _in_any_case(text: str, *, is_whole: bool) -> str:
+    """Loki compares the lower case of each character, but looks for the first by a byte, and at a value's length."""
+    spelt = []
+    for at, lower in enumerate(text):
+        forms = {lower, *(form for form in _upper_cases(lower) if _lower(form) == lower)}
+        if at == 0:
+            forms = {form for form in forms if _first_byte(form) == _first_byte(lower)}
+        if is_whole:
+            forms = {form for form in forms if len(form.encode()) == len(lower.encode())}
+        spelt.append(f"[{''.join(map(re.escape, sorted(forms)))}]" if len(forms) > 1 else re.escape(lower))
+    return _bounded(spelt, is_whole=is_whole)
 
 
-def _any_value(value: str) -> bool:
-    return True
+def _bounded(spelt: Iterable[str], *, is_whole: bool) -> str:
+    expression = "".join(spelt)
+    return rf"\A{expression}\z" if is_whole else expression
+
+
+def _without_case(char: str) -> str:
+    folded = char.casefold()
+    return _lower(folded if len(folded) == 1 else char)
+
+
+def _lower(char: str) -> str:
+    """One character for one, as Go has it."""
+    return char.lower()[:1]
+
+
+def _upper_cases(lower: str) -> tuple[str, ...]:
+    forms = (lower.upper(), lower.title(), _FURTHER_UPPER_CASES.get(lower, ""))
+    return tuple(form for form in forms if len(form) == 1)
+
+
+def _first_byte(char: str) -> bytes:
+    return char.encode()[:1].lower()

@@ -38,6 +38,29 @@ EXACT = {
     "4.+": ("140",),
     "(foo|foobar).*": ("xfoo",),
     "\\d.*": ("x4",),
+    "(?i)ok": ("o\u212a",),
+    "(?i)s": ("\u017f",),
+}
+# Lines that hold what a filter looks for, and lines that do not.
+LINES = {
+    "error": (("an error",), ("warn",)),
+    "error|": (("an error",), ("warn", "")),
+    "|error|.*": (("an error",), ("warn", "")),
+    ".*": (("", "x", "\n"), ()),
+    ".+": (("x", "\n"), ("",)),
+    "error.*(timeout|refused)": (("errorrefused",), ("error: timeout", "timeout")),
+    "a(bb|cc)(dd|ee)": (("abb", "add"), ("bbdd", "a")),
+    "a(bb|cc)d": (("abbd",), ("abb",)),
+    "(?i)warn.*": (("a WARNing",), ("war",)),
+    "(?i)k": (("K", "ok"), ("\u212a",)),
+    "(?i)ok": (("o\u212a", "OK"), ("\u017fk",)),
+    "(?i)s": (("S",), ("\u017f",)),
+    "(?i)\u0130": (("i", "I"), ("\u0130",)),
+    "(?i)\u03c2": (("\u03c3",), ("\u03a3", "\u03c2")),
+    "(?i)a\u03c2": (("A\u03a3", "a\u03c3"), ("a\u03c2",)),
+    "a[.]b|": (("a.b",), ("axb", "")),
+    "[a]|[b]|": (("a", "c", ""), ()),
+    "(?i)[k]": (("\u212a",), ()),
 }
 
 
@@ -59,3 +82,32 @@ def accepts(pattern: str, value: str) -> bool:
     positive, negative = (passed(f"| x {op} `{pattern}`", "", {"x": value}) is not None for op in ("=~", "!~"))
     assert positive is not negative
     return positive
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "found"),
+    [(pattern, line, found) for pattern, both in LINES.items() for found in (True, False) for line in both[not found]],
+)
+def test_what_line_filters_find(pattern: str, line: str, found: bool) -> None:
+    assert (passed(f"|~ `{pattern}`", line) is not None) is found
+    assert (passed(f"!~ `{pattern}`", line) is None) is found
+
+
+OPERANDS = {
+    '|= "a" or ""': ("a", "b"),
+    '|= "" or "a" or ""': ("a", "b"),
+    '|~ "a" or ".*"': ("a", "b"),
+    '|~ "b|" or "a"': ("a", "c"),
+    '|= ip("1.1.1.1") or ""': ("1.1.1.1", "b"),
+}
+
+
+@pytest.mark.parametrize(("stage", "kept", "lost"), [(stage, *lines) for stage, lines in OPERANDS.items()])
+def test_an_operand_that_every_line_satisfies_is_ignored_beside_others(stage: str, kept: str, lost: str) -> None:
+    assert passed(stage, kept) is not None
+    assert passed(stage, lost) is None
+
+
+def test_an_operand_that_every_line_satisfies_counts_alone() -> None:
+    assert passed('|= "" or ""', "a") is not None
+    assert passed('!= "a" or ""', "b") is None
