@@ -21,7 +21,7 @@ from log_aggregator.logql.ast import (
     OrFilter,
     StringFilter,
 )
-from log_aggregator.logql.ip import parse_ip_pattern
+from log_aggregator.logql.ip import InvalidIpPattern, parse_ip_pattern
 from log_aggregator.logql.regex import compile_regex
 from log_aggregator.logql.units import format_bytes, parse_bytes
 
@@ -119,13 +119,17 @@ def _comparison(name: str, op: CompareOp, wanted: float, convert: Callable[[str]
 
 
 def _ip(name: str, positive: bool, text: str) -> Check:
-    pattern = parse_ip_pattern(text)
+    """A pattern that is none is only refused where it stands alone; beside others it never passes."""
+    try:
+        pattern = parse_ip_pattern(text)
+    except InvalidIpPattern:
+        pattern = None
 
     def passes(labels: EntryLabels) -> bool:
         if labels.error:
             return True
         value = labels.get(name)
-        if value is None:
+        if value is None or pattern is None:
             return False
         return any(pattern.holds(address) for address in addresses_in(value)) is positive
 

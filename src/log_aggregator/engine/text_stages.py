@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from log_aggregator.engine.entry_labels import EntryLabels
+from log_aggregator.engine.entry_labels import EntryLabels, sanitise
 from log_aggregator.engine.stage import Process
 from log_aggregator.logql.ast import PatternStage, RegexpStage
 from log_aggregator.logql.pattern import UNNAMED, Capture, Pattern, parse_pattern
@@ -12,12 +12,12 @@ from log_aggregator.logql.regex import compile_regex
 def compile_regexp(stage: RegexpStage) -> Process:
     """A group that took no part gives an empty label."""
     regex = compile_regex(stage.pattern)
-    groups = sorted(regex.groupindex.items(), key=lambda item: item[1])
+    groups = sorted(((number, sanitise(name)) for name, number in regex.groupindex.items()))
 
     def process(line: str, labels: EntryLabels) -> str | None:
         found = regex.search(line)
         if found is not None:
-            for name, number in groups:
+            for number, name in groups:
                 if not labels.extract(name, found[number] or ""):
                     return None
         return line

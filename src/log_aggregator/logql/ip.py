@@ -19,13 +19,18 @@ class InvalidIpPattern(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class IpPattern:
-    """All addresses from `low` to `high`, which are of one version."""
+    """All addresses from `low` to `high`, which are of one version. None that is found in a text has a zone."""
 
     low: Address
     high: Address
+    has_zone: bool = False
 
     def holds(self, address: Address) -> bool:
-        return address.version == self.low.version and int(self.low) <= int(address) <= int(self.high)
+        return (
+            not self.has_zone
+            and address.version == self.low.version
+            and int(self.low) <= int(address) <= int(self.high)
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -33,7 +38,8 @@ def parse_ip_pattern(text: str) -> IpPattern:
     """Raises InvalidIpPattern."""
     try:
         if "/" in text:
-            if not _PREFIX_LENGTH.fullmatch(text.rpartition("/")[2]):  # Python also takes a netmask
+            # Python also takes a netmask, or a network of a zone.
+            if "%" in text or not _PREFIX_LENGTH.fullmatch(text.rpartition("/")[2]):
                 raise InvalidIpPattern(text)
             network = ip_network(text, strict=False)
             return IpPattern(network.network_address, network.broadcast_address)
@@ -43,6 +49,7 @@ def parse_ip_pattern(text: str) -> IpPattern:
             low = high = ip_address(text)
     except ValueError as error:
         raise InvalidIpPattern(text) from error
+    has_zone = isinstance(low, IPv6Address) and low.scope_id is not None
     if low.version != high.version or int(low) > int(high):
         raise InvalidIpPattern(text)
-    return IpPattern(low, high)
+    return IpPattern(low, high, has_zone)

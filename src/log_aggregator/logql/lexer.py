@@ -147,6 +147,9 @@ class Lexer:
         self._line_start = 0
         self._previous: Token | None = None
         self._previous_end = 0
+        self.problem: ParseError | None = None
+        """What is wrong with the first number that is written wrongly. It is a token all the same, and may turn out to
+        mean nothing before it counts that it is written wrongly."""
         unreadable = _UNREADABLE.search(text)
         self._unreadable_at = unreadable.start() if unreadable else len(text) + 1
 
@@ -211,8 +214,8 @@ class Lexer:
 
     def _number(self) -> Token:
         end, problem = scan_number(self._text, self._at, behind_blank=self._at > self._previous_end)
-        if problem:
-            raise self._error(problem)
+        if problem and self.problem is None:
+            self.problem = self._error(problem)
         for kind, letters, parse in (
             (DURATION, _DURATION_LETTERS, parse_duration),
             (BYTES, _SIZE_LETTERS, parse_bytes),

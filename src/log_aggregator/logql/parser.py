@@ -147,6 +147,8 @@ class _Parser:
         """The one expression that the text is."""
         expr = self.expr(1)
         self.expect(END)
+        if self._lexer.problem:
+            raise self._lexer.problem
         if self._problems:
             raise min(self._problems, key=lambda problem: problem[:2])[2]
         check_depth(expr)
@@ -158,7 +160,7 @@ class _Parser:
     def _token(self) -> Token:
         token = self._tokens[self._index]
         if token.kind == INVALID:
-            raise token.value
+            raise self._lexer.problem or token.value
         return token
 
     def _peek(self, ahead: int = 1) -> str:
@@ -182,6 +184,8 @@ class _Parser:
         return self._advance()
 
     def _unexpected(self, *expected: str) -> ParseError:
+        if self._lexer.problem:
+            return self._lexer.problem
         message = f"syntax error: unexpected {self._token.name}"
         if expected:
             message += ", expecting " + " or ".join(expected)

@@ -9,6 +9,8 @@ Path = tuple[str | int, ...]
 _BLANKS = " \t\n"
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGITS = re.compile(r"[0-9]+")
+_MAX_INDEX = 2**63 - 1
+_MAX_INDEX_DIGITS = 19
 _STRING = re.compile(r'"([^"\]\0]*)["\]\0]?')
 _END = "$end"
 
@@ -75,7 +77,10 @@ def _json_tokens(text: str) -> tuple[list[tuple[str, str | int]], str]:
                 return [*tokens, (_END, "")], "cannot use float as array index"
             if following not in _BLANKS and following != "]":
                 return [*tokens, (_END, "")], f"non-integer value: {following}"
-            tokens.append(("INDEX", int(digits[0])))
+            index = digits[0].lstrip("0") or "0"
+            if len(index) > _MAX_INDEX_DIGITS or int(index) > _MAX_INDEX:
+                break
+            tokens.append(("INDEX", int(index)))
         elif char == "\0":
             break
         else:

@@ -7,7 +7,7 @@ nothing, and takes those that come together for one stage.
 from collections.abc import Iterable, Iterator
 
 from log_aggregator.logql import ast
-from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, Stage
+from log_aggregator.logql.ast import Expr, LogExpr, Stage
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.logql.ip import parse_ip_pattern
@@ -86,8 +86,9 @@ def _check(stage: Stage) -> None:
             _check_template("line template", stage.template)
         case ast.LabelFormatStage():
             _check_label_format(stage)
-        case ast.LabelFilterStage():
-            _check_label_filter(stage.filter)
+        case ast.LabelFilterStage(ast.IpFilter(pattern=pattern)):
+            # Loki does not look at those that are parts of a filter.
+            parse_ip_pattern(pattern)
 
 
 def _check_line_operand(op: str, operand: ast.LineOperand) -> None:
@@ -101,15 +102,6 @@ def _check_line_operand(op: str, operand: ast.LineOperand) -> None:
         parse_line_pattern(operand.text)
 
 
-def _check_label_filter(filter_: LabelFilter) -> None:
-    match filter_:
-        case ast.AndFilter() | ast.OrFilter():
-            _check_label_filter(filter_.left)
-            _check_label_filter(filter_.right)
-        case ast.IpFilter():
-            parse_ip_pattern(filter_.pattern)
-
-
 def _check_label_format(stage: ast.LabelFormatStage) -> None:
     seen = set()
     for assignment in stage.assignments:
@@ -118,6 +110,7 @@ def _check_label_format(stage: ast.LabelFormatStage) -> None:
         if assignment.name in seen:
             raise ValueError(f"multiple label name '{assignment.name}' not allowed in a single format operation")
         seen.add(assignment.name)
+    for assignment in stage.assignments:
         if not assignment.is_rename:
             _check_template(f"template for label '{assignment.name}'", assignment.value, name="label")
 

@@ -200,6 +200,7 @@ def test_regexp_extracts_named_groups() -> None:
     stage = '| regexp "(?P<x>a)?(b)(?P<app>c)"'
     assert parsed(stage, "..bc") == {"x": "", "app_extracted": "c"}
     assert parsed(stage, "..d") == {}
+    assert parsed('| regexp "(?P<1st>a)"', "a") == {"_1st": "a"}
 
 
 def test_the_first_parser_wins() -> None:

@@ -31,6 +31,8 @@ PASSES = {
     'ip=ip("10.0.0.0/8")': True,
     'ip!=ip("10.0.0.0/8")': False,
     'nosuch!=ip("10.0.0.0/8")': False,
+    'ip=ip("no address") or n=5': True,
+    'ip!=ip("no address") or n=4': False,
     'n=5 and level="warn"': False,
     'n=4 or level="info"': True,
     'n=5, level="info"': True,

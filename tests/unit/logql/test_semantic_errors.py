@@ -264,6 +264,10 @@ def test_pattern_filters(query: str, message: str) -> None:
             '{app="x"} | label_format __error__="a"',
             "stage '| label_format __error__=\"a\"' : __error__ cannot be formatted",
         ),
+        (
+            '{app="x"} | label_format a="{{",__error__="a"',
+            'stage \'| label_format a="{{",__error__="a"\' : __error__ cannot be formatted',
+        ),
     ],
 )
 def test_templates(query: str, message: str) -> None:
@@ -277,6 +281,11 @@ def test_templates(query: str, message: str) -> None:
         ('{app="x"} |~ ip("1.2.3.4")', "stage '|~ ip(\"1.2.3.4\")' : ip: invalid operation"),
         ('{app="x"} |> ip("1.2.3.4")', "stage '|> ip(\"1.2.3.4\")' : ip: invalid operation"),
         ('{app="x"} | a=ip("1.2.3.4/33")', 'stage \'| a=ip("1.2.3.4/33")\' : ip: invalid pattern: "1.2.3.4/33"'),
+        (
+            '{app="x"} | (a=ip("1.2.3.4/33"))',
+            'stage \'| a=ip("1.2.3.4/33")\' : ip: invalid pattern: "1.2.3.4/33"',
+        ),
+        ('{app="x"} | a=ip("fe80::%e/64")', 'stage \'| a=ip("fe80::%e/64")\' : ip: invalid pattern: "fe80::%e/64"'),
         (
             '{app="x"} | a!=ip("1.2.3.9-1.2.3.4")',
             'stage \'| a!=ip("1.2.3.9-1.2.3.4")\' : ip: invalid pattern: "1.2.3.9-1.2.3.4"',

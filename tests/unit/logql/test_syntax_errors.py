@@ -54,16 +54,43 @@ def test_selectors(query: str, message: str) -> None:
     ("query", "message"),
     [
         ('{app="x"} | size > 0B', "parse error at line 1, col 20: decimal literal has no digits"),
-        ('{app="x"} | size >0B', "parse error at line 1, col 19: binary literal has no digits"),
+        (
+            '{app="x"} | size >0B',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0B": invalid syntax',
+        ),
+        ("vector(1e)", "parse error at line 1, col 8: exponent has no digits"),
+        (
+            '{app="x"} | a > 08 | b > 1_',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "1_": invalid syntax',
+        ),
+        ('{app="x"} | a > 08 | b >', "parse error at line 1, col 17: invalid digit '8' in octal literal"),
         ('{app="x"} | size > 5EB', "parse error at line 1, col 20: exponent has no digits"),
-        ('{app="x"} | a > 1_', "parse error at line 1, col 17: '_' must separate successive digits"),
+        (
+            '{app="x"} | a > 1_',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "1_": invalid syntax',
+        ),
         ('{app="x"} | a > 08', "parse error at line 1, col 17: invalid digit '8' in octal literal"),
-        ('{app="x"} | a > 0x', "parse error at line 1, col 17: hexadecimal literal has no digits"),
-        ('{app="x"} | a > 0x1.5', "parse error at line 1, col 17: hexadecimal mantissa requires a 'p' exponent"),
+        (
+            '{app="x"} | a > 0x',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0x": invalid syntax',
+        ),
+        (
+            '{app="x"} | a > 0x1.5',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0x1.5": invalid syntax',
+        ),
         ('{app="x"} | a > 0b12', "parse error at line 1, col 17: decimal literal has no digits"),
-        ('{app="x"} | a > 1e', "parse error at line 1, col 17: exponent has no digits"),
-        ('{app="x"} | a > 0o7.5', "parse error at line 1, col 17: invalid radix point in octal literal"),
-        ('{app="x"} | a > 0o7e1', "parse error at line 1, col 17: 'e' exponent requires decimal mantissa"),
+        (
+            '{app="x"} | a > 1e',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "1e": invalid syntax',
+        ),
+        (
+            '{app="x"} | a > 0o7.5',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0o7.5": invalid syntax',
+        ),
+        (
+            '{app="x"} | a > 0o7e1',
+            'parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0o7e1": invalid syntax',
+        ),
         ('{app="x"} | a > Inf', "parse error at line 1, col 17: syntax error: unexpected IDENTIFIER"),
         ('{app="x"} | a > NaN', "parse error at line 1, col 17: syntax error: unexpected IDENTIFIER"),
         ("5 5", "parse error at line 1, col 3: syntax error: unexpected NUMBER"),

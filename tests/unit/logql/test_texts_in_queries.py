@@ -64,6 +64,7 @@ def test_what_is_no_size(text: str) -> None:
         ('["a b"]["c"]', ("a b", "c")),
         (' a [ 1 ] [ "x', None),
         ("[0]", (0,)),
+        ("[000000000000000000000007]", (7,)),
         ("a\0b", ("a",)),
     ],
 )
@@ -79,6 +80,7 @@ def test_json_paths(text: str, path: tuple[str | int, ...] | None) -> None:
     ("text", "problem"),
     [
         ("a[1]2[3]", "non-integer value: ["),
+        ("a[9223372036854775808]", "syntax error: unexpected $end, expecting STRING or INDEX"),
         ("a[0]1.", "cannot use float as array index"),
         ("a-b", "unexpected char -"),
         ("a b", "syntax error: unexpected FIELD"),
@@ -122,6 +124,7 @@ def test_patterns_are_literals_and_captures() -> None:
         ("10.0.0.1-10.0.0.3", "10.0.0.4", False),
         ("fe80::/10", "fe80::1", True),
         ("::1", "0.0.0.1", False),
+        ("fe80::1%eth0", "fe80::1", False),
     ],
 )
 def test_addresses(pattern: str, address: str, is_held: bool) -> None:
