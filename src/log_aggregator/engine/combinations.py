@@ -13,11 +13,10 @@ import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.batch import Integers
-from log_aggregator.engine.entry_labels import EXTRACTED
+from log_aggregator.engine.entry_labels import EXTRACTED, REPLACEMENT
 from log_aggregator.engine.fields import extract, shapes_of
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.shapes import Parser, Shape
-from log_aggregator.engine.stage import REPLACEMENT
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast

@@ -17,6 +17,8 @@ ERROR: Final = "__error__"
 ERROR_DETAILS: Final = "__error_details__"
 PRESERVE_ERROR: Final = "__preserve_error__"
 EXTRACTED: Final = "_extracted"
+REPLACEMENT: Final = "\ufffd"
+"""What stands for bytes that are no UTF-8."""
 
 LONGEST_NAME: Final = 1024
 """Of a label, as Loki limits those of streams. Deeper fields are not looked for, longer keys not remembered: a hostile
@@ -73,7 +75,18 @@ class Demand:
 class EntryLabels:
     """Labels of one entry. `stream` is not changed, `metadata` is."""
 
-    __slots__ = ("_deleted", "_extracted", "demand", "details", "error", "metadata", "parsed", "stream", "timestamp_ns")
+    __slots__ = (
+        "_deleted",
+        "_extracted",
+        "cut",
+        "demand",
+        "details",
+        "error",
+        "metadata",
+        "parsed",
+        "stream",
+        "timestamp_ns",
+    )
 
     def __init__(
         self, timestamp_ns: int, stream: Mapping[str, str], metadata: Mapping[str, str], demand: Demand
@@ -85,6 +98,8 @@ class EntryLabels:
         self.error = ""
         self.details = ""
         self.demand = demand
+        self.cut: tuple[str, ...] = ()
+        """Labels in which a template left bytes that are no characters."""
         self._deleted: set[str] = set()
         self._extracted: set[str] = set()
         for name, value in metadata.items():
@@ -185,6 +200,21 @@ class EntryLabels:
         if self.details:
             errors[ERROR_DETAILS] = self.details
         return errors
+
+    def made(self) -> dict[str, str]:
+        """What stages made, the error included, as an answer has it.
+
+        That has U+FFFD for bytes that a template has left, but a blank where the character was there before.
+        """
+        errors = self.errors()
+        made = self.parsed | errors if errors else self.parsed
+        if REPLACEMENT not in "".join(made.values()):  # nearly always, and this is hot
+            return made
+        made = dict(made)
+        for name, value in made.items():
+            if REPLACEMENT in value and name not in self.cut:
+                made[name] = value.replace(REPLACEMENT, " ")
+        return made
 
     def left_of_stream(self) -> Mapping[str, str]:
         own, hidden = self.stream.keys(), (self._deleted, self.metadata, self.parsed)

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EntryLabels
-from log_aggregator.engine.stage import REPLACEMENT, Process
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, REPLACEMENT, EntryLabels
+from log_aggregator.engine.stage import Process
 from log_aggregator.logql.ast import LabelFormatStage, LineFormatStage
 from log_aggregator.logql.regex import compile_regex
 from log_aggregator.logql.template import Field, Template, TemplateRuntimeError, compile_template
@@ -29,7 +29,10 @@ def compile_line_format(stage: LineFormatStage) -> Process:
 
     def process(line: str, labels: EntryLabels) -> str:
         text = _rendered(template, labels.all(), line, labels)
-        return line if text is None else text
+        if text is None:
+            return line
+        # A template may cut a character in two. Answers show such bytes as U+FFFD; here they become so at once.
+        return text if text.isascii() else _LONE_BYTE.sub(REPLACEMENT, text)
 
     return process
 
@@ -69,8 +72,12 @@ def compile_label_format(stage: LabelFormatStage) -> Process:
                 continue
             seen = seen or labels.all()
             text = _rendered(template, seen, line, labels)
-            if text is not None:
-                labels.set(name, text)
+            if text is None:
+                continue
+            if not text.isascii() and _LONE_BYTE.search(text):
+                text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                labels.cut = (*labels.cut, name)
+            labels.set(name, text)
         return line
 
     return process
@@ -79,12 +86,10 @@ def compile_label_format(stage: LabelFormatStage) -> Process:
 def _rendered(template: Template, values: dict[str, str], line: str, labels: EntryLabels) -> str | None:
     """None, and an error among the labels, where the template fails."""
     try:
-        text = template.render(values, line, labels.timestamp_ns)
+        return template.render(values, line, labels.timestamp_ns)
     except TemplateRuntimeError as error:
         labels.fail(TEMPLATE_ERROR, str(error))
         return None
-    # A template may cut a character in two. Answers show such bytes as U+FFFD; here they become so at once.
-    return text if text.isascii() else _LONE_BYTE.sub(REPLACEMENT, text)
 
 
 def compile_decolorize() -> Process:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from log_aggregator.engine.stage import REPLACEMENT
+from log_aggregator.engine.entry_labels import REPLACEMENT
 
 Kind = Literal["string", "number", "object", "array", "boolean", "null"]
 

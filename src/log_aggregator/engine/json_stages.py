@@ -4,9 +4,16 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from log_aggregator.engine.entry_labels import LONGEST_NAME, Demand, EntryLabels, join_names, joined, sanitise
+from log_aggregator.engine.entry_labels import (
+    LONGEST_NAME,
+    REPLACEMENT,
+    Demand,
+    EntryLabels,
+    join_names,
+    joined,
+    sanitise,
+)
 from log_aggregator.engine.json_scan import Document, InvalidJson, label_text, unescape
-from log_aggregator.engine.stage import REPLACEMENT
 
 JSON_ERROR: Final = "JSONParserErr"
 PACKED_ENTRY: Final = "_entry"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, EntryLabels, sanitise
-from log_aggregator.engine.stage import REPLACEMENT, Process
+from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, REPLACEMENT, EntryLabels, sanitise
+from log_aggregator.engine.stage import Process
 from log_aggregator.logql.ast import LogfmtStage
 from log_aggregator.logql.paths import parse_logfmt_key
 

@@ -72,8 +72,7 @@ class Pipeline:
         left = labels.left_of_stream()
         if len(left) != len(stream):
             stream = tuple(left.items())
-        errors = labels.errors()
-        return Row(timestamp_ns, line, stream, labels.metadata, labels.parsed | errors if errors else labels.parsed)
+        return Row(timestamp_ns, line, stream, labels.metadata, labels.made())
 
     @property
     def filters_only(self) -> bool:

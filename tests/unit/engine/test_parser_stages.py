@@ -211,3 +211,13 @@ def test_the_first_parser_wins() -> None:
 
 def test_parsed_fields_make_way_for_metadata() -> None:
     assert parsed("| json", '{"id":1}', {"id": "m"}) == {"id_extracted": "1"}
+
+
+def test_labels_of_an_answer_have_blanks_for_what_was_no_utf8() -> None:
+    assert parsed('| pattern "<x> <y>"', "a\ufffd b") == {"x": "a ", "y": "b"}
+    assert parsed('| pattern "<x> <y>" | x=~"a\ufffd" | line_format "{{.x}}"', "a\ufffd b") == {"x": "a ", "y": "b"}
+
+
+def test_labels_of_an_answer_show_what_a_template_has_cut() -> None:
+    assert parsed("| label_format x=`{{trunc 1 __line__}}`, y=`{{trunc 2 __line__}}`", "é") == {"x": "\ufffd", "y": "é"}
+    assert parsed("| label_format x=`{{trunc 3 __line__}}`", "\U0001f600") == {"x": "\ufffd"}
