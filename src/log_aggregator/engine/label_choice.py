@@ -30,7 +30,10 @@ def _drop(labels: EntryLabels, name: str, predicate: Predicate | None) -> None:
     elif name == ERROR_DETAILS:
         if predicate is None or predicate(labels.details):
             labels.details = ""
-    elif predicate is None or predicate(labels.get(name) or ""):
+    elif predicate is not None:
+        if predicate(labels.get(name) or ""):
+            labels.delete(name)
+    elif labels.get(name) is not None:
         labels.delete(name)
 
 

@@ -161,6 +161,7 @@ def test_drop_and_keep(stage: str, expected: dict[str, str]) -> None:
 def test_errors_outlive_keep_but_not_drop() -> None:
     assert set(parsed("| json | keep nosuch", "x")) == {"__error__", "__error_details__"}
     assert parsed("| json | drop __error__", "x") == {}
+    assert parsed("| json | drop nosuch, __error__", "x") == {}
     assert set(parsed("| json | drop __error_details__", "x")) == {"__error__"}
 
 
