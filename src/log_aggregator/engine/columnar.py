@@ -7,8 +7,8 @@ import polars as pl
 
 from log_aggregator.engine.column_regex import column_regex
 from log_aggregator.engine.line_filter import choosy_operands
-from log_aggregator.engine.loose_regex import line_expression
 from log_aggregator.logql.ast import LineFilterStage, LogExpr, Stage
+from log_aggregator.logql.loose_regex import line_expression
 from log_aggregator.model.segment import LINE
 
 

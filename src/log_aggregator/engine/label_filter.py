@@ -7,7 +7,6 @@ from typing import Any, assert_never
 from log_aggregator.engine.conversions import NotConvertible, to_duration_ns, to_number, to_size_bytes
 from log_aggregator.engine.entry_labels import ERROR, Check, EntryLabels
 from log_aggregator.engine.line_filter import addresses_in
-from log_aggregator.engine.loose_regex import value_expression
 from log_aggregator.engine.selector import Predicate, compile_matcher
 from log_aggregator.logql.ast import (
     AndFilter,
@@ -22,6 +21,7 @@ from log_aggregator.logql.ast import (
     StringFilter,
 )
 from log_aggregator.logql.ip import InvalidIpPattern, parse_ip_pattern
+from log_aggregator.logql.loose_regex import value_expression
 from log_aggregator.logql.regex import compile_regex
 from log_aggregator.logql.units import format_bytes, parse_bytes
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 
-from log_aggregator.engine.loose_regex import line_expression
 from log_aggregator.logql.ast import LineFilterStage, LineOperand
 from log_aggregator.logql.ip import Address, parse_ip_pattern
+from log_aggregator.logql.loose_regex import line_expression
 from log_aggregator.logql.pattern import Pattern, parse_line_pattern
 from log_aggregator.logql.regex import compile_regex
 

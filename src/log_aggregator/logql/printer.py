@@ -9,6 +9,7 @@ from typing import assert_never
 
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, LogRange, Matcher, Stage
+from log_aggregator.logql.loose_regex import value_expression
 from log_aggregator.logql.template.strconv import format_float
 from log_aggregator.logql.template.strconv import quote_text as quote
 from log_aggregator.logql.units import format_bytes, format_go_duration, format_prometheus_duration
@@ -93,7 +94,7 @@ def stage_text(stage: Stage) -> str:
 def label_filter_text(filter_: LabelFilter) -> str:
     match filter_:
         case ast.StringFilter():
-            return matcher_text(filter_.matcher)
+            return _string_filter_text(filter_.matcher)
         case ast.NumberFilter():
             return f"{filter_.name}{_compare_text(filter_.op)}{format_float(filter_.value, 'f', -1)}"
         case ast.DurationFilter():
@@ -108,6 +109,13 @@ def label_filter_text(filter_: LabelFilter) -> str:
             return f"( {label_filter_text(filter_.left)} or {label_filter_text(filter_.right)} )"
         case _:
             assert_never(filter_)
+
+
+def _string_filter_text(matcher: Matcher) -> str:
+    """Loki puts an expression into backticks, but not what it takes for a search for literals, or negates."""
+    if matcher.op != "=~" or "`" in matcher.value or value_expression(matcher.value) is not None:
+        return matcher_text(matcher)
+    return f"{matcher.name}=~`{matcher.value}`"
 
 
 def _compare_text(op: str) -> str:
