@@ -34,6 +34,7 @@ SELECTOR = '{app="x", cluster=~"a-very-long-cluster-name-.*", namespace="some-qu
         ('{app="x"} | a="b" c="d" and e="f"', '{app="x"} | ( a="b" , ( c="d" , e="f" ) )'),
         ('{app="x"} | (a=1 or b=2) and c=3', '{app="x"} | ( ( a==1 or b==2 ) , c==3 )'),
         ('{app="x"} | a=~"b.c" or a=~"b.*" or a!~"b.c"', '{app="x"} | ( ( a=~`b.c` or a=~"b.*" ) or a!~"b.c" )'),
+        ('{app="x"} | &="a" | &=5 | keep é="a"', '{app="x"} | "&"="a" | &==5 | keep "é"="a"'),
         ('{app="x"} | a=~"b`.c" | drop a=~"b.c"', '{app="x"} | a=~"b`.c" | drop a=~"b.c"'),
         ('{app="x"} | a = ip("10.0.0.0/8") | b = 20KB', '{app="x"} | a=ip("10.0.0.0/8") | b==20kB'),
         (r'{\="x", a_1="y"} | &="z"', r'{"\\"="x", a_1="y"} | "&"="z"'),
