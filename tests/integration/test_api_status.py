@@ -106,3 +106,38 @@ def until_gone(url: str) -> None:
     with pytest.raises(httpx.TransportError):  # noqa: PT012
         while time.monotonic() < deadline:
             httpx.get(f"{url}/ready")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"start": "9", "end": "1", "limit": "x"}, "end timestamp must not be before or equal to start time"),
+        ({"limit": "x", "direction": "y"}, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ({"direction": "y", "step": "x"}, "invalid direction 'y'"),
+        (
+            {"step": "0", "interval": "x"},
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ),
+        (
+            {"start": "0", "end": "11001", "step": "1", "interval": "x", "query": "{"},
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step "
+            "parameter",
+        ),
+        ({"interval": "x", "query": "{"}, 'cannot parse "x" to a valid duration'),
+    ],
+)
+def test_the_first_parameter_that_is_wrong(client: httpx.Client, params: dict[str, str], message: str) -> None:
+    answer = client.get("/loki/api/v1/query_range", params={"query": '{app="x"}'} | params)
+    assert (answer.status_code, answer.text.splitlines()[0]) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("header", "flags"), [("x", ["x"]), ("x, y", [" y", "x"]), (",", [""]), ("x,x", ["x"]), ("", None)]
+)
+def test_encoding_flags_are_given_back(client: httpx.Client, header: str, flags: list[str] | None) -> None:
+    answer = client.get(
+        "/loki/api/v1/query_range",
+        params={"query": '{app="x"}'},
+        headers={"X-Loki-Response-Encoding-Flags": header},
+    )
+    assert answer.json()["data"].get("encodingFlags") == flags

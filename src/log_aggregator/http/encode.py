@@ -26,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def encoding_flags(headers: Any) -> frozenset[str]:
     """The flags of a request, those that nobody knows included: Loki gives them back."""
     text = headers.get(_FLAGS_HEADER, "")
-    return frozenset(flag.strip() for flag in text.split(",") if flag.strip())
+    return frozenset(text.split(",")) if text else frozenset()
 
 
 def answer_data(answer: Answer, flags: frozenset[str], seconds: float) -> dict[str, Any]:

@@ -124,7 +124,6 @@ class Queries:
             await check_size(self._extents, tenant, expr, query.start_ns, query.end_ns, limits)
             if isinstance(expr, LogExpr):
                 return await self._range_logs(tenant, expr, query, limits)
-            query_limits.check_resolution(query.start_ns, query.end_ns, query.step_ns)
             steps = Steps.aligned(query.start_ns, query.end_ns, query.step_ns)
             return await self._matrix(tenant, expr, steps, limits, context)
 
