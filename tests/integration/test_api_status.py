@@ -123,6 +123,10 @@ def until_gone(url: str) -> None:
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step "
             "parameter",
         ),
+        (
+            {"start": "0", "end": "9999999", "limit": "5001"},
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)",
+        ),
         ({"interval": "x", "query": "{"}, 'cannot parse "x" to a valid duration'),
     ],
 )

@@ -119,6 +119,8 @@ class Queries:
 
     async def range(self, tenant: str, query: RangeQuery, context: QueryContext = NO_CONTEXT) -> Streams | Matrix:
         expr, limits = self._allowed(tenant, query.text, context)
+        if isinstance(expr, LogExpr):
+            query_limits.check_entries(query.limit, limits)
         query_limits.check_length(expr, query.start_ns, query.end_ns, query.step_ns, limits)
         async with self._admitted(tenant, expr, limits):
             await check_size(self._extents, tenant, expr, query.start_ns, query.end_ns, limits)
@@ -159,7 +161,6 @@ class Queries:
                 yield
 
     async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
-        query_limits.check_entries(query.limit, limits)
         start_ns = query_limits.clamp_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
         limit = query.limit + (query.cursor.given if query.cursor else 0)
         found = await self._run_logs(
