@@ -145,3 +145,20 @@ def test_encoding_flags_are_given_back(client: httpx.Client, header: str, flags:
         headers={"X-Loki-Response-Encoding-Flags": header},
     )
     assert answer.json()["data"].get("encodingFlags") == flags
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_entries_of_a_stream_that_stages_make_equal_count_once(client: httpx.Client, direction: str) -> None:
+    now = time.time_ns()
+    lines = [[str(now), "a"], [str(now), "b", {"id": "1"}], [str(now), "c"], [str(now + 1), "a"]]
+    streams = [{"stream": {"app": direction, "side": side}, "values": lines} for side in ("left", "right")]
+    client.post("/loki/api/v1/push", json={"streams": streams}).raise_for_status()
+
+    def entries(stages: str) -> int:
+        params = {"query": f'{{app="{direction}"}} {stages}', "end": str(now + 2), "direction": direction}
+        found = client.get("/loki/api/v1/query_range", params=params).json()["data"]["result"]
+        return sum(len(stream["values"]) for stream in found)
+
+    assert entries("") == 8
+    assert entries('| line_format "x"') == 6
+    assert entries('| line_format "x" | keep app') == 4

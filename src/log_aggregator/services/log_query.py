@@ -16,6 +16,7 @@ from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
+from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
@@ -106,6 +107,8 @@ class _Chosen:
         self._query = query
         self._memory = memory
         self._last_ns: int | None = None
+        self._first: tuple[Labels, Row] | None = None  # of those of one time
+        self._moment: set[tuple[Labels, str, Labels]] = set()  # empty while there is only the first
         self.rows: list[Row] = []
 
     @property
@@ -114,8 +117,8 @@ class _Chosen:
 
     def take(self, batch: Batch, pipeline: Pipeline) -> None:
         held_bytes = 0
-        for row in _processed(batch, pipeline):
-            if self._wanted(row.timestamp_ns):
+        for stream, row in _processed(batch, pipeline):
+            if self._wanted(row.timestamp_ns) and not self._repeats(stream, row):
                 held_bytes += ROW_BYTES + _COPIES * len(row.line)
                 if held_bytes > _HELD_AT_ONCE_BYTES:
                     self._memory.hold("entries", held_bytes)
@@ -126,13 +129,30 @@ class _Chosen:
                     break
         self._memory.hold("entries", held_bytes)
 
+    def _repeats(self, stream: Labels, row: Row) -> bool:
+        """Whether the stages have made the entry equal to one of its stream and time: those count once, as in Loki."""
+        if self._first is None or self._first[1].timestamp_ns != row.timestamp_ns:
+            self._first = stream, row
+            self._moment = set()
+            return False
+        if not self._moment:
+            self._moment.add(_identity(*self._first))
+        before = len(self._moment)
+        self._moment.add(_identity(stream, row))
+        return len(self._moment) == before
+
     def _wanted(self, timestamp_ns: int) -> bool:
         if self._last_ns is None or not self._query.interval_ns:
             return True
         return abs(timestamp_ns - self._last_ns) >= self._query.interval_ns
 
 
-def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[Row]:
+def _identity(stream: Labels, row: Row) -> tuple[Labels, str, Labels]:
+    return stream, row.line, row.labels()
+
+
+def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[tuple[Labels, Row]]:
+    """What passes, with the stream that it came from."""
     known: dict[tuple[int, str], Row] = {}
     for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
         like = known.get((stream, metadata))
@@ -143,4 +163,4 @@ def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[Row]:
             if row is not None and pipeline.filters_only:
                 known[stream, metadata] = row
         if row is not None:
-            yield row
+            yield batch.streams[stream], row
