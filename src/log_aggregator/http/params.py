@@ -15,7 +15,7 @@ from log_aggregator.engine.order import Direction
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
-from log_aggregator.logql.template.strconv import names_infinity, parse_float
+from log_aggregator.logql.template.strconv import names_infinity, parse_float, quote_text
 from log_aggregator.logql.units import parse_prometheus_duration
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.query_limits import check_order, check_resolution, check_span, clamp_start
@@ -175,10 +175,10 @@ def selector(text: str) -> tuple[Matcher, ...]:
 
 def integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise InvalidParameter(f"strconv.Atoi: parsing {_quoted(text)}: invalid syntax")
+        raise InvalidParameter(f"strconv.Atoi: parsing {quote_text(text)}: invalid syntax")
     value = _int(text)
     if not -_INT64 <= value < _INT64:
-        raise InvalidParameter(f"strconv.Atoi: parsing {_quoted(text)}: value out of range")
+        raise InvalidParameter(f"strconv.Atoi: parsing {quote_text(text)}: value out of range")
     return value
 
 
@@ -196,12 +196,12 @@ def timestamp(text: str, default_ns: int) -> int:
     if _INTEGER.fullmatch(text):
         value = _int(text)
         if not -_INT64 <= value < _INT64:
-            raise InvalidParameter(f"strconv.ParseInt: parsing {_quoted(text)}: value out of range")
+            raise InvalidParameter(f"strconv.ParseInt: parsing {quote_text(text)}: value out of range")
         return value * SECOND_NS if len(text) <= 10 else value
     moment = _RFC3339.fullmatch(text)
     parsed = _rfc3339(moment) if moment else None
     if parsed is None:
-        raise InvalidParameter(f"strconv.ParseInt: parsing {_quoted(text)}: invalid syntax")
+        raise InvalidParameter(f"strconv.ParseInt: parsing {quote_text(text)}: invalid syntax")
     return parsed
 
 
@@ -219,12 +219,12 @@ def seconds_or_duration(text: str) -> int:
     if seconds is not None and (not math.isinf(seconds) or names_infinity(text)):
         value = seconds * SECOND_NS
         if abs(value) > _INT64:
-            raise InvalidParameter(f"cannot parse {_quoted(text)} to a valid duration. It overflows int64")
+            raise InvalidParameter(f"cannot parse {quote_text(text)} to a valid duration. It overflows int64")
         return -_INT64 if math.isnan(value) else int(value)
     try:
         return duration(text)
     except InvalidParameter as error:
-        raise InvalidParameter(f"cannot parse {_quoted(text)} to a valid duration") from error
+        raise InvalidParameter(f"cannot parse {quote_text(text)} to a valid duration") from error
 
 
 def _float_seconds(value: float) -> int:
@@ -236,17 +236,16 @@ def _float_seconds(value: float) -> int:
 
 def _rfc3339(match: "re.Match[str]") -> int | None:
     base, fraction, zone = match.groups()
+    east, hours, minutes = (1, 0, 0) if zone == "Z" else (int(zone[0] + "1"), int(zone[1:3]), int(zone[4:]))
+    if hours > 24 or minutes > 60:  # Go lets as much pass
+        return None
     try:
-        moment = datetime.fromisoformat(base + ("+00:00" if zone == "Z" else zone))
+        moment = datetime.fromisoformat(base + "+00:00")
     except ValueError:
         return None
     since_epoch = moment - _EPOCH
-    whole = since_epoch.days * 86_400 + since_epoch.seconds
+    whole = since_epoch.days * 86_400 + since_epoch.seconds - east * (hours * 3600 + minutes * 60)
     return whole * SECOND_NS + int((fraction or "0").ljust(9, "0")[:9])
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class _naming:

@@ -80,12 +80,21 @@ def check_resolution(start_ns: int, end_ns: int, step_ns: int) -> None:
 
 
 def check_length(expr: Expr, start_ns: int, end_ns: int, step_ns: int, limits: Limits) -> None:
-    """The whole time that a range query looks at: from its first step, less the range of its widest window."""
+    """The time that a range query is for; and what Loki looks at at once, which is one split and its widest window.
+
+    A split is as long as the window where that is longer than `split_queries_by_interval`.
+    """
     check_span(start_ns, end_ns, limits)
-    ranges_ns = [] if isinstance(expr, LogExpr) else [leaf.range.range_ns for leaf in leaves_of(expr)]
-    if ranges_ns:
-        steps = Steps.aligned(start_ns, end_ns, step_ns)
-        _check_length(steps.last_ns - steps.first_ns + max(ranges_ns), limits)
+    if isinstance(expr, LogExpr):
+        return
+    widest_ns = max((leaf.range.range_ns for leaf in leaves_of(expr)), default=0)
+    if not widest_ns:
+        return
+    steps = Steps.aligned(start_ns, end_ns, step_ns)
+    span_ns = steps.last_ns - steps.first_ns
+    if limits.split_queries_by_interval:
+        span_ns = min(span_ns, max(limits.split_queries_by_interval, widest_ns, step_ns))
+    _check_length(span_ns + widest_ns, limits)
 
 
 def check_span(start_ns: int, end_ns: int, limits: Limits, unit_ns: int = MILLISECOND_NS) -> None:

@@ -23,6 +23,8 @@ def query(**values: str) -> Params:
         ("1768471200.0004", 1_768_471_200_000_000_000),  # floats are rounded to the millisecond
         ("2026-01-15T10:00:00Z", 1_768_471_200_000_000_000),
         ("2026-01-15T12:00:00.123456789+02:00", 1_768_471_200_123_456_789),
+        ("2026-01-15T10:00:00-24:00", 1_768_557_600_000_000_000),
+        ("1_768_471_200.5", 1_768_471_200_500_000_000),
         ("", NOW),
     ],
 )
@@ -38,6 +40,8 @@ def test_timestamp(text: str, expected: int) -> None:
         ("2026-01-15", 'strconv.ParseInt: parsing "2026-01-15": invalid syntax'),
         ("2026-13-15T10:00:00Z", 'strconv.ParseInt: parsing "2026-13-15T10:00:00Z": invalid syntax'),
         ("99999999999999999999", 'strconv.ParseInt: parsing "99999999999999999999": value out of range'),
+        ("2026-01-15T10:00:00+25:00", 'strconv.ParseInt: parsing "2026-01-15T10:00:00+25:00": invalid syntax'),
+        ("٣", 'strconv.ParseInt: parsing "٣": invalid syntax'),
     ],
 )
 def test_bad_timestamp(text: str, message: str) -> None:
@@ -159,6 +163,18 @@ def test_first_mistake_of_a_range_query_is_told() -> None:
         "invalid direction 'up'",
         "exceeded maximum resolution of 11,000 points per time series",
     ]
+
+
+def test_steps_are_limited() -> None:
+    range_ = Bounds(0, 11_000 * params.SECOND_NS)
+    assert params.step(query(step="1"), range_) == params.SECOND_NS
+    with pytest.raises(QueryRefused, match="exceeded maximum resolution of 11,000 points"):
+        params.step(query(step="0.999"), range_)
+
+
+def test_interval_is_a_number() -> None:
+    with pytest.raises(InvalidParameter, match="interval must be >= 0"):
+        params.interval(query(interval="NaN"))
 
 
 def test_form_values_follow_those_of_the_url() -> None:

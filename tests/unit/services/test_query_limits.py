@@ -2,8 +2,11 @@ import asyncio
 
 import pytest
 
+from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
-from log_aggregator.services.query_limits import QueryTimeout, deadline
+from log_aggregator.services.query_limits import QueryRefused, QueryTimeout, check_length, deadline
+
+HOUR_NS = 3600 * 1_000_000_000
 
 
 async def test_query_is_ended_at_its_timeout() -> None:
@@ -15,3 +18,30 @@ async def test_query_is_ended_at_its_timeout() -> None:
 async def test_no_timeout_is_no_deadline() -> None:
     async with deadline(Limits(query_timeout=0)):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("query", "hours", "step_hours", "seen"),
+    [
+        ('{app="x"}', 720, 1, None),
+        ('{app="x"}', 721, 1, "721h0m0s"),
+        ("vector(1)", 720, 1, None),
+        ('rate({app="x"}[1h])', 720, 1, None),
+        ('rate({app="x"}[1d])', 720, 1, None),
+        ('rate({app="x"}[1h])', 721, 1, "721h0m0s"),
+        # What is looked at at once: a window, and as long a split, or all of a shorter query; or one step.
+        ('rate({app="x"}[20d])', 2, 1, None),
+        ('rate({app="x"}[40d])', 2, 1, "962h0m0s"),
+        ('rate({app="x"}[20d])', 720, 1, "960h0m0s"),
+        ('rate({app="x"}[1h])', 2, 2400, "2401h0m0s"),
+    ],
+)
+def test_length_of_a_query(query: str, hours: int, step_hours: int, seen: str | None) -> None:
+    limits = Limits(max_query_length=720 * HOUR_NS, split_queries_by_interval=HOUR_NS)
+    start_ns = 2400 * HOUR_NS + (HOUR_NS if step_hours > 1 else 0)
+    if seen is None:
+        check_length(parse_expr(query), start_ns, start_ns + hours * HOUR_NS, step_hours * HOUR_NS, limits)
+        return
+    with pytest.raises(QueryRefused) as refused:
+        check_length(parse_expr(query), start_ns, start_ns + hours * HOUR_NS, step_hours * HOUR_NS, limits)
+    assert str(refused.value) == f"the query time range exceeds the limit (query length: {seen}, limit: 30d)"
