@@ -9,7 +9,7 @@ from log_aggregator.logql.ast import LabelReplace
 from log_aggregator.logql.regex import compile_regex
 from log_aggregator.model.labels import Labels, labels_of
 
-_REFERENCE = re.compile(r"\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})", re.ASCII)
+_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
 def compile_label_replace(expr: LabelReplace) -> Callable[[Vector], Vector]:
@@ -35,7 +35,7 @@ def _expanded(template: str, match: Any) -> str:
         if name is None:
             return "$"
         try:
-            return match[int(name) if name.isdigit() else name] or ""
+            return match[int(name) if name.isascii() and name.isdigit() else name] or ""
         except (IndexError, KeyError):
             return ""
 

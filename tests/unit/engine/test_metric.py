@@ -57,3 +57,22 @@ def test_empty_labels_are_lost_where_loki_loses_them(query: str, expected: list[
 def test_a_number_is_no_vector(query: str) -> None:
     with pytest.raises(NotEvaluable, match="unexpected expr type"):
         evaluated(query)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "expected"),
+    [
+        ("$1-$$", "x-$"),
+        ("${1}a", "xa"),
+        ("$1a", None),
+        ("$n", "x"),
+        ("$٣", None),
+        ("é$1", "éx"),
+        ("$é", None),
+        ("$-", "$-"),
+    ],
+)
+def test_references_of_label_replace(replacement: str, expected: str | None) -> None:
+    """Letters and digits of any script name a group, and one that does not exist is empty."""
+    query = f'label_replace(rate({{app="x"}}[1m]), "to", "{replacement}", "app", "(?P<n>.*)")'
+    assert evaluated(query, WITHOUT) == [WITHOUT if expected is None else WITHOUT | {"to": expected}]
