@@ -39,9 +39,10 @@ def decode_otlp(
 ) -> Push:
     """The columns of a logs request, whose streams have at least one entry each.
 
-    A record without any time is of `now_ns`. Where one name comes more than once, the record's attributes win over the
-    scope's, these over the resource's, and a record's own fields, such as trace_id, over all. A time beyond 64 bits of
-    nanoseconds becomes the last that they hold. `max_decompressed_bytes` of 0 means no bound.
+    A record without any time is of `now_ns`. Where one name comes more than once, it is as in Loki: the scope's
+    attributes win over the resource's, these over a record's own fields, such as trace_id, and these over its
+    attributes. A time beyond 64 bits of nanoseconds becomes the last that they hold. `max_decompressed_bytes` of 0
+    means no bound.
 
     Raises InvalidPush, EmptyPush, PushTooLarge.
     """
@@ -137,11 +138,12 @@ class _Mapping:
         common: _Stream | None = None  # of the records that add no label of their own
         for record in records:
             own: dict[str, str] = {}
-            metadata = inherited.copy()
+            metadata: dict[str, str] = {}
             self._of_log.put(record.attributes, own, metadata)
             _put_fields(record, metadata)
             if self._severity_text_as_label and record.severity_text:
                 own[_SEVERITY_TEXT] = metadata[_SEVERITY_TEXT]
+            metadata |= inherited
             if own:
                 stream = self._stream(labels | own)
             else:

@@ -137,11 +137,11 @@ def test_maps_are_flattened_and_names_become_label_names() -> None:
     assert decode(request(record))[0].metadata == [{"http_status_code": "200", "http_h_a_b": "c", "key_9x": "d"}]
 
 
-def test_the_more_specific_attribute_wins() -> None:
+def test_what_records_inherit_wins() -> None:
     scope = {"attributes": pairs({"a": "scope", "b": "scope"})}
     record = {**RECORD, "attributes": pairs({"a": "record", "trace_id": "mine"}), "traceId": "01" * 16}
     (stream,) = decode(request(record, resource={"a": "resource", "b": "resource", "c": "resource"}, scope=scope))
-    assert stream.metadata == [{"a": "record", "b": "scope", "c": "resource", "trace_id": "01" * 16}]
+    assert stream.metadata == [{"a": "scope", "b": "scope", "c": "resource", "trace_id": "01" * 16}]
 
 
 def test_records_of_equal_labels_share_a_stream_in_order_of_arrival() -> None:
