@@ -262,6 +262,13 @@ def test_time_may_lie_where_no_entry_can(client: httpx.Client, time: str) -> Non
     assert series["value"][1] == "1"
 
 
+def test_range_may_begin_before_years_are_counted(client: httpx.Client) -> None:
+    wanted = {"query": '{app="api"}', "end": "0001-01-01T00:00:00Z"}
+    for path in ("index/volume", "index/stats", "series", "labels", "query_range"):
+        answer = client.get(f"/loki/api/v1/{path}", params=wanted, headers={"X-Scope-OrgID": "one"})
+        assert answer.status_code == 200, path
+
+
 def test_steps_beyond_the_range_count_towards_its_length(client: httpx.Client) -> None:
     wanted = RANGE | {"query": 'rate({app="api"}[1m])', "step": "1y"}
     refused = client.get("/loki/api/v1/query_range", params=wanted, headers={"X-Scope-OrgID": "one"})

@@ -33,6 +33,7 @@ from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.index_list import IndexList
 
 # Beyond this many periods, the list of periods that exist is asked for first.
+_INT64 = 2**63
 _FEW_PERIODS = 40
 _FOOTER_FACTOR = 6  # a parsed footer against its bytes
 _DEFAULT_CACHE_BYTES = 128 << 20
@@ -142,7 +143,11 @@ class IndexCatalog:
         ]
 
     async def _periods(self, tenant: str, start_ns: int, end_ns: int) -> list[int]:
-        first, last = period_start(start_ns, self._period_ns), period_start(end_ns - 1, self._period_ns)
+        # Beyond 64 bits there are no entries, and periods may have no name.
+        first, last = (
+            period_start(min(max(moment_ns, -_INT64), _INT64 - 1), self._period_ns)
+            for moment_ns in (start_ns, end_ns - 1)
+        )
         if (last - first) // self._period_ns < _FEW_PERIODS:
             return list(range(first, last + 1, self._period_ns))
         names = await self._list.periods(tenant)
