@@ -32,8 +32,8 @@ from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.index_list import IndexList
 
-# Beyond this many periods, the list of periods that exist is asked for first.
 _INT64 = 2**63
+# Beyond this many periods, the list of periods that exist is asked for first.
 _FEW_PERIODS = 40
 _FOOTER_FACTOR = 6  # a parsed footer against its bytes
 _DEFAULT_CACHE_BYTES = 128 << 20
