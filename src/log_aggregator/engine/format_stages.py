@@ -69,6 +69,8 @@ def compile_label_format(stage: LabelFormatStage) -> Process:
                 if value is not None:
                     labels.set(name, value)
                     labels.delete(source)
+                    if source in labels.cut:
+                        labels.cut = (*labels.cut, name)
                 continue
             seen = seen or labels.all()
             text = _rendered(template, seen, line, labels)

@@ -56,6 +56,8 @@ _PLAIN_SAMPLE_BYTES = 72
 _FEW_CELLS = 1 << 16
 # Of the series at a time whose places are all laid out.
 _CELLS_AT_ONCE = 1 << 20
+# To copy a total into a window takes as long as so many cells.
+_CELLS_PER_COPY = 16
 _MAX_KEY = 1 << 62
 
 
@@ -192,12 +194,11 @@ class Windows:
         for first in range(0, len(series), at_once):
             some = series[first : first + at_once]
             part = slice(*np.searchsorted(groups, (first, first + len(some))))
-            cells = (groups[part] - first) * self._places + places[part]
-            held = self._held(len(some), cells, counts[part])
-            numbers, steps = held.nonzero()
+            counted = counts[part]
+            of_part = Totals(groups[part] - first, places[part], counted, values[part] if is_of_values else counted)
+            numbers, steps, found = self._in_windows(of_part, len(some))
             self.memory.hold("series", SAMPLE_BYTES * len(numbers))
-            found = self._held(len(some), cells, values[part]) if is_of_values else held
-            samples = self._of_totals(found[numbers, steps])
+            samples = self._of_totals(found)
             for number, step, value in zip(numbers.tolist(), steps.tolist(), samples.tolist(), strict=True):
                 vectors[step].append(Sample(some[number], value))
         if self._aggregation.operation == "absent_over_time":
@@ -252,6 +253,24 @@ class Windows:
             grouped = frame.group_by(_KEY).sum()
             found, held, summed = (grouped[name].to_numpy() for name in (_KEY, _COUNT, VALUE))
         return Totals(found // self._places, found % self._places, held, summed)
+
+    def _in_windows(self, totals: Totals, series: int) -> tuple[Integers, Integers, Integers]:
+        """Series, step and value of each window that holds something."""
+        enter, leave = np.searchsorted(self._ends, totals.places), np.searchsorted(self._begins, totals.places)
+        copies = np.maximum(leave - enter, 0)
+        if copies.sum() * _CELLS_PER_COPY < series * self._places:
+            # Into each window that holds it.
+            nth = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+            windows, at = np.unique(
+                np.repeat(totals.groups * len(self._steps) + enter, copies) + nth, return_inverse=True
+            )
+            found = np.bincount(at, np.repeat(totals.values, copies), len(windows)).astype(np.int64)
+            return windows // len(self._steps), windows % len(self._steps), found
+        cells = totals.groups * self._places + totals.places
+        held = self._held(series, cells, totals.counts)
+        numbers, steps = held.nonzero()
+        found = held if totals.values is totals.counts else self._held(series, cells, totals.values)
+        return numbers, steps, found[numbers, steps]
 
     def _held(self, series: int, cells: Integers, amounts: Integers) -> Integers:
         """By series and step how much the window holds; cells are numbered by series and place."""

@@ -121,8 +121,8 @@ def _alternatives(pattern: str, at: int, fold: Callable[[str], str]) -> tuple[No
                 parts = []
             case "literal":
                 parts.append(Literal(fold(token[0][-1])))
-            case "class" if fold is str:
-                parts.append(Literal(token["class"]))
+            case "class" if fold is str or _has_two_cases(token["class"]):
+                parts.append(Literal(fold(token["class"])))
             case "class":
                 raise _NotSimple
             case group:
@@ -302,6 +302,11 @@ def _in_any_case(text: str, *, is_whole: bool) -> str:
 def _bounded(spelt: Iterable[str], *, is_whole: bool) -> str:
     expression = "".join(spelt)
     return rf"\A{expression}\z" if is_whole else expression
+
+
+def _has_two_cases(char: str) -> bool:
+    """Go makes a class of one letter a literal, but not of one that has a third form, as k has the Kelvin sign."""
+    return char.isascii() and char.isalpha() and char not in "kKsS"
 
 
 def _without_case(char: str) -> str:

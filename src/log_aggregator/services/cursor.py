@@ -63,7 +63,9 @@ def encode_cursor(cursor: Cursor) -> str:
     """Letters that need no escaping in a URL. Raises TimestampTooFull."""
     if cursor.given > _MAX_GIVEN:
         raise TimestampTooFull(cursor.start_ns if cursor.direction == "forward" else cursor.end_ns - 1)
-    fields = (_VERSION, _DIRECTIONS.index(cursor.direction), cursor.start_ns, cursor.end_ns, cursor.given, cursor.last)
+    # A range may go beyond 64 bits, where there are no entries.
+    start_ns, end_ns = (min(max(bound_ns, -_INT64), _INT64 - 1) for bound_ns in (cursor.start_ns, cursor.end_ns))
+    fields = (_VERSION, _DIRECTIONS.index(cursor.direction), start_ns, end_ns, cursor.given, cursor.last)
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(fields)).decode().rstrip("=")
 
 

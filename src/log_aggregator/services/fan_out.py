@@ -66,6 +66,9 @@ class FanOut:
 
     async def add(self, task: LeafTask, units: LeafUnits) -> None:
         """Adds all the units of the task. Raises what `LeafUnits` raises, in groups."""
+        if not self._queue.others:
+            await units.add(task.units, task.columnar, task.scan, task.statistics)
+            return
         costs = [
             _COST_OF_ROWS if await units.is_quick(one.unit, task.columnar) else _COST_OF_LINES for one in task.units
         ]
@@ -85,7 +88,7 @@ class FanOut:
             else:
                 own.append(one)
         total = sum(cost for _, cost in known)
-        if not self._queue.others or total < self._min_units * _COST_OF_LINES:
+        if total < self._min_units * _COST_OF_LINES:
             return [], list(task.units)
         size = max(min(_COST_PER_SHARE, total // _FEW_SHARES), -(-total // _MAX_SHARES))
         shares: list[list[LeafUnit]] = []

@@ -8,6 +8,7 @@ LOOSE = {
     ".*4.*": ("4", "404"),
     "a.*?": ("ba",),
     "(?i)WARN.*": ("warn", "a Warning"),
+    "(?i)[a].*": ("xa", "XA"),
     "a/b-c\\..*": ("xa/b-c.d",),
     # a common beginning, and alternatives for the rest
     "warn|warning": ("warn", "warned", "prewarning"),

@@ -220,4 +220,5 @@ def test_labels_of_an_answer_have_blanks_for_what_was_no_utf8() -> None:
 
 def test_labels_of_an_answer_show_what_a_template_has_cut() -> None:
     assert parsed("| label_format x=`{{trunc 1 __line__}}`, y=`{{trunc 2 __line__}}`", "é") == {"x": "\ufffd", "y": "é"}
+    assert parsed("| label_format x=`{{trunc 1 __line__}}` | label_format y=x", "é") == {"y": "\ufffd"}
     assert parsed("| label_format x=`{{trunc 3 __line__}}`", "\U0001f600") == {"x": "\ufffd"}

@@ -93,3 +93,10 @@ def test_more_entries_of_one_timestamp_than_a_cursor_counts() -> None:
     message = r"^more than 200000 entries have the timestamp 4, .* export$"
     with pytest.raises(TimestampTooFull, match=message):
         encode_cursor(Cursor("backward", 1, 5, 200_001, 0))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_range_beyond_64_bits_has_a_cursor(direction: Direction) -> None:
+    """Where there are no entries."""
+    cursor = decode_cursor(encode_cursor(cursor_behind([row(5, "a")], direction, -(1 << 70), 1 << 70, 0)))
+    assert cursor.start_ns <= 5 < cursor.end_ns
