@@ -19,7 +19,7 @@ from waiting import wait_for
 
 MEBIBYTE = 1 << 20
 USABLE_BYTES = 512 * MEBIBYTE
-LARGEST_BODY_BYTES = int(256 * MEBIBYTE * 0.06) * 3 // 4
+LARGEST_BODY_BYTES = int(240 * MEBIBYTE * 0.06) * 3 // 4
 PUSH = "/loki/api/v1/push"
 CONFIG = """
 auth_enabled: true
@@ -183,7 +183,7 @@ def many_lines(server: SmallServer) -> None:
 
 
 TOO_LARGE = (
-    "the query needs too much memory: its {what} take more than 11MB, the share of one of querier.max_concurrent "
+    "the query needs too much memory: its {what} take more than 10MB, the share of one of querier.max_concurrent "
     "queries; consider more specific stream selectors or filters, fewer series, or a shorter time range"
 )
 

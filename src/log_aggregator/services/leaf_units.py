@@ -19,7 +19,7 @@ from log_aggregator.services.units import ChunkUnit, Scan, Unit
 # to a thread, and threads would be in each other's way: they come in groups, of which the next is read meanwhile.
 _CONCURRENT_UNITS = 4
 _CONCURRENT_GROUPS = 2
-_UNITS_PER_GROUP = 16
+_UNITS_PER_GROUP = 8
 
 
 @dataclass(frozen=True, slots=True)

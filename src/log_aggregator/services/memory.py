@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 # What a process takes before it holds any data, and what its threads are at work on at a time.
-_BASE_BYTES = 256 << 20
+_BASE_BYTES = 272 << 20
 
 
 @dataclass(frozen=True, slots=True)
