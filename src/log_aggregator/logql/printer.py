@@ -16,6 +16,7 @@ from log_aggregator.logql.units import format_bytes, format_go_duration, format_
 
 _MAX_LINE = 100
 _INDENT = "  "
+_DAYS = frozenset("dwy")
 
 
 def format_expr(expr: Expr) -> str:
@@ -261,5 +262,8 @@ def _pretty_range(range_: LogRange, level: int) -> str:
         )
         text += f"\n{indent}| unwrap {label}"
         text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
-    offset = f" offset {format_prometheus_duration(range_.offset_ns)}" if range_.offset_ns else ""
+    offset = format_prometheus_duration(range_.offset_ns)
+    if range_.offset_ns < 0 and not _DAYS.isdisjoint(offset):
+        offset = format_go_duration(range_.offset_ns)  # Loki's layout has days, which cannot be read behind a sign
+    offset = f" offset {offset}" if range_.offset_ns else ""
     return f"{text} [{format_prometheus_duration(range_.range_ns)}]{offset}"

@@ -154,3 +154,11 @@ def test_layout_begins_behind_a_hundred_characters(length: int, lines: int) -> N
     query = '{app="x"} |= ""'
     padded = query.replace('""', '"' + "a" * (length - len(query)) + '"')
     assert len(format_expr(parse_text(padded)).splitlines()) == lines
+
+
+def test_layout_of_a_negative_offset_is_read_back() -> None:
+    selector = '{app="' + "x" * 100 + '"}'
+    for offset, written in (("-90m", "-1h30m"), ("-24h", "-24h0m0s"), ("-1h", "-1h")):
+        expr = parse_text(f"sum by (a) (count_over_time({selector} | json [5m] offset {offset}))")
+        assert f"[5m] offset {written}\n" in format_expr(expr)
+        assert parse_text(format_expr(expr)) == expr
