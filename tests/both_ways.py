@@ -15,7 +15,6 @@ from log_aggregator.engine.fields import extract
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
-from log_aggregator.engine.metric import leaves_of
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.pushdown import push_down_sums
@@ -27,6 +26,7 @@ from log_aggregator.engine.windows import Windows, in_windows
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import format_metadata, parse_metadata
 from log_aggregator.logql.ast import LogExpr, RangeAggregation
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP

@@ -70,6 +70,7 @@ def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
     while pending:
         prefix, members = pending[-1]
         for key, value in members:
+            # What join_names does, without the call: there is one for each field of each line.
             name = joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else join_names(prefix, key)
             if isinstance(value, str):
                 if name:

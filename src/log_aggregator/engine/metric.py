@@ -3,7 +3,7 @@
 Everything here works on small things: one vector of samples for each step.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, assert_never
 
 from log_aggregator.engine.entry_labels import ERROR
@@ -44,22 +44,6 @@ class NotEvaluable(LogAggregatorError):
     """A number where only series will do. Loki answers 500, and so do we."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
-
-
-def leaves_of(expr: MetricExpr) -> Iterator[RangeAggregation]:
-    """Every range aggregation in the expression, from left to right."""
-    match expr:
-        case ast.RangeAggregation():
-            yield expr
-        case ast.VectorAggregation() | ast.LabelReplace():
-            yield from leaves_of(expr.expr)
-        case ast.BinaryOperation():
-            yield from leaves_of(expr.left)
-            yield from leaves_of(expr.right)
-        case ast.NumberLiteral() | ast.VectorLiteral():
-            return
-        case _:
-            assert_never(expr)
 
 
 def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:

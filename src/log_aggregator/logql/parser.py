@@ -1,6 +1,6 @@
 """A recursive-descent parser of LogQL. The grammar and the messages are Loki's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from log_aggregator.logql.checks import (
     vector_aggregation,
 )
 from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.lexer import (
     BYTES,
     DURATION,
@@ -80,26 +81,14 @@ def _parse_again(text: str) -> Expr:
     """Dashboards ask the same over and over, and each query is asked for by its log, too."""
     expr = parse_text(text)
     check_literals(expr)
-    for log in _log_exprs(expr):
+    for leaf in leaves_of(expr):
+        log = leaf if isinstance(leaf, LogExpr) else leaf.range.log
         if not (text.isascii() and all(is_plain_name(one.name) for one in log.matchers)):
             # Loki hands selections on as text, where a matcher quotes the name of its label unless it is plain, which
             # is no syntax.
             _parse(expr_text(log))
     check_stages(expr)
     return expr
-
-
-def _log_exprs(expr: Expr) -> Iterator[LogExpr]:
-    match expr:
-        case LogExpr():
-            yield expr
-        case ast.RangeAggregation():
-            yield expr.range.log
-        case ast.VectorAggregation() | ast.LabelReplace():
-            yield from _log_exprs(expr.expr)
-        case ast.BinaryOperation():
-            yield from _log_exprs(expr.left)
-            yield from _log_exprs(expr.right)
 
 
 def parse_text(text: str) -> Expr:

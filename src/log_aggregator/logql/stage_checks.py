@@ -11,6 +11,7 @@ from log_aggregator.logql.ast import Expr, LogExpr, Stage
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.logql.ip import parse_ip_pattern
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
 from log_aggregator.logql.pattern import parse_line_pattern
 from log_aggregator.logql.printer import stage_text
@@ -22,8 +23,8 @@ _ERROR_LABEL = "__error__"
 
 def check_stages(expr: Expr) -> None:
     """Raises ParseError for the first stage that cannot be built."""
-    for pipeline in _pipelines(expr):
-        for stages in _built_together(pipeline):
+    for leaf in leaves_of(expr):
+        for stages in _built_together(leaf.stages if isinstance(leaf, LogExpr) else stages_in_use(leaf)):
             try:
                 for stage in reversed(stages):
                     _check(stage)
@@ -56,19 +57,6 @@ def _built_together(stages: Iterable[Stage]) -> Iterator[tuple[Stage, ...]]:
             case _:
                 others.append(stage)
     yield from so_far()
-
-
-def _pipelines(expr: Expr) -> Iterator[tuple[Stage, ...]]:
-    match expr:
-        case LogExpr():
-            yield expr.stages
-        case ast.RangeAggregation():
-            yield stages_in_use(expr)
-        case ast.VectorAggregation() | ast.LabelReplace():
-            yield from _pipelines(expr.expr)
-        case ast.BinaryOperation():
-            yield from _pipelines(expr.left)
-            yield from _pipelines(expr.right)
 
 
 def _check(stage: Stage) -> None:

@@ -22,6 +22,11 @@ BATCH_SCHEMA = pl.Schema(
 """A segment's columns plus `arrival`, which orders entries of equal timestamp (`model.position`)."""
 
 
+def clamped_ns(time_ns: int) -> int:
+    """The nearest time that 64 bits of nanoseconds hold: beyond, there are no entries, though one may ask for them."""
+    return min(max(time_ns, -(1 << 63)), (1 << 63) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Entries in order of arrival, with the table of streams that the `stream` column indexes."""

@@ -26,13 +26,13 @@ from log_aggregator.formats.keys import (
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Coverage, settle
+from log_aggregator.model.segment import clamped_ns
 from log_aggregator.services.damage import current_damage
 from log_aggregator.storage.errors import ObjectNotFound
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.index_list import IndexList
 
-_INT64 = 2**63
 # Beyond this many periods, the list of periods that exist is asked for first.
 _FEW_PERIODS = 40
 _FOOTER_FACTOR = 6  # a parsed footer against its bytes
@@ -143,11 +143,8 @@ class IndexCatalog:
         ]
 
     async def _periods(self, tenant: str, start_ns: int, end_ns: int) -> list[int]:
-        # Beyond 64 bits there are no entries, and periods may have no name.
-        first, last = (
-            period_start(min(max(moment_ns, -_INT64), _INT64 - 1), self._period_ns)
-            for moment_ns in (start_ns, end_ns - 1)
-        )
+        # Periods beyond 64 bits may have no name.
+        first, last = (period_start(clamped_ns(time_ns), self._period_ns) for time_ns in (start_ns, end_ns - 1))
         if (last - first) // self._period_ns < _FEW_PERIODS:
             return list(range(first, last + 1, self._period_ns))
         names = await self._list.periods(tenant)

@@ -18,6 +18,7 @@ import xxhash
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.model.segment import clamped_ns
 
 _VERSION: Final = 1
 _INT64: Final = 2**63
@@ -63,8 +64,7 @@ def encode_cursor(cursor: Cursor) -> str:
     """Letters that need no escaping in a URL. Raises TimestampTooFull."""
     if cursor.given > _MAX_GIVEN:
         raise TimestampTooFull(cursor.start_ns if cursor.direction == "forward" else cursor.end_ns - 1)
-    # A range may go beyond 64 bits, where there are no entries.
-    start_ns, end_ns = (min(max(bound_ns, -_INT64), _INT64 - 1) for bound_ns in (cursor.start_ns, cursor.end_ns))
+    start_ns, end_ns = map(clamped_ns, (cursor.start_ns, cursor.end_ns))
     fields = (_VERSION, _DIRECTIONS.index(cursor.direction), start_ns, end_ns, cursor.given, cursor.last)
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(fields)).decode().rstrip("=")
 

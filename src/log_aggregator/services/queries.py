@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from log_aggregator.clock import Clock
-from log_aggregator.engine.metric import is_sorted, leaves_of
+from log_aggregator.engine.metric import is_sorted
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.logql.ast import Expr, LogExpr, MetricExpr, NumberLiteral
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
 from log_aggregator.services import query_limits

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import ClassVar
 
 from log_aggregator.clock import timeout
-from log_aggregator.engine.metric import leaves_of
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Expr, LogExpr, Matcher
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.units import format_go_duration, format_prometheus_duration
 from log_aggregator.model.limits import Limits
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from log_aggregator.engine.metric import leaves_of
 from log_aggregator.logql.ast import Expr, LogExpr, Matcher
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.quantity import format_size
 from log_aggregator.model.tenants import TENANT_LABEL, tenants_of

@@ -7,7 +7,6 @@ import polars as pl
 
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
-from log_aggregator.engine.metric import leaves_of
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import range_span
@@ -18,13 +17,13 @@ from log_aggregator.errors import LogAggregatorError
 from log_aggregator.formats.subquery import NamedUnit, Subquery
 from log_aggregator.logql.ast import LogExpr, MetricExpr, RangeAggregation
 from log_aggregator.logql.errors import ParseError
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.logql.printer import expr_text
+from log_aggregator.model.segment import clamped_ns
 from log_aggregator.services.leaf_units import LeafUnit
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.units import ChunkUnit, Scan
-
-_INT64 = 2**63
 
 
 class UnitsUnknown(LogAggregatorError):
@@ -56,8 +55,8 @@ def distinct_leaves(expr: MetricExpr) -> list[RangeAggregation]:
 
 
 def scan_of(tenant: str, leaf: RangeAggregation, steps: Steps) -> Scan:
-    """What the leaf reads. There are no entries beyond 64 bits of nanoseconds, though a query may ask for them."""
-    start_ns, end_ns = (min(max(bound_ns, -_INT64), _INT64 - 1) for bound_ns in range_span(leaf, steps))
+    """What the leaf reads."""
+    start_ns, end_ns = map(clamped_ns, range_span(leaf, steps))
     return Scan(tenant, start_ns, end_ns, compile_selector(leaf.range.log.matchers))
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from log_aggregator.engine.metric import NotEvaluable, evaluate, leaves_of
+from log_aggregator.engine.metric import NotEvaluable, evaluate
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample
 from log_aggregator.logql.ast import LogExpr
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_text
 
 
