@@ -11,6 +11,7 @@ import polars as pl
 import xxhash
 
 from log_aggregator.formats import delta
+from log_aggregator.formats.delta import Effort
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.parquet import ParquetBuilder, ParquetFooter, footer_bytes
 from log_aggregator.formats.skip_filter import EncodedFilter
@@ -30,8 +31,6 @@ METADATA_KEY = "log_aggregator"
 # One row group is what a query reads at least: about 1.5 MB compressed, Loki's chunk, at the usual ratio of five.
 ROW_GROUP_TEXT_BYTES = 8 << 20
 _ROW_GROUP_ROWS = (1_000, 200_000)
-# What zstd is given at a time. With a megabyte, levels 9 and 10 take more time and leave more bytes.
-_PAGE_BYTES = 512 << 10
 # Of the values of a column in a row group, those that are distinct when a dictionary takes more bytes than the texts.
 _VARIED_SHARE = 0.33
 _VARIED_SAMPLE = 4096
@@ -117,7 +116,7 @@ class ChunkEncoder:
         origin: ChunkOrigin,
         streams: Sequence[Labels],
         shapes: tuple[StoredShape, ...],
-        compression_level: int,
+        effort: Effort,
     ) -> None:
         note = _Note(
             VERSION,
@@ -133,7 +132,7 @@ class ChunkEncoder:
             LABELS, [msgspec.json.encode(dict(labels)).decode() for labels in streams], dtype=pl.String
         )
         self._shapes = shapes
-        self._compression_level = compression_level
+        self._effort = effort
         self._file = ParquetBuilder()
         self._refs: list[pl.DataFrame] = []
         self._checksums: dict[str, list[int]] = {}
@@ -151,20 +150,24 @@ class ChunkEncoder:
         if shape is not None:
             extra.append(shape.alias(SHAPE))
         columns = frame.with_columns(
-            self._labels.gather(frame[STREAM]).alias(LABELS), pl.col(LINE).str.len_bytes().alias(LINE_BYTES)
+            self._labels.gather(frame[STREAM]).alias(LABELS),
+            pl.col(LINE).str.len_bytes().alias(LINE_BYTES),
+            nothing.alias(LINE),
         ).select(*COLUMNS, *extra)
         buffer = io.BytesIO()
         columns.write_parquet(
             buffer,
             compression="zstd",
-            compression_level=self._compression_level,
+            compression_level=self._effort.level,
             row_group_size=frame.height,
-            data_page_size=_PAGE_BYTES,
             metadata=self._metadata,
         )
-        exchanged = {column: delta.text_column(values, self._compression_level) for column, values in varied.items()}
+        exchanged = {
+            column: delta.text_column(values, {delta.QUICK, self._effort}) for column, values in varied.items()
+        }
+        exchanged[LINE] = delta.text_column(frame[LINE], [self._effort])
         # Sorted timestamps as differences: a sixth of a chunk's bytes less.
-        exchanged[TIMESTAMP] = delta.integer_column(columns[TIMESTAMP], self._compression_level)
+        exchanged[TIMESTAMP] = delta.integer_column(columns[TIMESTAMP], self._effort)
         for bytes_of in self._file.add(buffer.getvalue(), exchanged):
             for column, data in bytes_of.items():
                 self._checksums.setdefault(column, []).append(xxhash.xxh3_64_intdigest(data))

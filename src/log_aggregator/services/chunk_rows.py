@@ -13,6 +13,7 @@ from log_aggregator.formats.chunk import (
     StoredShape,
     rows_per_group,
 )
+from log_aggregator.formats.delta import Effort
 from log_aggregator.formats.skip_filter import encode_filter
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
@@ -27,7 +28,7 @@ def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def encode_rows(
-    origin: ChunkOrigin, streams: Sequence[Labels], rows: pl.DataFrame, compression_level: int
+    origin: ChunkOrigin, streams: Sequence[Labels], rows: pl.DataFrame, effort: Effort
 ) -> tuple[EncodedChunk, tuple[Labels, ...]]:
     """The chunk, and the streams that its refs number: only those that occur. Rows as `ChunkEncoder` wants them."""
     present = rows[STREAM].unique(maintain_order=True)
@@ -36,7 +37,7 @@ def encode_rows(
     frame = rows.with_columns(rows[STREAM].replace_strict(present, numbers))
     choice = choose_fields(frame[LINE])
     shapes = tuple(StoredShape(one.parser, one.names, one.pattern, one.prefix) for one in choice.shapes)
-    encoder = ChunkEncoder(origin, used, shapes, compression_level)
+    encoder = ChunkEncoder(origin, used, shapes, effort)
     hashes = []
     for group in frame.iter_slices(rows_per_group(frame)):
         fields = field_columns(group[LINE], choice)

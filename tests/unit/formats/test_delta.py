@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from log_aggregator.formats.chunk import ChunkEncoder, ChunkOrigin, EncodedChunk, rows_per_group
+from log_aggregator.formats.delta import QUICK
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.formats.skip_filter import encode_filter
 from log_aggregator.model.position import Coverage, Position
@@ -26,7 +27,7 @@ def _chunk(times: list[int], field: list[str | None] | None = None) -> EncodedCh
             METADATA: [""] * len(times),
         }
     )
-    encoder = ChunkEncoder(ChunkOrigin("tenant", 0, (_COVERAGE,)), [(("app", "x"),)], (), 1)
+    encoder = ChunkEncoder(ChunkOrigin("tenant", 0, (_COVERAGE,)), [(("app", "x"),)], (), QUICK)
     values = pl.Series(field or [], dtype=pl.String)
     start = 0
     for group in frame.iter_slices(rows_per_group(frame)):
@@ -92,6 +93,7 @@ TEXTS: dict[str, list[str | None]] = {
     "nulls last": [*map(str, range(3000)), *[None] * 2001],
     "one of them": [None, None, "x", None],
     "all null": [None] * 100,
+    "several pages, one of nulls": [None, "x" * (17 << 20), None, "y" * (9 << 20), "z" * (8 << 20), None],
     "many row groups": _random_texts(250_000),
     **{f"{count} of all kinds": _random_texts(count) for count in (7, 8, 9, 1024, 1025, 1026, 4097)},
 }
