@@ -5,13 +5,13 @@ timestamp of seconds and nanoseconds (zero nanoseconds may be left out), a line 
 The library decodes the others. See https://protobuf.dev/programming-guides/encoding/ for the bytes.
 """
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import and_
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
+import numpy as np
 import polars as pl
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from log_aggregator.formats import push_pb2
 from log_aggregator.model.segment import LINE, TIMESTAMP
@@ -40,9 +40,8 @@ _WHOLE_SECOND: Final = 6  # the size of a timestamp without nanoseconds
 _LARGEST: Final = 12  # the size of one with five octets of them
 
 _ENTRY: Final = pl.col("entry")
-_BYTES: Final = _ENTRY.bin.size()
 _HEADS: Final = (
-    pl.when(_BYTES >= _HEAD)
+    pl.when(_ENTRY.bin.size() >= _HEAD)
     .then(_ENTRY.bin.slice(0, _HEAD))
     .otherwise(pl.lit(bytes(_HEAD)))
     .bin.reinterpret(dtype=pl.Array(pl.UInt8, _HEAD))
@@ -55,65 +54,67 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
         probes = entries[:: -(-len(entries) // _PROBES)]
         if any(push_pb2.Entry.FromString(entry).structured_metadata for entry in probes):
             return None
-        parts = _parts(pl.Series("entry", entries, dtype=pl.Binary))
-        rows = (~parts["is_plain"]).arg_true()
+        frame = pl.Series("entry", entries, dtype=pl.Binary).to_frame()
+        sizes = np.fromiter(map(len, entries), np.int64, len(entries))
+        parts = _parts(frame.select_seq(_HEADS).to_series().to_numpy(), sizes)
+        rows = np.flatnonzero(~parts.are_plain).tolist()
         if len(rows) > _MOST_OTHERS * len(entries):
             return None
         others = [push_pb2.Entry.FromString(entries[row]) for row in rows]
-        lines = parts.select_seq(_ENTRY.bin.slice("line_at").cast(pl.String))["entry"]
+        lines_at = pl.Series(np.where(parts.are_plain, parts.lines_at, sizes))
+        lines = frame.select_seq(_ENTRY.bin.slice(lines_at).cast(pl.String)).to_series()
     except (DecodeError, pl.exceptions.PolarsError):
         return None
     times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in others]
     if any(entry.structured_metadata for entry in others) or any(time_ns.bit_length() > 63 for time_ns in times_ns):
         return None
-    timestamps_ns = parts["timestamp_ns"].scatter(rows, times_ns)
-    return timestamps_ns.alias(TIMESTAMP), lines.scatter(rows, [entry.line for entry in others]).alias(LINE)
+    timestamps_ns = parts.timestamps_ns
+    timestamps_ns[rows] = times_ns
+    return pl.Series(TIMESTAMP, timestamps_ns), lines.scatter(rows, [entry.line for entry in others]).alias(LINE)
 
 
-def _parts(entries: pl.Series) -> pl.DataFrame:
-    """Each `entry` with `is_plain`, `timestamp_ns`, and the offset `line_at` of its line, or its end if not plain.
+class _Parts(NamedTuple):
+    """Of each entry. What is not plain has any time, and its line anywhere."""
 
-    By operations of series: to plan so many expressions takes longer than to compute them.
-    """
-    frame = entries.to_frame().select_seq(_ENTRY, _BYTES.alias("bytes"), _HEADS.alias("head"))
-    octets = frame["head"].explode()
-    heads = pl.int_range(0, len(octets), _HEAD, dtype=pl.UInt32, eager=True)
+    are_plain: NDArray[np.bool_]
+    timestamps_ns: NDArray[np.int64]
+    lines_at: NDArray[np.int64]
 
-    size = octets[heads + 1]
+
+def _parts(heads: NDArray[np.uint8], sizes: NDArray[np.int64]) -> _Parts:
+    """Of entries of these sizes that begin with these octets, in rows."""
+    octets = np.ascontiguousarray(heads.T)
+    size = octets[1]
     has_nanoseconds = [size > at for at in range(7, 12)]
-    seconds = [octets[heads + at] for at in range(3, 8)]
-    nanoseconds = [octets[heads + at] * has for at, has in enumerate(has_nanoseconds, 9)]
-    timestamp_ns = _varint(seconds) * _SECOND_NS + _varint(nanoseconds)
+    seconds = octets[3:8]
+    nanoseconds = [octets[at] * has for at, has in enumerate(has_nanoseconds, 9)]
+    timestamps_ns = _varint(seconds) * _SECOND_NS + _varint(nanoseconds)
 
-    line = heads + size * (size <= _LARGEST) + 2
-    low, high = octets[line + 1], octets[line + 2]
+    at = np.where(size <= _LARGEST, size, 0)
+    rows = np.arange(len(sizes))
+    tag, low, high = heads[rows, at + 2], heads[rows, at + 3], heads[rows, at + 4]
     is_long = low > 0x7F
-    line_at = size.cast(pl.UInt32) + is_long.cast(pl.UInt32) + 4
-    line_bytes = (low & 0x7F).cast(pl.UInt32) + (high * is_long).cast(pl.UInt32) * 128
+    lines_at = size.astype(np.int64) + is_long + 4
+    line_bytes = (low & 0x7F).astype(np.int64) + (high * is_long).astype(np.int64) * 128
 
     conditions = (
-        octets[heads] == _TIMESTAMP_TAG,
-        octets[heads + 2] == _SECONDS_TAG,
-        reduce(and_, seconds[:4]) > 0x7F,
+        octets[0] == _TIMESTAMP_TAG,
+        octets[2] == _SECONDS_TAG,
+        (seconds[:4] > 0x7F).all(axis=0),
         seconds[4] < 1 << 5,
-        (size == _WHOLE_SECOND) | has_nanoseconds[0] & (octets[heads + 8] == _NANOSECONDS_TAG),
+        (size == _WHOLE_SECOND) | has_nanoseconds[0] & (octets[8] == _NANOSECONDS_TAG),
         *((octet > 0x7F) == has_more for octet, has_more in zip(nanoseconds, has_nanoseconds[1:], strict=False)),
         nanoseconds[4] < 1 << 3,
         size <= _LARGEST,
-        octets[line] == _LINE_TAG,
+        tag == _LINE_TAG,
         high * is_long <= 0x7F,
-        line_at + line_bytes == frame["bytes"],
+        lines_at + line_bytes == sizes,
     )
-    is_plain = reduce(and_, conditions)
-    return frame.select_seq(
-        "entry",
-        is_plain.alias("is_plain"),
-        timestamp_ns.alias("timestamp_ns"),
-        line_at.zip_with(is_plain, frame["bytes"]).alias("line_at"),
-    )
+    return _Parts(np.logical_and.reduce(conditions), timestamps_ns, lines_at)
 
 
-def _varint(octets: Sequence[pl.Series]) -> pl.Series:
+def _varint(octets: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
     """Seven bits of each, the lowest first."""
-    groups = [(one & 0x7F).cast(pl.Int64) for one in octets]
-    return reduce(lambda value, group: value * 128 + group, reversed(groups))
+    groups = [(octet & 0x7F).astype(np.int64) << 7 * number for number, octet in enumerate(octets)]
+    value: NDArray[np.int64] = np.bitwise_or.reduce(groups)
+    return value

@@ -93,7 +93,7 @@ TEXTS: dict[str, list[str | None]] = {
     "nulls last": [*map(str, range(3000)), *[None] * 2001],
     "one of them": [None, None, "x", None],
     "all null": [None] * 100,
-    "several pages, one of nulls": [None, "x" * (17 << 20), None, "y" * (9 << 20), "z" * (8 << 20), None],
+    "several pages, one of nulls": [None, "x" * (3 << 20), None, "y" * (2 << 20), "z" * (1 << 20), None],
     "many row groups": _random_texts(250_000),
     **{f"{count} of all kinds": _random_texts(count) for count in (7, 8, 9, 1024, 1025, 1026, 4097)},
 }
