@@ -145,12 +145,13 @@ def test_several_allowed_tenants(client: httpx.Client) -> None:
     assert line in lines(found)
 
 
-def test_tails_are_guarded(server: LogAggregator) -> None:
+def test_tails_are_guarded(server: LogAggregator, client: httpx.Client) -> None:
     url = f"ws://127.0.0.1:{server.port}/loki/api/v1/tail?query=%7Bapp%3D%22a%22%7D"
     for headers, status in (({}, 401), (bearer(TOKEN), 403), (bearer(f"{SECRET}-token"), 401)):
         with pytest.raises(InvalidStatus) as raised:
             connect(url, additional_headers=headers)
         assert raised.value.response.status_code == status
+    assert client.post(PUSH, json=body(), headers=bearer(TOKEN)).status_code == 204
     with connect(url, additional_headers=bearer(f"{SECRET}-token", "one")) as websocket:
         assert "streams" in json.loads(websocket.recv(timeout=20))
 

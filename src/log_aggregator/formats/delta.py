@@ -26,8 +26,8 @@ _DATA_PAGE = 0
 # Values in a block, which is one miniblock. The format wants a multiple of 128.
 _BLOCK_OF_TIMES = 1024
 _UNIT = 128
-# Texts of a page, but for one that is longer. Smaller ones leave more bytes; larger ones take new memory from the system
-# each time.
+# Texts of a page, but for one that is longer. Smaller ones leave more bytes; larger ones take new memory from the
+# system each time.
 _PAGE_TEXT_BYTES = 2 << 20
 
 

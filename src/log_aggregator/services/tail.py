@@ -74,6 +74,9 @@ class _Log:
         self._open: dict[str, tuple[int, int, int]] = {}  # the newest block of a tenant: number, records, bytes
 
     def add(self, record: TailRecord) -> None:
+        """Nothing if it is known: a process may read what it has just appended."""
+        if record.position in self.records:
+            return
         tenant, size = record.header.tenant, record.header.text_bytes
         number, count, filled = self._open.get(tenant, (0, 0, 0))
         if count >= _BLOCK_RECORDS or filled + size > _BLOCK_BYTES:
@@ -82,7 +85,7 @@ class _Log:
         record = replace(record, block=number)
         self.records[record.position] = record
         self.blocks.setdefault((tenant, number), []).append(record)
-        self.cursor = record.position
+        self.cursor = max(self.cursor or record.position, record.position)
 
     def trim(self, position: Position) -> None:
         old = [record for at, record in self.records.items() if at <= position]
@@ -174,16 +177,28 @@ class Tail:
                 self._answered = answering
 
     async def _read(self) -> None:
-        states = await self._logs.states()
-        self._forget(states)
-        unread = [state.wal for state in states]
+        cursors = [(wal, log.cursor) for wal, log in self._known.items()]
+        states, answers = await self._logs.news(cursors, _RECORDS_PER_READ)
+        self._forget(states)  # first: what has been read was not trimmed then
+        unread = self._add(cursors, answers) + [state.wal for state in states if state.wal not in self._known]
         while unread:
             cursors = [(wal, self._known.setdefault(wal, _Log()).cursor) for wal in unread]
-            answers = await self._logs.read(cursors, _RECORDS_PER_READ)
-            for wal, answer in zip(unread, answers, strict=True):
-                for position, data in answer:
-                    self._known[wal].add(TailRecord.of_bytes(wal, position, data))
-            unread = [wal for wal, answer in zip(unread, answers, strict=True) if len(answer) == _RECORDS_PER_READ]
+            unread = self._add(cursors, await self._logs.read(cursors, _RECORDS_PER_READ))
+
+    def _add(
+        self, cursors: Sequence[tuple[str, Position | None]], answers: Sequence[Sequence[tuple[Position, bytes]]]
+    ) -> list[str]:
+        """The logs that may have more."""
+        unread = []
+        for (wal, _), answer in zip(cursors, answers, strict=True):
+            log = self._known.get(wal)
+            if log is None:
+                continue
+            for position, data in answer:
+                log.add(TailRecord.of_bytes(wal, position, data))
+            if len(answer) == _RECORDS_PER_READ:
+                unread.append(wal)
+        return unread
 
     def _forget(self, states: list[LogState]) -> None:
         # What a commit has trimmed is in an index object that a later listing will show.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError
 
@@ -140,17 +141,27 @@ class WriteAheadLogs:
             return _position(await self._redis.get(self._names.head(wal)))
 
     async def states(self) -> list[LogState]:
-        async def read() -> list[dict[bytes, bytes]]:
+        states, _ = await self.news([], 0)
+        return states
+
+    async def news(
+        self, cursors: Sequence[tuple[str, Position | None]], count: int
+    ) -> tuple[list[LogState], list[list[tuple[Position, bytes]]]]:
+        """The states of all logs, and after them what `read` tells of some, in one round trip."""
+
+        async def read() -> list[Any]:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hgetall(self._names.epochs)
                 pipe.hgetall(self._names.trimmed)
+                self._range(pipe, cursors, count)
                 return await pipe.execute()
 
-        epochs, trimmed = await repeated("list logs", read)
-        return [
+        epochs, trimmed, *answers = await repeated("list logs", read)
+        states = [
             LogState(wal.decode(), int(epoch), Position.parse(trimmed[wal].decode()) if wal in trimmed else None)
             for wal, epoch in epochs.items()
         ]
+        return states, _records(answers)
 
     async def holders(self) -> dict[str, str | None]:
         """Who holds each log."""
@@ -166,16 +177,12 @@ class WriteAheadLogs:
     ) -> list[list[tuple[Position, bytes]]]:
         """For each (log, position), at most `count` records after the position, or from the start where it is None."""
 
-        async def read() -> list[list[tuple[bytes, dict[bytes, bytes]]]]:
+        async def read() -> list[Any]:
             async with self._redis.pipeline(transaction=False) as pipe:
-                for wal, after in cursors:
-                    pipe.xrange(self._names.log(wal), min=f"({after}" if after else "-", count=count)
+                self._range(pipe, cursors, count)
                 return await pipe.execute()
 
-        return [
-            [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer]
-            for answer in await repeated("read logs", read)
-        ]
+        return _records(await repeated("read logs", read))
 
     async def forget_lists(self) -> None:
         """Makes readers list the store anew: for when Redis came back with an older state."""
@@ -192,6 +199,10 @@ class WriteAheadLogs:
         """How often a flush has been requested."""
         with translated("read flush requests"):
             return int(await self._redis.get(self._names.flush_requests) or 0)
+
+    def _range(self, pipe: Pipeline, cursors: Sequence[tuple[str, Position | None]], count: int) -> None:
+        for wal, after in cursors:
+            pipe.xrange(self._names.log(wal), min=f"({after}" if after else "-", count=count)
 
     async def _scan(self, pattern: str) -> AsyncIterator[bytes]:
         with translated("scan the lists"):
@@ -224,6 +235,10 @@ class WriteAheadLogs:
     async def _run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
         with translated(operation):
             return await script(keys=keys, args=args)
+
+
+def _records(answers: Sequence[Sequence[tuple[bytes, dict[bytes, bytes]]]]) -> list[list[tuple[Position, bytes]]]:
+    return [[(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers]
 
 
 def _position(value: bytes | str | None) -> Position | None:
