@@ -71,11 +71,12 @@ class _Log:
         self.records: dict[Position, TailRecord] = {}
         self.blocks: dict[tuple[str, int], list[TailRecord]] = {}
         self.cursor: Position | None = None  # everything up to here is known, or was trimmed
+        self._trimmed: Position | None = None
         self._open: dict[str, tuple[int, int, int]] = {}  # the newest block of a tenant: number, records, bytes
 
     def add(self, record: TailRecord) -> None:
-        """Nothing if it is known: a process may read what it has just appended."""
-        if record.position in self.records:
+        """Nothing if it is known, as a process may read what it has just appended, or has been trimmed since."""
+        if record.position in self.records or (self._trimmed is not None and record.position <= self._trimmed):
             return
         tenant, size = record.header.tenant, record.header.text_bytes
         number, count, filled = self._open.get(tenant, (0, 0, 0))
@@ -97,8 +98,8 @@ class _Log:
                 self.blocks[key] = left
             else:
                 del self.blocks[key]
-        if self.cursor is None or self.cursor < position:
-            self.cursor = position
+        self._trimmed = max(self._trimmed or position, position)
+        self.cursor = max(self.cursor or position, position)
 
 
 class Tail:
@@ -179,7 +180,7 @@ class Tail:
     async def _read(self) -> None:
         cursors = [(wal, log.cursor) for wal, log in self._known.items()]
         states, answers = await self._logs.news(cursors, _RECORDS_PER_READ)
-        self._forget(states)  # first: what has been read was not trimmed then
+        self._forget([wal for wal, _ in cursors], states)  # first: what has been read was not trimmed then
         unread = self._add(cursors, answers) + [state.wal for state in states if state.wal not in self._known]
         while unread:
             cursors = [(wal, self._known.setdefault(wal, _Log()).cursor) for wal in unread]
@@ -200,9 +201,10 @@ class Tail:
                 unread.append(wal)
         return unread
 
-    def _forget(self, states: list[LogState]) -> None:
-        # What a commit has trimmed is in an index object that a later listing will show.
-        for wal in self._known.keys() - {state.wal for state in states}:
+    def _forget(self, asked: Sequence[str], states: Sequence[LogState]) -> None:
+        # What a commit has trimmed is in an index object that a later listing will show. A log that this process has
+        # opened since Redis answered is not among the states.
+        for wal in set(asked) - {state.wal for state in states}:
             del self._known[wal]
         for state in states:
             log = self._known.get(state.wal)

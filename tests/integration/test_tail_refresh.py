@@ -1,0 +1,131 @@
+"""What queries know of the logs while an answer of Redis is on its way and this process goes on to write."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from log_aggregator.formats.wal_record import encode_record, header_of
+from log_aggregator.model.position import Position
+from log_aggregator.model.segment import LINE
+from log_aggregator.services.tail import Tail, TailRecord
+from log_aggregator.wal.connection import connect
+from log_aggregator.wal.log import Lease, WriteAheadLogs
+from log_aggregator.wal.names import Names
+from replica import Entry, segment_of
+from servers import RedisServer
+
+TENANT = "tenant"
+
+
+class HeldLogs(WriteAheadLogs):
+    """Answers of `news` come no sooner than the gate opens; `answered` tells that Redis has given one."""
+
+    gate: asyncio.Event
+    answered: asyncio.Event
+
+    async def news(self, cursors: Sequence[tuple[str, Position | None]], count: int) -> Any:
+        answer = await super().news(cursors, count)
+        self.answered.set()
+        await self.gate.wait()
+        return answer
+
+
+class Writer:
+    """An ingester's part in it: appends to a log, and tells the tail of it."""
+
+    def __init__(self, logs: HeldLogs, tail: Tail, lease: Lease) -> None:
+        self._logs, self._tail, self._lease = logs, tail, lease
+        self.positions: list[Position] = []
+
+    async def append(self, line: str) -> TailRecord:
+        segment = segment_of([Entry(TENANT, "stream", 1, line)])
+        header = header_of(TENANT, segment)
+        head = self.positions[-1] if self.positions else None
+        self.positions += await self._logs.append(self._lease, head, [encode_record(header, segment)])
+        return TailRecord.of_segment(self._lease.wal, self.positions[-1], header, segment)
+
+    async def write(self, line: str) -> None:
+        self._tail.add_own([await self.append(line)])
+
+    async def flush(self, last: Position) -> None:
+        await self._logs.commit(self._lease, self.positions[0], last, [])
+        self._tail.forget_own(self._lease.wal, last)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as started:
+        yield started
+
+
+@pytest.fixture
+async def logs(server: RedisServer) -> AsyncIterator[HeldLogs]:
+    redis = connect(server.url)
+    logs = HeldLogs(redis, Names(uuid.uuid4().hex))
+    logs.gate, logs.answered = asyncio.Event(), asyncio.Event()
+    logs.gate.set()
+    yield logs
+    await redis.aclose()
+
+
+@pytest.fixture
+def tail(logs: HeldLogs) -> Tail:
+    return Tail(logs)
+
+
+async def lines(tail: Tail) -> list[str]:
+    """As a query reads them: block by block."""
+    found: list[str] = []
+    blocks = {record.block: tail.block_of(record) for record in await tail.records(TENANT, 0, 10)}
+    for block in blocks.values():
+        found += (await tail.block(block)).frame[LINE].to_list()
+    return sorted(found)
+
+
+async def held(logs: HeldLogs, tail: Tail) -> asyncio.Task[list[str]]:
+    """A query to which Redis has answered, and whose answer is still on its way."""
+    logs.gate.clear()
+    logs.answered.clear()
+    asking = asyncio.create_task(lines(tail))
+    await logs.answered.wait()
+    return asking
+
+
+async def test_a_log_opened_meanwhile_is_not_forgotten(logs: HeldLogs, tail: Tail) -> None:
+    asking = await held(logs, tail)
+    writer = Writer(logs, tail, await logs.open("holder"))
+    await writer.write("first")
+    logs.gate.set()
+    await asking
+    await writer.write("second")
+    assert await lines(tail) == ["first", "second"]
+
+
+async def test_what_was_flushed_meanwhile_does_not_come_back(logs: HeldLogs, tail: Tail) -> None:
+    writer = Writer(logs, tail, await logs.open("holder"))
+    await writer.write("first")
+    assert await lines(tail) == ["first"]
+    second = await writer.append("second")
+    asking = await held(logs, tail)
+    tail.add_own([second])
+    await writer.write("third")
+    await writer.flush(second.position)
+    logs.gate.set()
+    assert await asking == ["third"]
+    await writer.write("fourth")
+    assert await lines(tail) == ["fourth", "third"]
+
+
+async def test_a_record_that_is_read_beside_its_appending_counts_once(logs: HeldLogs, tail: Tail) -> None:
+    writer = Writer(logs, tail, await logs.open("holder"))
+    await writer.write("first")
+    second = await writer.append("second")
+    asking = await held(logs, tail)
+    tail.add_own([second])
+    logs.gate.set()
+    assert await asking == ["first", "second"]
+    first, *_ = await tail.records(TENANT, 0, 10)
+    assert [record.position for record in tail.block_of(first)] == writer.positions
