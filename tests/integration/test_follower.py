@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -14,27 +14,17 @@ from log_aggregator.services.flushed_records import FlushedRecords
 from log_aggregator.services.follower import Follower
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.arrivals import Arrivals
-from log_aggregator.wal.connection import connect
 from log_aggregator.wal.names import Names
 from replica import Entry, Replica
-from servers import RedisServer
 from waiting import until
 
 NAMES = Names("test")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
 @pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[Redis]:
-    client = connect(server.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
+async def redis(redis: Redis) -> Redis:
+    await redis.flushall()
+    return redis
 
 
 class Listener:

@@ -2,20 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from log_aggregator.formats.wal_record import encode_record, header_of
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.tail import Tail, TailRecord
-from log_aggregator.wal.connection import connect
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 from log_aggregator.wal.names import Names
 from replica import Entry, segment_of
-from servers import RedisServer
 
 TENANT = "tenant"
 
@@ -55,20 +54,12 @@ class Writer:
         self._tail.forget_own(self._lease.wal, last)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as started:
-        yield started
-
-
 @pytest.fixture
-async def logs(server: RedisServer) -> AsyncIterator[HeldLogs]:
-    redis = connect(server.url)
+def logs(redis: Redis) -> HeldLogs:
     logs = HeldLogs(redis, Names(uuid.uuid4().hex))
     logs.gate, logs.answered = asyncio.Event(), asyncio.Event()
     logs.gate.set()
-    yield logs
-    await redis.aclose()
+    return logs
 
 
 @pytest.fixture

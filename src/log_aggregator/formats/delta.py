@@ -78,10 +78,7 @@ class _Page:
 def _pages(values: pl.Series) -> list[pl.Series]:
     """The rows of each page."""
     lengths = values.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
-    ends = lengths.cumsum()
-    if not len(ends) or ends[-1] <= _PAGE_TEXT_BYTES:
-        return [values]
-    number = (ends - lengths) // _PAGE_TEXT_BYTES
+    number = (lengths.cumsum() - lengths) // _PAGE_TEXT_BYTES
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(values)]
     return [values.slice(start, end - start) for start, end in itertools.pairwise(edges)]
 
