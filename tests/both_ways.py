@@ -9,13 +9,14 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
-from log_aggregator.engine.combinations import PLAIN_NUMBER, LinesNeeded
 from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.fields import extract
+from log_aggregator.engine.label_columns import PLAIN_NUMBER
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
+from log_aggregator.engine.parsed_fields import LinesNeeded
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
@@ -168,8 +169,7 @@ def _chosen(batches: Sequence[Batch], chooser: RowChooser) -> list[pl.DataFrame]
     for batch in batches:
         streams = [batch.streams[number] for number in batch.frame[STREAM].unique()]
         wanted = chooser.columns(batch.frame.columns, batch.shapes, streams)
-        codes = {name: "codes" for name in wanted if name == METADATA or name.startswith(FIELD_PREFIX)}
-        frames.append(chooser.choose(_with_columns(batch, wanted, codes)))
+        frames.append(chooser.choose(_with_columns(batch, wanted, chooser.forms(wanted))))
     return frames
 
 

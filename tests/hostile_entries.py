@@ -109,6 +109,20 @@ parsers = st.sampled_from(
         *("json", "json", "json", "logfmt", "logfmt", "logfmt --strict", "logfmt --keep-empty"),
         *('pattern "<_> <level> <n>"', 'pattern "GET <app> <n> <d>"', 'pattern "<level>=<n> <_>=<d>"'),
         'pattern "<level>:<level_extracted>,<_>"',
+        *(
+            'json level, made="n"',
+            'json level="a.b", n',
+            "json d=\"a['level']\"",
+            'json n="dotted[\\"key\\"]", app="level"',
+        ),
+        *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
+    )
+)
+pairs_of_parsers = st.sampled_from(
+    (
+        *(["| json", "| logfmt"], ["| logfmt", "| json"], ["| json", "| level != ``", "| logfmt"]),
+        *(["| json", "| logfmt --strict"], ["| logfmt --keep-empty", "| json"]),
+        *(["| json", "| logfmt", "| drop __error__, __error_details__"], ["| json", "| drop __error__", "| logfmt"]),
     )
 )
 format_sources = st.sampled_from(("level", "n", "`{{.level}}-{{.n}}`", "`{{.app | upper}}`", "`{{div .n 2}}`", "`x`"))
@@ -122,6 +136,12 @@ label_stages = st.one_of(
     st.builds('keep {}=~"{}"'.format, names, regexes),
     st.just("drop __error__, __error_details__"),
     st.just('__error__ = ""'),
+)
+made_lines = st.sampled_from(
+    (
+        *(["| line_format `{{.level}} {{.n}}`", '|= "info"'], ["| line_format `{{.level}}`", '!~ "a|^$"']),
+        *(["| line_format `level={{.n}}`", "| logfmt"], ["| line_format `{{.d}}`", "| level = `info`"]),
+    )
 )
 records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3)
 forms = st.lists(st.sampled_from(FORMS), min_size=3, max_size=3)
@@ -145,8 +165,10 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     operation = draw(st.sampled_from(OF_VALUES if unwrap else OF_LINES))
     stages = [
         *draw(st.lists(line_filters, max_size=1)),
-        *draw(st.lists(parsers.map("| {}".format), max_size=1)),
-        *draw(st.lists(label_stages.map("| {}".format), max_size=3)),
+        *draw(st.lists(combined_filters.map("| {}".format), max_size=1)),
+        *draw(st.lists(parsers.map("| {}".format), max_size=1) | pairs_of_parsers),
+        *draw(st.lists(label_stages.map("| {}".format) | line_filters, max_size=3)),
+        *draw(st.just([]) | made_lines),
     ]
     range_text = draw(st.sampled_from(("1s", "2s", "1500ms", "1ms", "7s")))
     offset = draw(st.sampled_from(("", "", " offset 1s", " offset -700ms")))
@@ -181,8 +203,9 @@ other_stages = st.sampled_from(("line_format `{{.level}} {{.n}}`", "decolorize",
 def log_expressions(draw: st.DrawFn) -> LogExpr:
     stages = [
         *draw(st.lists(line_filters, max_size=1)),
-        *draw(st.lists(parsers.map("| {}".format), max_size=1)),
-        *draw(st.lists(label_stages.map("| {}".format), max_size=2)),
+        *draw(st.lists(combined_filters.map("| {}".format), max_size=1)),
+        *draw(st.lists(parsers.map("| {}".format), max_size=1) | pairs_of_parsers),
+        *draw(st.lists(label_stages.map("| {}".format) | line_filters, max_size=2)),
         *draw(st.lists(other_stages.map("| {}".format), max_size=1)),
         *draw(st.lists(label_stages.map("| {}".format) | line_filters, max_size=1)),
     ]

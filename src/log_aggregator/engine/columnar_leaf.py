@@ -1,6 +1,8 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -8,16 +10,12 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch, Integers
-from log_aggregator.engine.combinations import (
-    FEW_COMBINATIONS,
-    PLAIN_NUMBER,
-    Combinations,
-    LinesNeeded,
-    Packed,
-    numbered,
-)
+from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
-from log_aggregator.engine.leaf_plan import LeafPlan
+from log_aggregator.engine.label_columns import PLAIN_NUMBER, durations_seconds, either, mentions
+from log_aggregator.engine.label_plan import fields_read
+from log_aggregator.engine.leaf_plan import LeafPlan, Outline
+from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
@@ -43,8 +41,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
 class _Series:
     """Numbers series from 0. By itself, so that a leaf is freed when nothing uses it: it would be part of a circle."""
 
-    def __init__(self, plan: LeafPlan, memory: QueryMemory) -> None:
-        self._plan = plan
+    def __init__(self, memory: QueryMemory) -> None:
         self._memory = memory
         self._lock = Lock()
         self._numbers: dict[Labels, int] = {}
@@ -54,10 +51,11 @@ class _Series:
         """In the order of their numbers."""
         return list(self._numbers)
 
-    def of(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
-        """Of an entry, if it counts. Asked for once for each combination, which is then known."""
-        self._memory.hold("series", SERIES_BYTES)
-        labels = self._plan.series(stream, metadata, fields)
+    def of(
+        self, outline: Outline, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]
+    ) -> int | None:
+        """Of an entry, if it counts."""
+        labels = outline.series(stream, metadata, fields)
         return None if labels is None else self.number(labels)
 
     def number(self, labels: Labels) -> int:
@@ -67,6 +65,14 @@ class _Series:
                 self._memory.hold("series", SERIES_BYTES)
                 number = self._numbers[labels] = len(self._numbers)
             return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Of the stages that are left when some filters are decided."""
+
+    outline: Outline
+    combinations: Combinations
 
 
 class ColumnarLeaf:
@@ -79,8 +85,8 @@ class ColumnarLeaf:
         self._plan = plan
         self._windows = windows
         self._memory = windows.memory
-        self._series = _Series(plan, windows.memory)
-        self._combinations = Combinations(plan.parser, plan.names, self._series.of)
+        self._series = _Series(windows.memory)
+        self._answers: dict[tuple[frozenset[int], bool], _Answers | None] = {}
         self._totals: list[Totals] = []
         self._samples: list[pl.DataFrame] = []
 
@@ -89,38 +95,48 @@ class ColumnarLeaf:
     ) -> set[str]:
         """What `add` wants of a batch with these columns and shapes, of these streams."""
         plan = self._plan
-        wanted = {TIMESTAMP}
-        if plan.mask is not None:
+        wanted = {STREAM, TIMESTAMP}
+        if plan.labels.mask is not None:
             wanted.add(LINE)
         if plan.counts_bytes:
             wanted.add(LINE_BYTES)
         if self._is_ordered:
             wanted.add(ARRIVAL)
-        if plan.unwrap is not None:
-            wanted.add(METADATA)  # which may have the label, too
-        return wanted | self._combinations.columns(available, shapes, streams, self._unwrap)
+        # The unwrapped label may be metadata, too; and what has failed keeps all its labels.
+        if (
+            plan.unwrap is not None
+            or plan.asks_for_errors
+            or plan.names is None
+            or not plan.names <= common_names(streams)
+        ):
+            wanted.add(METADATA)
+        return wanted | plan.labels.parsed.columns(available, shapes, self._reads(streams))
 
     def forms(self, columns: Collection[str]) -> dict[str, Literal["codes", "numbers"]]:
         """What is only told apart, and what is calculated with."""
+        plan = self._plan
         forms: dict[str, Literal["codes", "numbers"]] = {
             name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
         }
-        unwrap = self._plan.aggregation.range.unwrap
+        column = plan.labels.column
+        numbers = plan.labels.numbers() - set(map(column, plan.names_behind_filters or ()))
+        unwrap = plan.aggregation.range.unwrap
         if unwrap is not None:
-            forms.pop(FIELD_PREFIX + unwrap.label, None)
-            if not unwrap.conversion and FIELD_PREFIX + unwrap.label in columns:
-                forms[FIELD_PREFIX + unwrap.label] = "numbers"
-        return forms
+            unwrapped = column(unwrap.label)
+            forms.pop(unwrapped, None)
+            compared = unwrapped in plan.labels.numbers() or unwrap.label not in plan.labels.filter_names
+            numbers = numbers | {unwrapped} if compared and not unwrap.conversion else numbers - {unwrapped}
+        return forms | {name: "numbers" for name in numbers if name in columns}
 
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
         plain = {STREAM, TIMESTAMP, ARRIVAL, LINE, METADATA, LINE_BYTES, SHAPE} & set(available)
-        fields = {FIELD_PREFIX + name for name in self._plan.names or ()} | {FIELD_PREFIX + (self._plan.unwrap or "")}
-        return plain | (fields & set(available))
+        names = {*(self._plan.names or ()), self._plan.unwrap or ""}
+        return plain | (set(map(self._plan.labels.column, names)) & set(available))
 
     def add(self, batch: Batch) -> int:
         """How many rows of the windows passed the line filters. Raises LinesNeeded, PipelineFailed, QueryTooLarge."""
-        masks = [mask for mask in (self._windows.mask, self._plan.mask) if mask is not None]
+        masks = [mask for mask in (self._windows.mask, self._plan.labels.mask) if mask is not None]
         frame = batch.frame.filter(*masks) if masks else batch.frame
         if frame.height:
             self._add(frame, batch)
@@ -158,41 +174,65 @@ class ColumnarLeaf:
         plan = self._plan
         if self._is_ordered:
             frame = frame.with_row_index(ROW)
-        if plan.parser is None and batch.runs is not None and self._windows.is_totalled:
+        if not plan.labels.parsed.parsers and batch.runs is not None and self._windows.is_totalled:
             runs = _runs(frame, batch)
-            answers = self._combinations.by_stream(batch.streams, {stream for stream, _ in runs})
-            if answers is not None:
+            answers = self._answers_without(frozenset(), has_errors=False)
+            present_numbers = {stream for stream, _ in runs}
+            series = None if answers is None else answers.combinations.by_stream(batch.streams, present_numbers)
+            if series is not None:
                 lengths = [rows for _, rows in runs]
                 totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
-                self._keep_totals(totals.of_series(numbered(answers[stream] for stream, _ in runs)))
+                self._keep_totals(totals.of_series(numbered(series[stream] for stream, _ in runs)))
                 return
         present = batch.present(frame)
         streams = list(present.values())
-        reads = self._combinations.fields_read(streams, self._unwrap)
-        easy, fields = self._combinations.fields(frame, batch.shapes, reads)
+        parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(streams))
+        judgement = plan.labels.judge(frame, present, parsed)
+        unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
-            value, convertible = self._unwrapped(frame, streams, fields)
+            value, convertible = self._unwrapped(frame, streams, parsed.values)
             frame = frame.with_columns(value.alias(VALUE))
-            easy = convertible if easy is None else easy & convertible
-        others = {name: column for name, column in fields.items() if name != plan.unwrap}
-        # What fields seem to be of rows that are not easy, or have no value, must not be looked at: it may fail.
-        if easy is not None and not easy.all():
-            self._add_rows(frame.filter(~easy), batch)
-            frame, others = _filtered(frame, others, easy)
+            unsure = either(unsure, ~convertible)
+        answers = self._answers_without(judgement.taken, has_errors=parsed.kinds is not None)
+        if answers is None:
+            unsure = constant(True, frame.height, pl.Boolean)
+        if parsed.easy is not None:
+            # What filters make of rows that are not easy is no answer.
+            unsure = either(unsure, ~parsed.easy)
+            counted = None if counted is None else counted | ~parsed.easy
+        if unsure is not None and unsure.any():
+            self._add_rows(frame.filter(unsure if counted is None else unsure & counted), batch)
+            counted = ~unsure if counted is None else counted & ~unsure
         if plan.unwrap is not None and frame[VALUE].null_count():
-            frame, others = _filtered(frame, others, frame[VALUE].is_not_null())
+            has_value = frame[VALUE].is_not_null()
+            counted = has_value if counted is None else counted & has_value
+        if answers is None:
+            return
+        labels = self._told_apart(answers.outline, parsed, streams)
+        if counted is not None and not counted.all():
+            frame, labels = frame.filter(counted), {name: one.filter(counted) for name, one in labels.items()}
         if not frame.height:
             return
-        packed = self._combinations.packed(frame, present, others)
-        if packed is None or not self._answered(frame, batch, packed):
+        packed = answers.combinations.packed(frame, present, labels)
+        if packed is None or not self._answered(frame, batch, answers.combinations, packed):
             self._add_rows(frame, batch)
 
-    def _answered(self, frame: pl.DataFrame, batch: Batch, packed: Packed) -> bool:
+    def _told_apart(self, outline: Outline, parsed: Parsed, streams: Sequence[Labels]) -> dict[str, pl.Series]:
+        """What of the fields tells one series from another."""
+        reads = set(fields_read(outline.fields, streams)) - {self._plan.unwrap}
+        found = {name: column for name, column in parsed.values.items() if name in reads}
+        for name in outline.presences & parsed.values.keys():
+            found[name] = parsed.values[name].is_not_null().cast(pl.String)
+        if parsed.kinds is not None:
+            found[KIND] = parsed.kinds
+        return found
+
+    def _answered(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> bool:
         """Whether there are few enough combinations to work out the series of each."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
-            series = self._combinations.answers(packed, packed.numbers, frame.height)
+            series = combinations.answers(packed, packed.numbers, frame.height)
             if series is not None:
                 counted = series >= 0
                 if not counted.all():
@@ -204,13 +244,30 @@ class ColumnarLeaf:
         lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
         totals = self._windows.totals(packed.numbers, packed.size, times, self._sizes(frame), lengths)
         distinct, at = np.unique(totals.groups, return_inverse=True)
-        series = self._combinations.answers(packed, distinct, frame.height)
+        series = combinations.answers(packed, distinct, frame.height)
         if series is not None:
             totals = Totals(at, *totals.columns[1:]).of_series(series)
             if len(totals) > FEW_COMBINATIONS:
                 totals = self._windows.summed(totals, len(self._series.labels))
             self._keep_totals(totals)
         return series is not None
+
+    def _answers_without(self, taken: frozenset[int], *, has_errors: bool) -> _Answers | None:
+        """For entries of which these filters are decided; None where only single rows tell."""
+        key = taken, has_errors
+        if key not in self._answers:
+            outline = self._plan.outline(taken, has_errors=has_errors)
+            if outline is None:
+                self._answers[key] = None
+            else:
+                answer = partial(self._series.of, outline)
+                combinations = Combinations(outline.names, answer, self._memory, is_cheap=outline.is_direct)
+                self._answers[key] = _Answers(outline, combinations)
+        return self._answers[key]
+
+    def _reads(self, streams: Sequence[Labels]) -> list[str]:
+        """The fields that matter."""
+        return fields_read(self._plan.names, streams, self._unwrap)
 
     def _sizes(self, frame: pl.DataFrame) -> Integers | None:
         return frame[LINE_BYTES].to_numpy() if self._plan.counts_bytes else None
@@ -239,7 +296,7 @@ class ColumnarLeaf:
         if isinstance(text.dtype, pl.Enum):
             text = text.cast(pl.String)
         hidden = any(own == name for labels in streams for own, _ in labels)
-        if hidden or (METADATA in frame.columns and _mentions(frame[METADATA], name)):
+        if hidden or (METADATA in frame.columns and mentions(frame[METADATA], name)):
             unsure = constant(False, frame.height, pl.Boolean)
             return constant(None, frame.height, pl.Float64), unsure
         if text.dtype == pl.Float64:
@@ -248,12 +305,17 @@ class ColumnarLeaf:
         if not conversion.conversion:
             plain = text.str.contains(PLAIN_NUMBER)
             return text.cast(pl.Float64, strict=False), (missing | plain).fill_null(True)
-        convert = _CONVERSIONS[conversion.conversion]
-        converted = {value: _converted(convert, value) for value in text.unique() if value}
-        if len(converted) > max(FEW_COMBINATIONS, frame.height // 2):
-            return constant(None, frame.height, pl.Float64), missing
-        values = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
-        return values, (missing | values.is_not_null()).fill_null(True)
+        if conversion.conversion != "bytes":
+            seconds = durations_seconds(text)
+            rest = text.filter(seconds.is_null() & ~missing).unique()
+        else:
+            seconds, rest = constant(None, frame.height, pl.Float64), text.filter(~missing).unique()
+        if len(rest):
+            convert = _CONVERSIONS[conversion.conversion]
+            converted = {value: _converted(convert, value) for value in rest}
+            others = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
+            seconds = seconds.zip_with(seconds.is_not_null(), others)
+        return seconds, (missing | seconds.is_not_null()).fill_null(True)
 
     # -- row by row -----------------------------------------------------------
 
@@ -294,19 +356,6 @@ def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:
         return batch.runs
     runs = frame[STREAM].rle().struct.unnest()
     return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
-
-
-def _filtered(
-    frame: pl.DataFrame, columns: Mapping[str, pl.Series], mask: pl.Series
-) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
-    return frame.filter(mask), {name: column.filter(mask) for name, column in columns.items()}
-
-
-def _mentions(metadata: pl.Series, name: str) -> bool:
-    if isinstance(metadata.dtype, pl.Enum):
-        metadata = metadata.unique().cast(pl.String)
-    # Within a value its quotes would be escaped.
-    return bool(metadata.str.contains(f'"{name}":', literal=True).any())
 
 
 def _converted(convert: Conversion, text: str) -> float | None:

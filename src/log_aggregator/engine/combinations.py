@@ -13,30 +13,17 @@ import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.batch import Integers
-from log_aggregator.engine.entry_labels import EXTRACTED, REPLACEMENT
-from log_aggregator.engine.fields import extract, shapes_of
-from log_aggregator.engine.pattern_columns import pattern_columns
-from log_aggregator.engine.shapes import Parser, Shape
-from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
+from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.formats.metadata import parse_metadata
-from log_aggregator.logql import ast
-from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import LINE, METADATA, STREAM
+from log_aggregator.model.segment import METADATA, STREAM
 
 # The row-wise stages are run on combinations up to this many, or this share of the rows.
 FEW_COMBINATIONS = 2000
-# Numbers that are surely read the same by everybody.
-PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
 _COMBINATION_SHARE = 0.2
 
-ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 """Of stream labels, metadata and fields of the line."""
-
-
-class LinesNeeded(Exception):
-    """The batch has rows that only their text can tell about. Load it again with all columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,71 +63,16 @@ class Combinations:
     Safe to use from several threads.
     """
 
-    def __init__(self, parser: ParserStage | None, names: frozenset[str] | None, answer: Answer) -> None:
-        self._parser = parser
-        self._names = names
+    def __init__(
+        self, names: frozenset[str] | None, answer: Answer, memory: QueryMemory, *, is_cheap: bool = False
+    ) -> None:
+        """Answers are remembered, in the memory; those that are `cheap` are not, and so not limited in number."""
+        self.names = names
         self._answer = answer
+        self._memory = memory
+        self._is_cheap = is_cheap
         self._lock = Lock()
         self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
-
-    def fields_read(self, streams: Sequence[Labels], more: Collection[str] = ()) -> list[str]:
-        """The fields that matter: labels that all of the streams have hide fields of their names, unless renamed."""
-        if self._parser is None or self._names is None:
-            return list(more)
-        hidden = {name for name in common_names(streams) if name + EXTRACTED not in self._names}
-        return sorted({*(self._names - hidden), *more})
-
-    def columns(
-        self,
-        available: Collection[str],
-        shapes: Sequence[Shape] | None,
-        streams: Sequence[Labels],
-        more: Collection[str] = (),
-    ) -> set[str]:
-        """What `numbers` and `fields` want of a batch with these columns and shapes, of these streams."""
-        wanted = {STREAM}
-        if self._names is None or not self._names <= common_names(streams):
-            wanted.add(METADATA)
-        if isinstance(self._parser, ast.JsonStage | ast.LogfmtStage) and shapes is not None:
-            wanted.add(SHAPE)
-            for name in self.fields_read(streams, more):
-                if FIELD_PREFIX + name in available:
-                    wanted.add(FIELD_PREFIX + name)
-                elif any(name in shape.names for shape in _of_parser(shapes, self._parser)):
-                    wanted.add(LINE)
-        elif self._parser is not None:
-            wanted.add(LINE)
-        return wanted
-
-    def fields(
-        self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, reads: Sequence[str]
-    ) -> tuple[pl.Series | None, Mapping[str, pl.Series]]:
-        """Which rows' fields are surely these (None: all), and the fields. Raises LinesNeeded."""
-        parser = self._parser
-        if parser is None:
-            return None, {}
-        if isinstance(parser, ast.PatternStage):
-            # The outline's parser reads U+FFFD in a way of its own.
-            broken = _lines(frame).str.contains(REPLACEMENT, literal=True)
-            return ~broken if broken.any() else None, pattern_columns(parser.pattern, _lines(frame), reads)
-        if shapes is None:
-            kind = _parser_name(parser)
-            found = extract(_lines(frame), shapes_of(_lines(frame), kind), reads)
-            return found.shape > 0, found.values
-        values = {name: frame[FIELD_PREFIX + name] for name in reads if FIELD_PREFIX + name in frame.columns}
-        rest = [name for name in reads if name not in values]
-        own = _of_parser(shapes, parser)
-        if any(name in shape.names for shape in own for name in rest):
-            values = {**values, **extract(_lines(frame), own, rest).values}
-        for name in rest:
-            if name not in values:
-                values[name] = constant(None, frame.height, pl.String)
-        mine = [number for number, shape in enumerate(shapes, 1) if shape in own]
-        numbers = frame[SHAPE]
-        low, high = numbers.min(), numbers.max()
-        if low == high:
-            return (None if low in mine else constant(False, frame.height, pl.Boolean)), values
-        return numbers.is_in(mine), values
 
     def numbers(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
@@ -154,9 +86,11 @@ class Combinations:
     ) -> Packed | None:
         """The combination of each row as a number, not answered yet; `present` are the streams of the rows.
 
-        None: there are too many for a number.
+        None: there are too many for a number, or a field's text is not known.
         """
-        names = self._names
+        if any(column.dtype == pl.Float64 for column in fields.values()):
+            return None
+        names = self.names
         needs_streams = names is None or any(own in names for labels in present.values() for own, _ in labels)
         needs_metadata = METADATA in frame.columns and (
             names is None or not names <= common_names(list(present.values()))
@@ -188,7 +122,7 @@ class Combinations:
             (distinct,) = np.bincount(numbers, minlength=packed.size).nonzero()
         else:
             distinct = pl.Series(numbers).unique().sort().to_numpy()
-        if len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
+        if not self._is_cheap and len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
             return None
         answers = numbered(self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.tolist())
         if is_dense:
@@ -199,7 +133,7 @@ class Combinations:
 
     def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
         """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""
-        names = self._names
+        names = self.names
         if names is None or not names <= common_names([streams[number] for number in present]):
             return None
         return {
@@ -208,7 +142,7 @@ class Combinations:
         }
 
     def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> _Codes:
-        names = self._names
+        names = self.names
         kept: dict[Labels, int] = {}
         table = [0] * (max(present) + 1)
         for number, labels in present.items():
@@ -218,7 +152,7 @@ class Combinations:
 
     def _metadata_codes(self, column: pl.Series) -> _Codes:
         column, texts = _told_apart(column)
-        names = self._names
+        names = self.names
         kept: dict[Labels, int] = {}
         table = []
         for text in texts:
@@ -231,10 +165,14 @@ class Combinations:
         stream, metadata, *values = combination
         assert isinstance(stream, tuple)
         assert isinstance(metadata, tuple)
+        if self._is_cheap:
+            found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            return self._answer(stream, dict(metadata), found)  # type: ignore[arg-type]
         fields = tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
         key = (stream, metadata, fields)
         with self._lock:
             if key not in self._known:
+                self._memory.hold("series", SERIES_BYTES)
                 self._known[key] = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[index,arg-type]
             return self._known[key]  # type: ignore[index]
 
@@ -252,20 +190,6 @@ def common_names(streams: Sequence[Labels]) -> set[str]:
     for labels in streams[1:]:
         common.intersection_update(name for name, _ in labels)
     return common
-
-
-def _parser_name(parser: ast.JsonStage | ast.LogfmtStage) -> Parser:
-    return "json" if isinstance(parser, ast.JsonStage) else "logfmt"
-
-
-def _of_parser(shapes: Sequence[Shape], parser: ast.JsonStage | ast.LogfmtStage) -> list[Shape]:
-    return [shape for shape in shapes if shape.parser == _parser_name(parser)]
-
-
-def _lines(frame: pl.DataFrame) -> pl.Series:
-    if LINE not in frame.columns:
-        raise LinesNeeded
-    return frame[LINE]
 
 
 def _codes(column: pl.Series) -> _Codes:

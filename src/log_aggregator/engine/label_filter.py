@@ -27,7 +27,7 @@ from log_aggregator.logql.units import format_bytes, parse_bytes
 
 LABEL_FILTER_ERROR = "LabelFilterErr"
 
-_COMPARE: dict[CompareOp, Callable[[Any, Any], bool]] = {
+COMPARE: dict[CompareOp, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     ">": operator.gt,
@@ -90,6 +90,12 @@ def _string(matcher: Matcher) -> Check:
     return lambda labels: predicate(labels.get(name) or "")
 
 
+def label_expression(matcher: Matcher) -> str:
+    """The expression that finds in a value what the matcher's matches."""
+    loose = value_expression(matcher.value)
+    return f"^(?:{matcher.value})$" if loose is None else loose
+
+
 def _value_predicate(matcher: Matcher) -> Predicate:
     loose = value_expression(matcher.value) if matcher.op in ("=~", "!~") else None
     if loose is None:
@@ -101,7 +107,7 @@ def _value_predicate(matcher: Matcher) -> Predicate:
 
 def _comparison(name: str, op: CompareOp, wanted: float, convert: Callable[[str], float]) -> Check:
     """A missing label never passes."""
-    compare = _COMPARE[op]
+    compare = COMPARE[op]
 
     def passes(labels: EntryLabels) -> bool:
         text = labels.get(name)

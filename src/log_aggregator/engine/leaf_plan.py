@@ -1,47 +1,125 @@
-"""Whether a range aggregation can be computed on columns, and what of its entries it then needs.
+"""Whether a range aggregation can be computed on columns, and what it then needs (`engine.label_plan`)."""
 
-The labels that an entry ends up with are a function of its stream, its metadata and the few fields that the pipeline
-reads. So the pipeline need not run on every entry: it runs once, as the row-wise stages define it, on an *outline* for
-each distinct combination of those, and all entries of the combination share the answer.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from typing import Final
 
-import msgspec
-import polars as pl
-
-from log_aggregator.engine.columnar import line_filter_expression
-from log_aggregator.engine.combinations import ParserStage
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR
+from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.label_filter import names_read
-from log_aggregator.engine.pipeline import line_filters_first
-from log_aggregator.engine.samples import Sampler, compile_sampler
+from log_aggregator.engine.label_plan import (
+    LabelPlan,
+    depends_on_labels,
+    names_needed,
+    order_matters,
+    plan_labels,
+    with_sources,
+)
+from log_aggregator.engine.parsed_fields import KIND, ParserStage, is_made
+from log_aggregator.engine.samples import PipelineFailed, Sampler, compile_sampler, demand_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
-from log_aggregator.logql.pattern import parse_pattern
-from log_aggregator.logql.template import compile_template
+from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.model.labels import Labels
 
-_OF_ERRORS = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
-_COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
 # What the unwrapped label of an outline says, so that it converts.
 _UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"}
+# Stands for values, in outlines whose stages do not look at them.
+_PLACEHOLDER: Final = secrets.token_hex(8)
+
+_Fields = Mapping[str, str]
+_Like = tuple[tuple[str, str, str | None], ...]
+"""A series: names, values, and the fields that values are taken from."""
+
+
+class Outline:
+    """What the stages of an aggregation make of entries whose labels are known. Safe to use from several threads."""
+
+    def __init__(self, plan: "LeafPlan", taken: frozenset[int], *, has_errors: bool) -> None:
+        """Without the filters that are `taken`. `has_errors`: parsers may fail, and the query asks for errors."""
+        self._parsed = plan.labels.parsed
+        self._unwrap = plan.aggregation.range.unwrap
+        rest = plan.labels.rest(taken)
+        names = names_at_the_start(plan.aggregation, rest)
+        others = plan.labels.filter_names - (names or frozenset()) if len(self._parsed.parsers) > 1 else frozenset()
+        self.fields = names if names is None or not has_errors else names | others
+        """Labels that the series depends on; None if there are no parsers, and it has all of stream and metadata."""
+        self.presences = frozenset() if has_errors else others
+        """Labels of which only matters whether they are there: a parser looks for what the one before did not find."""
+        # What has failed keeps all its labels, whatever the grouping.
+        self.names = None if names is None or has_errors else names | others
+        """The labels of stream and metadata that the series depends on; None for all."""
+        self.is_direct = all(map(_ignores_values, rest)) and not (self._unwrap and self._unwrap.filters)
+        """Whether the series has values as they are."""
+        log = replace(plan.aggregation.range.log, stages=tuple(plan.labels.outline(taken)))
+        outline = replace(plan.aggregation, range=replace(plan.aggregation.range, log=log))
+        self._sampler = compile_sampler(outline, _demand(plan, taken))
+        self._like: dict[tuple[Labels, Labels, str, tuple[str, ...]], _Like | None] = {}
+
+    def series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
+        """The series of entries with these labels; None where they do not count. Raises PipelineFailed."""
+        if not self.is_direct:
+            return self._series(stream, metadata, fields)
+        key = (stream, tuple(metadata.items()), fields.get(KIND, ""), tuple(fields))
+        if key not in self._like:
+            try:
+                self._like[key] = self._series_like(stream, metadata, fields)
+            except PipelineFailed:
+                self._series(stream, metadata, fields)  # with its values in the message
+                raise
+        like = self._like[key]
+        if like is None:
+            return None
+        return tuple((name, value if source is None else fields[source]) for name, value, source in like)
+
+    def _series_like(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> _Like | None:
+        marks = {name: _PLACEHOLDER + name for name in fields if name != KIND}
+        sources = {mark: name for name, mark in marks.items()}
+        series = self._series(stream, metadata, {**fields, **marks})
+        if series is None:
+            return None
+        return tuple((name, value, sources.get(value)) for name, value in series)
+
+    def _series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
+        values = {name: value for name, value in fields.items() if name != KIND}
+        if self._unwrap is not None:
+            values[self._unwrap.label] = _UNWRAPPED[self._unwrap.conversion]
+        line = self._parsed.text(fields.get(KIND), values)
+        sample = self._sampler.process(0, line, stream, metadata)
+        return sample[0] if sample else None
+
+
+def _demand(plan: "LeafPlan", taken: frozenset[int]) -> Demand:
+    """What parsers are asked for by all stages; yet fields of filters that are decided are not looked at again."""
+    demand = demand_of(plan.aggregation)
+    first: dict[str, int] = {}
+    for number, stage in enumerate(plan.labels.stages):
+        if isinstance(stage, ast.LabelFilterStage) and not isinstance(stage.filter, ast.AndFilter | ast.OrFilter):
+            (name,) = names_read(stage.filter)
+            first.setdefault(name, number)
+    checks = {name: check for name, check in demand.checks.items() if first.get(name) not in taken}
+    return Demand(demand.names, checks)
+
+
+def _ignores_values(stage: Stage) -> bool:
+    match stage:
+        case ast.DropStage(labels) | ast.KeepStage(labels):
+            return all(isinstance(one, str) for one in labels)
+        case ast.LabelFormatStage(assignments):
+            return all(one.is_rename for one in assignments)
+        case _:
+            return isinstance(stage, ParserStage)
 
 
 @dataclass(frozen=True, slots=True)
 class LeafPlan:
-    """`names` are the labels that the result depends on; None means all of the stream's and the metadata's."""
+    """A range aggregation, and its stages but the idle ones."""
 
     aggregation: RangeAggregation
-    mask: pl.Expr | None = field(repr=False)  # of the lines that pass the line filters
-    parser: ParserStage | None
-    names: frozenset[str] | None
+    labels: LabelPlan
     sampler: Sampler = field(repr=False)
     """For entries whose fields are not known as columns."""
-    _outline: Sampler = field(repr=False)
 
     @property
     def unwrap(self) -> str | None:
@@ -53,129 +131,74 @@ class LeafPlan:
     def counts_bytes(self) -> bool:
         return self.aggregation.operation.startswith("bytes_")
 
-    def series(self, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> Labels | None:
-        """The series of entries with these labels; None where they do not count. Raises PipelineFailed."""
-        unwrap = self.aggregation.range.unwrap
-        if unwrap is not None:
-            fields = {**fields, unwrap.label: _UNWRAPPED[unwrap.conversion]}
-        sample = self._outline.process(0, msgspec.json.encode(fields).decode(), stream, metadata)
-        return sample[0] if sample else None
+    @property
+    def names(self) -> frozenset[str] | None:
+        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
+        names = self.names_behind_filters
+        return None if names is None else names | self.labels.filter_names
+
+    @property
+    def names_behind_filters(self) -> frozenset[str] | None:
+        """Those that are looked at when all leading filters are decided."""
+        return names_at_the_start(self.aggregation, self.labels.rest(frozenset(self.labels.filters)))
+
+    @property
+    def asks_for_errors(self) -> bool:
+        return demand_of(self.aggregation).keeps_errors
+
+    def outline(self, taken: frozenset[int], *, has_errors: bool) -> Outline | None:
+        """None where only single rows tell, if no more than these filters are decided."""
+        if not _is_outlined(self.aggregation, self.labels.rest(taken)):
+            return None
+        return Outline(self, taken, has_errors=has_errors and self.asks_for_errors)
 
 
 def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     """None where only the row-wise stages will do."""
-    masks, stages = split_line_filters(aggregation.range.log.stages)
-    if masks is None:
-        return None
-    parsers = [stage for stage in stages if isinstance(stage, ParserStage)]
-    if len(parsers) > 1 or not all(map(_depends_on_labels, stages)) or not _plain_parser(parsers):
-        return None
-    parser = parsers[0] if parsers else None
-    if stages and parser is not None and stages[0] is not parser:
-        return None
-    names = _names(aggregation, stages)
-    if names is None and parser is not None:
-        return None
     unwrap = aggregation.range.unwrap
-    if unwrap is not None and (parser is None or names is None or unwrap.label in names or _is_made(unwrap.label)):
+    labels = plan_labels(stages_in_use(aggregation), unwrap.filters if unwrap else ())
+    if labels is None or not _is_outlined(aggregation, labels.rest(frozenset(labels.filters))):
         return None
-    if order_matters(stages, unwrap):
-        return None
-    outline_stages = tuple(ast.JsonStage() if stage is parser else stage for stage in stages)
-    log = replace(aggregation.range.log, stages=outline_stages)
-    outline = replace(aggregation, range=replace(aggregation.range, log=log))
-    mask = reduce(lambda left, right: left & right, masks) if masks else None
-    return LeafPlan(aggregation, mask, parser, names, compile_sampler(aggregation), compile_sampler(outline))
+    if aggregation.operation.startswith("bytes_") and any(
+        isinstance(stage, ast.LineFormatStage) for stage in labels.stages
+    ):
+        return None  # it counts the bytes that are made
+    return LeafPlan(aggregation, labels, compile_sampler(aggregation))
 
 
-def split_line_filters(stages: Sequence[Stage]) -> tuple[list[pl.Expr] | None, list[Stage]]:
-    """The leading line filters as masks, in Loki's order, and the other stages. None if one has no columnar form."""
-    ordered = line_filters_first(stages)
-    masks: list[pl.Expr] = []
-    for number, stage in enumerate(ordered):
-        if not isinstance(stage, ast.LineFilterStage):
-            return masks, ordered[number:]
-        mask = line_filter_expression(stage)
-        if mask is None:
-            return None, ordered
-        masks.append(mask)
-    return masks, []
+def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
+    """Whether the series of entries, and that they have one, follow from labels, and what these are is known."""
+    has_parser = any(isinstance(stage, ParserStage) for stage in stages)
+    names, unwrap = names_at_the_start(aggregation, stages), aggregation.range.unwrap
+    if not depends_on_labels(stages) or (names is None and has_parser):
+        return False
+    if order_matters([*filters_of(stages), *(unwrap.filters if unwrap else ())]):
+        return False
+    if unwrap is None:
+        return True
+    if not has_parser or any(_may_make(stage, unwrap.label) for stage in stages):
+        return False
+    return names is not None and unwrap.label not in names and not is_made(unwrap.label)
 
 
-def _plain_parser(parsers: Sequence[ParserStage]) -> bool:
-    return all(map(is_plain_parser, parsers))
-
-
-def is_plain_parser(parser: ParserStage) -> bool:
-    """Whether the labels it gives are fields of those names, in whatever order they are found."""
-    if not isinstance(parser, ast.PatternStage):
-        return not parser.extractions
-    names = parse_pattern(parser.pattern).names
-    return not any(_is_made(name) and (name in _OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
-
-
-def _is_made(name: str) -> bool:
-    """Whether a label of this name may come from elsewhere than from a field of the name."""
-    return name.endswith(EXTRACTED) or name in _OF_ERRORS
-
-
-def order_matters(stages: Sequence[Stage], unwrap: ast.Unwrap | None) -> bool:
-    """Filters are tried when a parser finds their field, and a comparison that fails lets every address pass."""
-    filters = [leaf for node in (*filters_of(stages), *(unwrap.filters if unwrap else ())) for leaf in _leaves(node)]
-    has_address = any(isinstance(one, ast.IpFilter) for one in filters)
-    return has_address and any(isinstance(one, _COMPARISONS) for one in filters)
-
-
-def _leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:
-    if isinstance(node, ast.AndFilter | ast.OrFilter):
-        yield from _leaves(node.left)
-        yield from _leaves(node.right)
-    else:
-        yield node
-
-
-def _depends_on_labels(stage: Stage) -> bool:
-    """Whether what the stage does follows from labels alone."""
+def _may_make(stage: Stage, label: str) -> bool:
+    """Whether the label may come from the stage, or go."""
     match stage:
-        case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage():
-            return True
-        case ast.LabelFilterStage() | ast.DropStage() | ast.KeepStage():
+        case ast.LineFormatStage():
             return True
         case ast.LabelFormatStage(assignments):
-            return all(one.is_rename or _reads_labels(one.value) for one in assignments)
+            return any(label in (one.name, one.value) for one in assignments)
         case _:
             return False
 
 
-def _reads_labels(text: str) -> bool:
-    template = compile_template(text)
-    return template.needs is not None and not template.uses_line and not template.uses_timestamp
-
-
-def _names(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
-    grouping = aggregation.grouping
+def names_at_the_start(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
+    """The labels that the aggregation depends on, before these stages of it; None for all."""
+    grouping, unwrap = aggregation.grouping, aggregation.range.unwrap
     if aggregation.operation == "absent_over_time":
         grouping = ast.Grouping(())
-    if grouping is None or grouping.without:
-        return None
-    unwrap = aggregation.range.unwrap
-    filters = unwrap.filters if unwrap else ()
-    names = {*grouping.labels, *_names_of(stages), *(name for one in filters for name in names_read(one))}
-    names |= {name.removesuffix(EXTRACTED) for name in names}
-    return frozenset(names - _OF_ERRORS)
-
-
-def _names_of(stages: Sequence[Stage]) -> Iterator[str]:
-    """Every label that a stage reads or may remove."""
-    for stage in stages:
-        match stage:
-            case ast.LabelFilterStage(node):
-                yield from names_read(node)
-            case ast.LabelFormatStage(assignments):
-                for one in assignments:
-                    yield one.name
-                    yield from [one.value] if one.is_rename else compile_template(one.value).needs or ()
-            case ast.DropStage(labels) | ast.KeepStage(labels):
-                yield from (one if isinstance(one, str) else one.name for one in labels)
-            case _:
-                pass
+    end = None
+    if grouping is not None and not grouping.without:
+        filters = unwrap.filters if unwrap else ()
+        end = with_sources((*grouping.labels, *(name for one in filters for name in names_read(one))))
+    return names_needed(stages, end)

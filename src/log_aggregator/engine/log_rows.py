@@ -1,6 +1,7 @@
 """The rows of a batch that an answer of log lines may need, chosen on columns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,15 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch, Integers
 from log_aggregator.engine.combinations import Combinations
+from log_aggregator.engine.demand import filters_of
+from log_aggregator.engine.label_plan import LabelPlan, fields_read
 from log_aggregator.engine.log_plan import LogPlan
 from log_aggregator.engine.order import Direction
+from log_aggregator.engine.parsed_fields import KIND
+from log_aggregator.engine.pipeline import compile_pipeline
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
+from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
 
@@ -27,23 +34,33 @@ class RowChooser:
         self._plan = plan
         self._direction = direction
         self._limit = limit
+        self._combinations: dict[frozenset[int], Combinations | None] = {}
         self.has_cut = False
 
     def columns(
         self, available: Collection[str], shapes: Sequence[Shape] | None, streams: Sequence[Labels]
     ) -> set[str]:
         """What `choose` wants of a batch with these columns and shapes, of these streams."""
-        wanted = set(BATCH_SCHEMA.names())
-        if self._plan.passes is not None:
-            wanted |= self._plan.passes.columns(available, shapes, streams)
+        wanted, labels = set(BATCH_SCHEMA.names()), self._plan.labels
+        if labels is not None:
+            wanted |= labels.parsed.columns(available, shapes, self._reads(labels, streams))
         return wanted
+
+    def forms(self, columns: Collection[str]) -> dict[str, Literal["codes", "numbers"]]:
+        """What is only told apart, and what is compared with numbers."""
+        forms: dict[str, Literal["codes", "numbers"]] = {
+            name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
+        }
+        if self._plan.labels is not None:
+            forms |= {name: "numbers" for name in self._plan.labels.numbers() if name in columns}
+        return forms
 
     def choose(self, batch: Batch) -> pl.DataFrame:
         """The rows, with BATCH_SCHEMA."""
         frame = batch.frame if self._plan.mask is None else batch.frame.filter(self._plan.mask)
         rows, is_sure = None, self._plan.is_decided
-        if self._plan.passes is not None and frame.height:
-            rows, is_all = self._passing(self._plan.passes, frame, batch)
+        if self._plan.labels is not None and frame.height:
+            rows, is_all = self._passing(self._plan.labels, frame, batch)
             is_sure = is_sure and is_all
         if self._limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self._limit:
             rows = self._nearest(frame, np.arange(frame.height) if rows is None else rows, self._limit)
@@ -52,18 +69,48 @@ class RowChooser:
             frame = frame[rows]
         return frame if frame.schema[METADATA] == pl.String else frame.with_columns(frame[METADATA].cast(pl.String))
 
-    @staticmethod
-    def _passing(passes: Combinations, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
+    def _passing(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
         """The numbers of the rows that may pass (None: of all), and whether each of them surely does."""
         present = batch.present(frame)
-        easy, fields = passes.fields(frame, batch.shapes, passes.fields_read(list(present.values())))
-        answers = passes.numbers(frame, present, fields)
-        if answers is None:
-            return None, False
-        kept = answers >= 0
-        if easy is not None and not easy.all():
-            return np.flatnonzero(kept | ~easy.to_numpy()), False
-        return np.flatnonzero(kept), True
+        parsed = labels.parsed.read(frame, batch.shapes, self._reads(labels, list(present.values())))
+        judgement = labels.judge(frame, present, parsed)
+        passes, is_sure = judgement.passes, judgement.unsure is None
+        if (combinations := self._undecided(labels, judgement.taken)) is not None:
+            fields = {name: column for name, column in parsed.values.items() if name in (combinations.names or ())}
+            if parsed.kinds is not None:
+                fields[KIND] = parsed.kinds
+            numbers = combinations.numbers(frame, present, fields)
+            if numbers is None:
+                is_sure = False
+            else:
+                kept = pl.Series(numbers >= 0)
+                passes = kept if passes is None else passes & kept
+        if parsed.easy is not None:
+            is_sure = False
+            passes = None if passes is None else passes | ~parsed.easy
+        return None if passes is None else np.flatnonzero(passes.to_numpy()), is_sure
+
+    @staticmethod
+    def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
+        """The fields that matter."""
+        return fields_read(labels.filter_names_of(frozenset()), streams)
+
+    def _undecided(self, labels: LabelPlan, taken: frozenset[int]) -> Combinations | None:
+        """The filters that are not decided, by combinations of labels; None where there are none."""
+        if taken not in self._combinations:
+            names = labels.filter_names_of(taken)
+            if not filters_of(labels.rest(taken)):
+                self._combinations[taken] = None
+            else:
+                outline = compile_pipeline(labels.outline(taken))
+
+                def passes(stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
+                    values = {name: value for name, value in fields.items() if name != KIND}
+                    line = labels.parsed.text(fields.get(KIND), values)
+                    return None if outline.process(0, line, stream, metadata) is None else 1
+
+                self._combinations[taken] = Combinations(names, passes, QueryMemory())
+        return self._combinations[taken]
 
     def _nearest(self, frame: pl.DataFrame, rows: Integers, limit: int) -> Integers:
         """As many of the rows as the limit, those nearest to where the answer begins, and those of equal time."""

@@ -1,6 +1,6 @@
 """Samples: what entries count for in a range aggregation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import ClassVar, Final
 
@@ -10,7 +10,7 @@ from log_aggregator.engine.entry_labels import ERROR, PRESERVE_ERROR, Check, Dem
 from log_aggregator.engine.label_filter import compile_label_filter
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.ast import AndFilter, Grouping, RangeAggregation, Stage, Unwrap
+from log_aggregator.logql.ast import AndFilter, Grouping, RangeAggregation, Unwrap
 from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.model.labels import Labels, format_labels
 
@@ -92,23 +92,24 @@ def _checked(series: Labels) -> Labels:
     return series
 
 
-def compile_sampler(aggregation: RangeAggregation) -> Sampler:
-    """The aggregation's grouping, its own or that of the sum around it (`engine.pushdown`), is that of its series."""
+def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None) -> Sampler:
+    """The aggregation's grouping, its own or that of the sum around it (`engine.pushdown`), is that of its series.
+
+    Without a `demand`, parsers are asked for what its own stages make of labels.
+    """
     stages = stages_in_use(aggregation)
-    unwrap = aggregation.range.unwrap
-    grouping = aggregation.grouping or _NO_GROUPING
-    if aggregation.operation == "absent_over_time":
-        grouping = Grouping(())
-    demand = _demand(stages, unwrap, grouping)
+    unwrap, grouping = aggregation.range.unwrap, _grouping(aggregation)
+    pipeline = compile_pipeline(stages, demand or demand_of(aggregation))
     if unwrap is None:
-        measure = _bytes if aggregation.operation.startswith("bytes_") else _one
-        return Sampler(compile_pipeline(stages, demand), measure, grouping)
+        return Sampler(pipeline, _bytes if aggregation.operation.startswith("bytes_") else _one, grouping)
     if grouping.without:
         grouping = Grouping((*grouping.labels, unwrap.label), without=True)
-    return Sampler(compile_pipeline(stages, demand), _unwrapped(unwrap), grouping)
+    return Sampler(pipeline, _unwrapped(unwrap), grouping)
 
 
-def _demand(stages: Sequence[Stage], unwrap: Unwrap | None, grouping: Grouping) -> Demand:
+def demand_of(aggregation: RangeAggregation) -> Demand:
+    """What its series depend on."""
+    stages, unwrap, grouping = stages_in_use(aggregation), aggregation.range.unwrap, _grouping(aggregation)
     filters = [*filters_of(stages), *((reduce(AndFilter, unwrap.filters),) if unwrap and unwrap.filters else ())]
     needed = (*grouping.labels, *((unwrap.label,) if unwrap else ()))
     if grouping.without:
@@ -116,6 +117,10 @@ def _demand(stages: Sequence[Stage], unwrap: Unwrap | None, grouping: Grouping) 
     if not grouping.labels:
         return demand_for_nothing(stages, filters, needed)
     return demand_for_some(stages, filters, needed)
+
+
+def _grouping(aggregation: RangeAggregation) -> Grouping:
+    return Grouping(()) if aggregation.operation == "absent_over_time" else aggregation.grouping or _NO_GROUPING
 
 
 def _one(line: str, labels: EntryLabels) -> float:

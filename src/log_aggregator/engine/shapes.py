@@ -5,6 +5,7 @@ is surely well formed, each of its keys stands once, and no value needs unescapi
 value that the `json` or `logfmt` stage would give. Lines that match no shape are read by the stage itself.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,29 @@ class Shape:
 
 # In patterns, so that groups can be told from other parentheses without parsing: they are put in at last.
 _GROUP = "\x00("
+_SAMPLES = (
+    *((text.replace("(", _GROUP, 1), '""') for text in (_STRING, _NUMBER, _BOOLEAN)),
+    (_ARRAY, "[]"),
+)
+
+
+@lru_cache(maxsize=512)
+def json_sample(shape: Shape) -> dict[str, object]:
+    """A document of the shape: strings where it has values, numbers for nulls, empty arrays."""
+    text = shape.pattern
+    for pattern, value in _SAMPLES:
+        text = text.replace(pattern, value)
+    # What is left of the expression are literals.
+    document = json.loads(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
+    assert isinstance(document, dict)
+    return _without_nulls(document)
+
+
+def _without_nulls(document: dict[str, object]) -> dict[str, object]:
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else 0 if value is None else value
+        for key, value in document.items()
+    }
 
 
 @lru_cache(maxsize=512)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from log_aggregator.engine.combinations import PLAIN_NUMBER
+from log_aggregator.engine.label_columns import PLAIN_NUMBER
 from log_aggregator.formats.chunk import check_column
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index

@@ -18,13 +18,13 @@ from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.skip_filter import Needle
 from log_aggregator.errors import first_of
-from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
+from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
-from log_aggregator.model.segment import BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.model.segment import BATCH_SCHEMA, LINE, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.cutting import MAX_SLICES, cut_many, cut_out, is_inside, of_block, of_record
 from log_aggregator.services.damage import current_damage
@@ -283,7 +283,7 @@ class Scanner:
         forms: Mapping[str, Form] = {}
         if chooser is not None:
             columns = chooser.columns(unit.columns, unit.shapes, await self.streams_of(unit))
-            forms = {name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)}
+            forms = chooser.forms(columns)
         batch = await self.load(unit, scan, columns, statistics, forms=forms)
 
         def chosen() -> pl.DataFrame:

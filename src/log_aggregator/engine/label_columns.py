@@ -1,0 +1,198 @@
+"""Label filters over columns: equal to `engine.label_filter` on each row, where that is sure.
+
+A filter that has columns for all its labels need not be worked out for each combination of them, of which there may be
+as many as rows: `| json | duration_ms > 100 and method="GET"`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from log_aggregator.engine.column_regex import column_regex
+from log_aggregator.engine.entry_labels import Demand, EntryLabels
+from log_aggregator.engine.label_filter import COMPARE, compile_label_filter, label_expression, names_read
+from log_aggregator.engine.parsed_fields import is_made
+from log_aggregator.formats.metadata import parse_metadata
+from log_aggregator.logql import ast
+from log_aggregator.model.columns import constant
+from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import METADATA, STREAM
+
+# Numbers that are surely read the same by everybody.
+PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
+_PLAIN_DURATION = r"^(-?)([0-9]{1,6})(?:\.([0-9]{1,9}))?(ns|us|µs|μs|ms|s|m|h)$"
+_UNITS_NS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
+_NO_DEMAND = Demand()
+_VALUE = pl.col("value")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of each row: whether it passes, and whether that is for the row-wise stages to tell (None: of none)."""
+
+    passes: pl.Series = field(repr=False)
+    unsure: pl.Series | None = field(repr=False)
+
+
+class LabelColumns:
+    """The labels of some rows before any stage has changed one that parsers, stream or metadata gave."""
+
+    def __init__(self, frame: pl.DataFrame, streams: Mapping[int, Labels], fields: Mapping[str, pl.Series]) -> None:
+        """`streams` are those of the rows, by number; `fields` what the parsers found."""
+        self._frame = frame
+        self._streams = {number: dict(labels) for number, labels in streams.items()}
+        self._fields = fields
+
+    def of(self, name: str, *, parsed: bool) -> pl.Series | None:
+        """The label, null where it is missing, before or behind the parsers; None if that is not known.
+
+        As `pl.Enum` where its values are few, as floats if its field is.
+        """
+        if is_made(name):
+            return None
+        own = {labels.get(name) for labels in self._streams.values()}
+        if own != {None}:
+            # Some have it: then it may be a field of the others, or metadata.
+            return self._of_streams(name, own) if None not in own else None
+        column = self._fields.get(name) if parsed else None
+        if METADATA in self._frame.columns and mentions(self._frame[METADATA], name):
+            return self._of_metadata(name) if column is None or column.null_count() == len(column) else None
+        return constant(None, self._frame.height, pl.String) if column is None else column
+
+    def _of_streams(self, name: str, values: set[str | None]) -> pl.Series:
+        kinds = [value for value in values if value is not None]
+        table = np.zeros(max(self._streams) + 1, np.uint32)
+        for number, labels in self._streams.items():
+            table[number] = kinds.index(labels[name])
+        return coded(kinds, pl.Series(table[self._frame[STREAM].to_numpy()]))
+
+    def _of_metadata(self, name: str) -> pl.Series | None:
+        column = self._frame[METADATA]
+        if isinstance(column.dtype, pl.Enum):
+            values = [parse_metadata(text).get(name) if text else None for text in column.dtype.categories]
+            kinds = list(dict.fromkeys(value for value in values if value is not None))
+            at = [None if value is None else kinds.index(value) for value in values]
+            return coded(kinds, pl.Series(at, dtype=pl.UInt32).gather(column.to_physical()))
+        member = f'"{re.escape(name)}":'
+        found = column.str.extract(member + r'"([^"\\]*)"')
+        if found.null_count() > len(column) - int(column.str.contains(member).sum()):
+            return None  # some have escapes
+        return found
+
+
+def coded(values: Sequence[str], numbers: pl.Series) -> pl.Series:
+    """A column of few values, by their numbers."""
+    return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
+
+
+def mentions(metadata: pl.Series, name: str) -> bool:
+    """Whether some have the label."""
+    if isinstance(metadata.dtype, pl.Enum):
+        metadata = metadata.unique().cast(pl.String)
+    # Within a value its quotes would be escaped.
+    return bool(metadata.str.contains(f'"{name}":', literal=True).any())
+
+
+def judged(node: ast.LabelFilter, column_of: Callable[[str], pl.Series | None]) -> Verdict | None:
+    """What the filter makes of the rows of the columns; None if one is not known."""
+    if isinstance(node, ast.AndFilter | ast.OrFilter):
+        left, right = judged(node.left, column_of), judged(node.right, column_of)
+        if left is None or right is None:
+            return None
+        both = isinstance(node, ast.AndFilter)
+        passes = left.passes & right.passes if both else left.passes | right.passes
+        return Verdict(passes, either(left.unsure, right.unsure))
+    (name,) = names_read(node)
+    column = column_of(name)
+    if column is None:
+        return None
+    if column.dtype == pl.Float64:
+        assert isinstance(node, ast.NumberFilter), "only for those are columns read as numbers"
+        return Verdict(_compared(column, node.op, node.value), None)
+    if isinstance(column.dtype, pl.Enum):
+        return _by_category(node, name, column)
+    return _by_text(node, name, column)
+
+
+def either(left: pl.Series | None, right: pl.Series | None) -> pl.Series | None:
+    """Which rows are in one of two masks; None is that of no row."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left | right
+
+
+def _compared(numbers: pl.Series, op: ast.CompareOp, wanted: float) -> pl.Series:
+    """A missing label never passes."""
+    passes: pl.Series = COMPARE[op](numbers, wanted)  # type: ignore[assignment]
+    return passes.fill_null(False)
+
+
+def _by_text(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
+    match node:
+        case ast.StringFilter(ast.Matcher(_, "=" | "!=" as op, wanted)):
+            equal = column.fill_null("") == wanted
+            return Verdict(equal if op == "=" else ~equal, None)
+        case ast.StringFilter(matcher) if (regex := column_regex(label_expression(matcher))) is not None:
+            found = column.fill_null("").str.contains(regex)
+            return Verdict(found if matcher.op == "=~" else ~found, None)
+        case ast.NumberFilter(_, op, wanted):
+            plain = column.str.contains(PLAIN_NUMBER)
+            return Verdict(_compared(_as_numbers(column, plain), op, wanted), _unless(plain))
+        case ast.DurationFilter(_, op, wanted_ns):
+            durations = durations_ns(column)
+            return Verdict(_compared(durations, op, wanted_ns), _unless(durations.is_not_null() | column.is_null()))
+        case _:
+            return _by_category(node, name, column.cast(pl.Enum(column.unique().drop_nulls())))
+
+
+def _by_category(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
+    """By trying each value."""
+    assert isinstance(column.dtype, pl.Enum)
+    check = compile_label_filter(node)
+    passes, fails = [], []
+    for value in [*column.dtype.categories, None]:
+        labels = EntryLabels(0, {}, {} if value is None else {name: value}, _NO_DEMAND)
+        passes.append(check(labels))
+        fails.append(bool(labels.error))
+    codes = column.to_physical().cast(pl.UInt32).fill_null(len(passes) - 1)
+    unsure = pl.Series(fails).gather(codes) if any(fails) else None
+    return Verdict(pl.Series(passes).gather(codes), unsure)
+
+
+def _unless(sure: pl.Series) -> pl.Series | None:
+    """Null is sure, too."""
+    sure = sure.fill_null(True)
+    return None if sure.all() else ~sure
+
+
+def _as_numbers(column: pl.Series, plain: pl.Series) -> pl.Series:
+    if not plain.fill_null(True).all():
+        column = pl.DataFrame({"value": column, "plain": plain}).select_seq(pl.when(pl.col("plain")).then(_VALUE))[
+            "value"
+        ]
+    return column.cast(pl.Float64)
+
+
+def durations_ns(column: pl.Series) -> pl.Series:
+    """Texts like `-1.5ms`, of one unit, in nanoseconds as `conversions.to_duration_ns` gives them; else null."""
+    parts = column.str.extract_groups(_PLAIN_DURATION).struct.unnest()
+    sign, whole, digits, unit = (pl.col(name) for name in parts.columns)
+    unit_ns = unit.replace_strict(_UNITS_NS, default=None, return_dtype=pl.Float64)
+    digits = digits.fill_null("")
+    scale = pl.lit(10).cast(pl.Float64).pow(digits.str.len_bytes())
+    fraction = (digits.cast(pl.Int64, strict=False).fill_null(0).cast(pl.Float64) * (unit_ns / scale)).cast(pl.Int64)
+    total = whole.cast(pl.Int64) * unit_ns.cast(pl.Int64) + fraction
+    # Minus nothing is a number of its own among floats.
+    signed = pl.when(sign == "").then(total).when(total != 0).then(-total)
+    return parts.select_seq(signed.alias("ns"))["ns"]
+
+
+def durations_seconds(column: pl.Series) -> pl.Series:
+    """As `conversions.to_seconds` gives them; else null."""
+    ns = durations_ns(column).alias("ns").to_frame()
+    size = pl.col("ns").abs()
+    seconds = (size // 1_000_000_000).cast(pl.Float64) + (size % 1_000_000_000).cast(pl.Float64) / 1e9
+    return ns.select_seq(pl.when(pl.col("ns") < 0).then(-seconds).otherwise(seconds))["ns"]

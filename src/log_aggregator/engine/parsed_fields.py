@@ -1,0 +1,290 @@
+"""What the parsers of a pipeline find in a column of lines, where that is surely known.
+
+A line is read by what it looks like: by its shape, or as one in which a parser finds nothing at all. Lines that are
+neither are left to the row-wise stages.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, join_names
+from log_aggregator.engine.fields import extract, shapes_of
+from log_aggregator.engine.pattern_columns import pattern_columns
+from log_aggregator.engine.shapes import Shape, json_sample
+from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import Stage
+from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
+from log_aggregator.logql.pattern import parse_pattern
+from log_aggregator.model.columns import constant
+from log_aggregator.model.segment import LINE
+
+ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
+OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
+
+Kind = Literal["json", "logfmt", "nothing"]
+"""How a line is read; `nothing`: as one that the parsers find nothing in."""
+KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
+KIND: Final = ""
+"""Stands among the labels of an outline for how its line is read: no label has this name."""
+_UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
+_OBJECT = r"^[ \n\r\t]*\{"
+
+
+class LinesNeeded(Exception):
+    """The batch has rows that only their text can tell about. Load it again with all columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Of some rows: which are `easy` (None: all), and of these how they were read and their labels, null if missing.
+
+    Without `kinds` all were read as the first parser reads its own.
+    """
+
+    easy: pl.Series | None = field(repr=False)
+    kinds: pl.Series | None = field(repr=False)
+    values: Mapping[str, pl.Series] = field(repr=False)
+
+
+def has_columns(parsers: Sequence[ParserStage]) -> bool:
+    """Whether `ParsedFields` knows the labels that these give one after the other."""
+    if len(parsers) > 1:
+        kinds = {type(parser) for parser in parsers}
+        return len(parsers) == 2 and kinds == {ast.JsonStage, ast.LogfmtStage} and not any(map(_labels_of, parsers))
+    return all(map(_is_plain, parsers))
+
+
+def _labels_of(parser: ParserStage) -> list[str]:
+    """Those of its extractions."""
+    return [] if isinstance(parser, ast.PatternStage) else [one.label for one in parser.extractions]
+
+
+def _is_plain(parser: ParserStage) -> bool:
+    """Whether the labels it gives are fields of those names, in whatever order they are found."""
+    if isinstance(parser, ast.PatternStage):
+        names = parse_pattern(parser.pattern).names
+        return not any(is_made(name) and (name in OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
+    labels = _labels_of(parser)
+    if any(map(is_made, labels)) or len(set(labels)) != len(labels):
+        return False
+    if isinstance(parser, ast.JsonStage):
+        return all(isinstance(key, str) for one in parser.extractions for key in parse_json_path(one.expression))
+    keys = [parse_logfmt_key(one.expression) for one in parser.extractions]
+    return len(set(keys)) == len(keys)
+
+
+def is_made(name: str) -> bool:
+    """Whether a label of this name may come from elsewhere than from a field of the name."""
+    return name.endswith(EXTRACTED) or name in OF_ERRORS
+
+
+class ParsedFields:
+    """Of the parsers at the front of a pipeline, for which `has_columns` holds. Safe to use from several threads."""
+
+    def __init__(self, parsers: Sequence[ParserStage]) -> None:
+        self.parsers = tuple(parsers)
+        self._json = next((parser for parser in parsers if isinstance(parser, ast.JsonStage)), None)
+        self._logfmt = next((parser for parser in parsers if isinstance(parser, ast.LogfmtStage)), None)
+
+    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+        """What `read` wants of a batch with these columns and shapes to tell labels of these names."""
+        if not self.parsers:
+            return set()
+        if shapes is None or isinstance(self.parsers[0], ast.PatternStage):
+            return {LINE}
+        wanted = {SHAPE}
+        own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
+        for name in self._fields(names).values():
+            if FIELD_PREFIX + name in available:
+                wanted.add(FIELD_PREFIX + name)
+            elif any(name in shape.names for shape in own):
+                wanted.add(LINE)
+        if self._logfmt is not None and any(shape.parser == "json" for shape in shapes):
+            wanted.add(LINE)  # for the `=` in it
+        return wanted
+
+    def field_of(self, name: str) -> str | None:
+        """The field that the label holds."""
+        return self._fields((name,)).get(name)
+
+    def read(self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str]) -> Parsed:
+        """The labels of these names. Raises LinesNeeded."""
+        if not self.parsers:
+            return Parsed(None, None, {})
+        first = self.parsers[0]
+        if isinstance(first, ast.PatternStage):
+            # The outline's parser reads U+FFFD in a way of its own.
+            broken = _lines(frame).str.contains(REPLACEMENT, literal=True)
+            return Parsed(
+                ~broken if broken.any() else None, None, pattern_columns(first.pattern, _lines(frame), sorted(names))
+            )
+        fields = self._fields(names)
+        wanted = sorted(set(fields.values()))
+        if shapes is None:
+            shapes = [shape for kind in self._kinds for shape in shapes_of(_lines(frame), kind)]
+            found = extract(_lines(frame), shapes, wanted)
+            numbers, values = found.shape, dict(found.values)
+        else:
+            numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
+        easy, kinds = self._told(frame, numbers, shapes)
+        nothing = constant(None, frame.height, pl.String)
+        return Parsed(easy, kinds, {name: values[fields[name]] if name in fields else nothing for name in names})
+
+    def default(self, name: str) -> str | None:
+        """What the label is where its field is missing: those of extractions are empty then."""
+        return "" if name in self._extracted else None
+
+    def text(self, kind: str | None, values: Mapping[str, str]) -> str:
+        """A line in which `outline` finds just these."""
+        if kind == "nothing":
+            return "x"
+        if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):
+            return " ".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
+        return msgspec.json.encode(values).decode()
+
+    def outline(self, parser: ParserStage) -> Stage:
+        """The parser, for a line that has its labels as fields."""
+        match parser:
+            case ast.JsonStage(extractions):
+                return ast.JsonStage(tuple(ast.Extraction(one.label, one.label) for one in extractions))
+            case ast.LogfmtStage(extractions, strict, keep_empty):
+                same = tuple(ast.Extraction(one.label, one.label) for one in extractions)
+                return ast.LogfmtStage(same, strict, keep_empty)
+            case _:
+                return ast.JsonStage()
+
+    @property
+    def _kinds(self) -> list[Literal["json", "logfmt"]]:
+        return ["json" if isinstance(parser, ast.JsonStage) else "logfmt" for parser in self.parsers]
+
+    @cached_property
+    def _extracted(self) -> dict[str, str]:
+        """The fields of the labels of extractions."""
+        found = {}
+        for parser in self.parsers:
+            if isinstance(parser, ast.JsonStage):
+                for one in parser.extractions:
+                    name = ""
+                    for key in parse_json_path(one.expression):
+                        name = join_names(name, str(key))
+                    found[one.label] = name
+            elif isinstance(parser, ast.LogfmtStage):
+                found |= {one.label: parse_logfmt_key(one.expression) for one in parser.extractions}
+        return found
+
+    def _fields(self, names: Collection[str]) -> dict[str, str]:
+        """By the labels that hold them."""
+        if not self._extracted:
+            return {name: name for name in names}
+        return {name: self._extracted[name] for name in names if name in self._extracted}
+
+    def _code(self, shape: Shape) -> int:
+        if shape.parser == "json":
+            if self._logfmt is not None and not self._is_lenient:
+                return _UNKNOWN
+            if self._json is None:
+                return _NOTHING
+            return _JSON if self._has_all_paths(shape) else _UNKNOWN
+        if self._logfmt is None:
+            return _UNKNOWN if self._extracted else _NOTHING
+        taken = [label for label, key in self._extracted.items() if label != key and label in shape.names]
+        return _UNKNOWN if taken else _LOGFMT
+
+    @property
+    def _is_lenient(self) -> bool:
+        """Whether the logfmt parser has nothing to say about text without `=`."""
+        parser = self._logfmt
+        return parser is not None and not parser.strict and not parser.keep_empty and not parser.extractions
+
+    def _has_all_paths(self, shape: Shape) -> bool:
+        """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""
+        if self._json is None or not self._json.extractions:
+            return True
+        document = json_sample(shape)
+        for extraction in self._json.extractions:
+            found: object = document
+            for key in parse_json_path(extraction.expression):
+                found = found.get(key) if isinstance(found, dict) else None
+                if found is None:
+                    break
+            is_named = self._extracted[extraction.label] in shape.names
+            if is_named is not isinstance(found, str) or (found is not None and not is_named):
+                return False
+        return True
+
+    def _stored(self, frame: pl.DataFrame, shapes: Sequence[Shape], names: Sequence[str]) -> dict[str, pl.Series]:
+        values = {name: frame[FIELD_PREFIX + name] for name in names if FIELD_PREFIX + name in frame.columns}
+        rest = [name for name in names if name not in values]
+        own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
+        if any(name in shape.names for shape in own for name in rest):
+            values = {**values, **extract(_lines(frame), own, rest).values}
+        for name in rest:
+            if name not in values:
+                values[name] = constant(None, frame.height, pl.String)
+        return values
+
+    def _told(
+        self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]
+    ) -> tuple[pl.Series | None, pl.Series | None]:
+        """Which rows are easy, and their kinds."""
+        table = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
+        low, high = numbers.min(), numbers.max()
+        assert isinstance(low, int)
+        if low == high:
+            codes = np.full(frame.height, table[low])
+        else:
+            codes = table[numbers.to_numpy()]
+        own = _JSON if self._json is not None else _LOGFMT
+        has_json = self._logfmt is not None and any(
+            shape.parser == "json" and code != _UNKNOWN for shape, code in zip(shapes, table[1:], strict=True)
+        )
+        if (codes == own).all() and not has_json:
+            return None, None
+        if LINE in frame.columns:
+            codes = self._looked_at(frame[LINE], codes, has_json=has_json)
+        elif has_json:
+            raise LinesNeeded
+        easy = codes != _UNKNOWN
+        kinds = None
+        if len(self.parsers) > 1 or (codes == _NOTHING).any():
+            kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(np.where(easy, codes, _NOTHING) - 1)
+        return None if easy.all() else pl.Series(easy), kinds
+
+    def _looked_at(self, lines: pl.Series, codes: np.ndarray, *, has_json: bool) -> np.ndarray:
+        """The codes with those of the lines in which parsers surely find nothing, or that surely no other reads."""
+        unknown = codes == _UNKNOWN
+        is_pair: np.ndarray | None = None
+        if self._logfmt is not None and (has_json or (unknown.any() and self._is_lenient)):
+            is_pair = lines.str.contains("=", literal=True).to_numpy()
+        if has_json:
+            assert is_pair is not None
+            is_json = (codes == _JSON) | (codes == _NOTHING)
+            codes = np.where(is_json & is_pair, _UNKNOWN, codes)
+        if not unknown.any() or (self._json is not None and self._extracted):
+            return codes
+        nothing = unknown
+        if self._json is not None:
+            nothing = nothing & ~lines.str.contains(_OBJECT).to_numpy()
+        if self._logfmt is not None:
+            if not self._is_lenient:
+                return codes
+            assert is_pair is not None
+            nothing = nothing & ~is_pair
+        return np.where(nothing, _NOTHING, codes)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _lines(frame: pl.DataFrame) -> pl.Series:
+    if LINE not in frame.columns:
+        raise LinesNeeded
+    return frame[LINE]
