@@ -43,7 +43,7 @@ CLASS_ITEMS = (
 classes = st.builds(
     "[{}{}]".format, st.sampled_from(("", "^")), st.lists(st.sampled_from(CLASS_ITEMS), max_size=4).map("".join)
 )
-REPEATS = ("", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{0,1}", "{1,}", "{2,1}", "{,2}", "{ 1}", "{0}", "**")
+REPEATS = ("", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{0,1}", "{1,}", "{2,1}", "{,2}", "{ 1}", "{0}", "{01}", "**")
 GROUPS = (
     "({})",
     "(?:{})",
@@ -78,6 +78,8 @@ lines = st.text(CHARACTERS, max_size=8)
 
 @given(st.builds("{}{}".format, st.sampled_from(FLAGS), patterns) | anything, st.lists(lines, min_size=1, max_size=8))
 @example(r"\bé", ["é", " é", "aé"])
+@example("a{1000}", ["a" * 1000, "a" * 999, "a{1000}"])
+@example("a{1,02}", ["a", "a{1,02}"])  # no count begins with a nought
 @settings(deadline=None, max_examples=500)
 def test_columns_find_what_re2_finds(pattern: str, texts: list[str]) -> None:
     try:
