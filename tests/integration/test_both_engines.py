@@ -94,6 +94,8 @@ METRIC_QUERIES = (
     'stddev_over_time({app=~".+"} | json | __error__="" | unwrap ms [1m]) by (env)',
     'absent_over_time({app=~".+"} | json | __error__="" | level="fatal" [1m])',
     'sum by (method) (count_over_time({app=~".+"} | pattern "<method> <_> took=<took>" [1m]))',
+    r'sum by (method, user) (count_over_time({app=~".+"} | regexp `(?P<method>[A-Z]+) |"u(?P<user>\d+)` [1m]))',
+    r'max_over_time({app=~".+"} | regexp `took=(?P<took>\d+)ms( status=(?P<code>\d+))?` | unwrap took [1m]) by (code)',
     'topk(2, sum by (user) (count_over_time({app=~".+"} | json | __error__="" [5m])))',
 )
 FAILING = 'sum by (level) (count_over_time({app=~".+"} | json [1m]))'
@@ -102,6 +104,7 @@ LOG_STAGES = (
     '| json | level="error"',
     "| json | status >= 500 | ms > 500",
     '|= "warn" | logfmt | took > 900ms',
+    r"| regexp `took=(?P<took>\w+)( status=(?P<code>\d+))?` | took > 700ms | code != ``",
     "| json",
 )
 ROWS = 4500

@@ -6,6 +6,7 @@ Sources: RE2's syntax page, and the documentation of the Rust crate `regex`.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import polars as pl
@@ -17,7 +18,7 @@ _CLASSES = {
 }
 _SAME_ESCAPES = frozenset("nrtfvaAz")
 _FLAGS = re.compile(r"\(\?([imsU]*(?:-[imsU]+)?)([:)])")
-_NAMED = re.compile(r"\(\?P?<[A-Za-z_][A-Za-z0-9_]*>")
+_NAMED = re.compile(r"\(\?P?<([A-Za-z0-9_]+)>")
 _REPEAT = re.compile(r"\{(?:0|[1-9]\d{0,3})(?:,(?:0|[1-9]\d{0,3})?)?\}")  # other braces stand for themselves
 _HEX = re.compile(r"\\x(?:[0-9A-Fa-f]{2}|\{[0-9A-Fa-f]{1,6}\})")
 _POSIX = re.compile(r"\[:\^?[a-z]+:\]")
@@ -28,28 +29,39 @@ _META = frozenset("\\.+*?()|[]{}^$#&-~")
 def column_regex(pattern: str) -> str | None:
     """An expression without groups that finds in a line what RE2 finds with `pattern`, which RE2 has accepted."""
     try:
-        translated = _translated(pattern)
-        # Too large, or not understood after all.
-        pl.Series([""]).str.contains(translated)
-    except (_NotTranslatable, pl.exceptions.ComputeError):
+        return compilable(translated(pattern))
+    except NotTranslatable:
         return None
-    return translated
 
 
-class _NotTranslatable(Exception):
+class NotTranslatable(Exception):
     pass
 
 
-def _translated(pattern: str) -> str:
+def compilable(parts: Sequence[str]) -> str:
+    """The whole. Raises NotTranslatable if it is too large, or not understood after all."""
+    whole = "".join(parts)
+    try:
+        pl.Series([""]).str.contains(whole)
+    except pl.exceptions.ComputeError as error:
+        raise NotTranslatable from error
+    return whole
+
+
+def translated(pattern: str, kept: Collection[str] = ()) -> list[str]:
+    """Part by part: characters, classes, operators, brackets of groups. Groups of the kept names stay groups.
+
+    Raises NotTranslatable.
+    """
     out: list[str] = []
     at = 0
     while at < len(pattern):
-        text, at = _element(pattern, at)
+        text, at = _element(pattern, at, kept)
         out.append(text)
-    return "".join(out)
+    return out
 
 
-def _element(pattern: str, at: int) -> tuple[str, int]:
+def _element(pattern: str, at: int, kept: Collection[str]) -> tuple[str, int]:
     """The translation of what stands at the position, and where it ends."""
     char = pattern[at]
     if char == "\\":
@@ -57,7 +69,7 @@ def _element(pattern: str, at: int) -> tuple[str, int]:
     if char == "[":
         return _char_class(pattern, at)
     if char == "(":
-        return _group(pattern, at)
+        return _group(pattern, at, kept)
     if char == "{":
         repeat = _REPEAT.match(pattern, at)
         return (repeat[0], repeat.end()) if repeat else (r"\{", at + 1)
@@ -80,16 +92,16 @@ def _escape(pattern: str, at: int) -> tuple[str, int]:
         return "\\" + char, at + 2
     if char.isascii() and not char.isalnum():
         return _literal(char), at + 2
-    raise _NotTranslatable
+    raise NotTranslatable
 
 
-def _group(pattern: str, at: int) -> tuple[str, int]:
+def _group(pattern: str, at: int, kept: Collection[str]) -> tuple[str, int]:
     if flags := _FLAGS.match(pattern, at):
         return flags[0], flags.end()
     if named := _NAMED.match(pattern, at):
-        return "(?:", named.end()
+        return "(" if named[1] in kept else "(?:", named.end()
     if pattern.startswith("(?", at):
-        raise _NotTranslatable
+        raise NotTranslatable
     return "(?:", at + 1
 
 
@@ -102,7 +114,7 @@ def _char_class(pattern: str, at: int) -> tuple[str, int]:
     is_first = True
     while is_first or not pattern.startswith("]", at):
         if at >= len(pattern):
-            raise _NotTranslatable
+            raise NotTranslatable
         is_first = False
         text, at = _class_item(pattern, at)
         out.append(text)
@@ -133,7 +145,7 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
         return "\\" + char, at + 2
     if char.isascii() and not char.isalnum():
         return _literal(char), at + 2
-    raise _NotTranslatable
+    raise NotTranslatable
 
 
 def _literal(char: str) -> str:

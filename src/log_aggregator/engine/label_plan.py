@@ -232,7 +232,7 @@ def depends_on_labels(stages: Sequence[Stage]) -> bool:
                     return False
             case ast.LabelFilterStage() | ast.DropStage() | ast.KeepStage():
                 pass
-            case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage():
+            case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage() | ast.RegexpStage():
                 pass
             case _ if not is_made:
                 return False

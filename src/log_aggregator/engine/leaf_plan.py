@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import Final
 
 from log_aggregator.engine.demand import filters_of
@@ -16,7 +17,7 @@ from log_aggregator.engine.label_plan import (
     plan_labels,
     with_sources,
 )
-from log_aggregator.engine.parsed_fields import KIND, ParserStage, is_made
+from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made
 from log_aggregator.engine.samples import PipelineFailed, Sampler, compile_sampler, demand_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
@@ -174,11 +175,38 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
         return False
     if order_matters([*filters_of(stages), *(unwrap.filters if unwrap else ())]):
         return False
+    if has_parser and _gives_up_early(aggregation, stages):
+        return False
     if unwrap is None:
         return True
     if not has_parser or any(_may_make(stage, unwrap.label) for stage in stages):
         return False
     return names is not None and unwrap.label not in names and not is_made(unwrap.label)
+
+
+def _gives_up_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
+    """Whether a parser may try filters before stages that make other labels for them.
+
+    Where no label of the result counts, it does (`demand_for_nothing`), but not once it has found all that is read: so
+    the order of a line's fields matters.
+    """
+    grouping = aggregation.grouping
+    if aggregation.operation != "absent_over_time" and (grouping is None or grouping.without or grouping.labels):
+        return False
+    unwrap = aggregation.range.unwrap
+    made = list(dropwhile(lambda stage: not _makes_labels(stage), stages))
+    filters = [*filters_of(made), *(unwrap.filters if unwrap and made else ())]
+    return not all(names_read(node) <= OF_ERRORS for node in filters)
+
+
+def _makes_labels(stage: Stage) -> bool:
+    match stage:
+        case ast.DropStage(labels):
+            return not all(isinstance(one, str) and one in OF_ERRORS for one in labels)
+        case ast.LabelFormatStage() | ast.KeepStage():
+            return True
+        case _:
+            return False
 
 
 def _may_make(stage: Stage, label: str) -> bool:

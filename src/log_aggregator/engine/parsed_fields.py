@@ -16,6 +16,7 @@ import polars as pl
 from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, join_names
 from log_aggregator.engine.fields import extract, shapes_of
 from log_aggregator.engine.pattern_columns import pattern_columns
+from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import Shape, json_sample
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql import ast
@@ -25,7 +26,8 @@ from log_aggregator.logql.pattern import parse_pattern
 from log_aggregator.model.columns import constant
 from log_aggregator.model.segment import LINE
 
-ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage
+ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage | ast.RegexpStage
+_CAPTURING = ast.PatternStage | ast.RegexpStage
 OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
 Kind = Literal["json", "logfmt", "nothing"]
@@ -63,13 +65,15 @@ def has_columns(parsers: Sequence[ParserStage]) -> bool:
 
 def _labels_of(parser: ParserStage) -> list[str]:
     """Those of its extractions."""
-    return [] if isinstance(parser, ast.PatternStage) else [one.label for one in parser.extractions]
+    return [] if isinstance(parser, _CAPTURING) else [one.label for one in parser.extractions]
 
 
 def _is_plain(parser: ParserStage) -> bool:
     """Whether the labels it gives are fields of those names, in whatever order they are found."""
-    if isinstance(parser, ast.PatternStage):
-        names = parse_pattern(parser.pattern).names
+    if isinstance(parser, _CAPTURING):
+        if isinstance(parser, ast.RegexpStage) and not has_regexp_columns(parser.pattern):
+            return False
+        names = captured_names(parser)
         return not any(is_made(name) and (name in OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
     labels = _labels_of(parser)
     if any(map(is_made, labels)) or len(set(labels)) != len(labels):
@@ -78,6 +82,13 @@ def _is_plain(parser: ParserStage) -> bool:
         return all(isinstance(key, str) for one in parser.extractions for key in parse_json_path(one.expression))
     keys = [parse_logfmt_key(one.expression) for one in parser.extractions]
     return len(set(keys)) == len(keys)
+
+
+def captured_names(parser: ast.PatternStage | ast.RegexpStage) -> Sequence[str]:
+    """The labels it gives."""
+    if isinstance(parser, ast.PatternStage):
+        return parse_pattern(parser.pattern).names
+    return tuple(regexp_labels(parser.pattern))
 
 
 def is_made(name: str) -> bool:
@@ -97,7 +108,7 @@ class ParsedFields:
         """What `read` wants of a batch with these columns and shapes to tell labels of these names."""
         if not self.parsers:
             return set()
-        if shapes is None or isinstance(self.parsers[0], ast.PatternStage):
+        if shapes is None or isinstance(self.parsers[0], _CAPTURING):
             return {LINE}
         wanted = {SHAPE}
         own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
@@ -119,12 +130,12 @@ class ParsedFields:
         if not self.parsers:
             return Parsed(None, None, {})
         first = self.parsers[0]
-        if isinstance(first, ast.PatternStage):
+        if isinstance(first, _CAPTURING):
+            lines = _lines(frame)
             # The outline's parser reads U+FFFD in a way of its own.
-            broken = _lines(frame).str.contains(REPLACEMENT, literal=True)
-            return Parsed(
-                ~broken if broken.any() else None, None, pattern_columns(first.pattern, _lines(frame), sorted(names))
-            )
+            broken = lines.str.contains(REPLACEMENT, literal=True)
+            capture = pattern_columns if isinstance(first, ast.PatternStage) else regexp_columns
+            return Parsed(~broken if broken.any() else None, None, capture(first.pattern, lines, sorted(names)))
         fields = self._fields(names)
         wanted = sorted(set(fields.values()))
         if shapes is None:

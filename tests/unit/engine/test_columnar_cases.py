@@ -48,6 +48,34 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (__error__) (count_over_time({app="x"} | pattern "<__error__> <level>" | __error__ > 1 [10ms]))',
         [entry(SHOP, 5, "5 b")],
     ),
+    "groups that took no part, or were not found": (
+        'sum by (level, n) (count_over_time({app="x"} | regexp `(?P<level>[a-z]+)?=(?P<n>[0-9])?` [10ms]))',
+        [*(entry(SHOP, 5, line) for line in ("a=5", "a=", "=5", "=", "a", "")), entry(WITH_N, 5, "a=5")],
+    ),
+    "a group that took no part and is unwrapped": (
+        'sum by (level) (sum_over_time({app="x"} | regexp `(?P<level>[a-z]+)=(?P<n>[0-9])?` | unwrap n [10ms]))',
+        [*(entry(SHOP, 5, line) for line in ("a=5", "a=", "b", "b=2")), entry(SHOP, 5, "a=5", n="7")],
+    ),
+    "two groups for one label": (
+        'sum by (_1) (count_over_time({app="x"} | regexp `(?P<1>a)?(?P<_1>b)?$` [10ms]))',
+        [entry(SHOP, 5, "a"), entry(SHOP, 5, "b"), entry(SHOP, 5, "ab")],
+    ),
+    "two groups for one label, as one is that of the stream": (
+        'sum by (level_extracted) (count_over_time({app="x"} | regexp `(?P<level_extracted>.) (?P<level>.)` [10ms]))',
+        [entry(WITH_LEVEL, 5, "a b")],
+    ),
+    "a group of bytes that were no UTF-8": (
+        'sum by (level) (count_over_time({app="x"} | regexp "(?P<level>.+) " [10ms]))',
+        [entry(SHOP, 5, "a\ufffd b"), entry(SHOP, 5, "a b")],
+    ),
+    "a group named as errors are": (
+        'sum by (__error__) (count_over_time({app="x"} | regexp "(?P<__error__>.)" | __error__ > 1 [10ms]))',
+        [entry(SHOP, 5, "5 b")],
+    ),
+    "groups that nothing asks for": (
+        'sum(count_over_time({app="x"} | regexp "(?P<a>.)" | drop a [10ms]))',
+        [entry(SHOP, 5, "5 b"), entry(SHOP, 5, "")],
+    ),
     "a stream label with underscores before its name": (
         'sum by (__kind__) (count_over_time({app="x"} [10ms]))',
         [entry(WITH_KIND, 5, ""), entry(SHOP, 6, "")],
@@ -167,6 +195,8 @@ BY_ROWS = (
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} |> "<_>a" [1m]))',
+    'sum by (x) (count_over_time({app="x"} | regexp "(?P<x>a|b*)+" [1m]))',
+    'sum by (x) (count_over_time({app="x"} | regexp `(?P<x>\\pL)` [1m]))',
     'max_over_time({app="x"} | json | unwrap n [1m]) by (n)',
     'max_over_time({app="x"} | unwrap n [1m]) by (app)',
 )
@@ -185,6 +215,10 @@ LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
     "a number that is none, behind an address in the query and before it in the line": (
         '| json | level = ip("1.2.3.4") | drop app | d > 5',
         [[entry(SHOP, 10, '{"d":"odd","level":"9.9.9.9"}'), entry(SHOP, 9, '{"level":"9.9.9.9","d":"odd"}')]],
+    ),
+    "a group that took no part, and an expression that is not found": (
+        '| regexp "(?P<level>a)?=" | level = ""',
+        [[entry(SHOP, 10, "a="), entry(SHOP, 9, "="), entry(SHOP, 8, "b\ufffd=")], [entry(SHOP, 7, "b")]],
     ),
     "a second parser that finds what a filter has missed": (
         '| json | level = "" | logfmt',
