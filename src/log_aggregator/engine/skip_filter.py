@@ -15,7 +15,16 @@ from functools import lru_cache
 import polars as pl
 
 from log_aggregator.engine.pipeline import line_filters_first
-from log_aggregator.logql.ast import AndFilter, LabelFilter, LabelFilterStage, LineFilterStage, Stage, StringFilter
+from log_aggregator.logql.ast import (
+    AndFilter,
+    LabelFilter,
+    LabelFilterStage,
+    LineFilterStage,
+    LineOperand,
+    Stage,
+    StringFilter,
+)
+from log_aggregator.logql.pattern import parse_line_pattern
 from log_aggregator.model.columns import constant
 from log_aggregator.model.tenants import TENANT_LABEL
 
@@ -74,12 +83,20 @@ def _needles(stages: Sequence[Stage]) -> Iterator[Needle]:
                 yield Needle(tuple(one.text for one in operands))
             case LineFilterStage("|~", operands) if all(_PLAIN.fullmatch(one.text) for one in operands):
                 yield Needle(tuple(one.text for one in operands))
+            case LineFilterStage("|>", operands):
+                yield Needle(tuple(map(_most_telling, operands)))
             case LineFilterStage():
                 pass
             case LabelFilterStage(node):
                 yield from _of_labels(node)
             case _:
                 return
+
+
+def _most_telling(operand: LineOperand) -> str:
+    """The literal of a line pattern that has the most hashes: all must be in the line."""
+    literals = (part for part in parse_line_pattern(operand.text).parts if isinstance(part, str))
+    return max(literals, key=lambda text: len(hashes_of(text)), default="")
 
 
 def _of_labels(node: LabelFilter) -> Iterator[Needle]:
