@@ -1,56 +1,82 @@
-"""Line filters as one Polars expression over a column of lines, where that means exactly the same."""
+"""Line filters as one Polars expression over a column of lines, equal to `line_filter` on each of them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import polars as pl
 
+from log_aggregator.engine.address_columns import address_mask
 from log_aggregator.engine.column_regex import column_regex
 from log_aggregator.engine.line_filter import choosy_operands
-from log_aggregator.logql.ast import LineFilterStage, LogExpr, Stage
+from log_aggregator.engine.pattern_columns import pattern_mask
+from log_aggregator.engine.pipeline import line_filters_first
+from log_aggregator.logql.ast import DecolorizeStage, LineFilterStage, LineFormatStage, LineOperand, Stage, UnpackStage
+from log_aggregator.logql.ip import parse_ip_pattern
 from log_aggregator.logql.loose_regex import line_expression
+from log_aggregator.logql.pattern import parse_line_pattern
+from log_aggregator.logql.regex import compile_regex
 from log_aggregator.model.segment import LINE
+
+_LINE = pl.col(LINE)
+
+
+CHANGES_LINE = LineFormatStage | UnpackStage | DecolorizeStage
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The filters that a scan applies to whole columns, and the stages that remain."""
+    """What a scan applies to whole columns, and the stages that remain, in the order in which they run."""
 
     predicate: pl.Expr | None
     rest: tuple[Stage, ...]
 
 
-def push_line_filters(expr: LogExpr) -> Pushed:
-    """Takes line filters from the front of the pipeline, up to the first stage that is something else.
-
-    One that has no columnar form remains, and does not keep those behind it from being taken: filters commute.
-    """
+def push_line_filters(stages: Sequence[Stage]) -> Pushed:
+    """Takes the line filters that see lines as they are stored. Filters commute."""
+    ordered = line_filters_first(stages)
     taken: list[pl.Expr] = []
     rest: list[Stage] = []
-    for number, stage in enumerate(expr.stages):
-        if not isinstance(stage, LineFilterStage):
-            rest += expr.stages[number:]
+    for number, stage in enumerate(ordered):
+        if isinstance(stage, CHANGES_LINE):
+            rest += ordered[number:]
             break
-        columnar = line_filter_expression(stage)
-        if columnar is None:
-            rest.append(stage)
+        if isinstance(stage, LineFilterStage):
+            taken.append(line_filter_expression(stage))
         else:
-            taken.append(columnar)
+            rest.append(stage)
     predicate = reduce(lambda left, right: left & right, taken) if taken else None
     return Pushed(predicate, tuple(rest))
 
 
-def line_filter_expression(stage: LineFilterStage) -> pl.Expr | None:
-    """A mask of the lines that pass the stage; None where it has no exact columnar form."""
-    masks = []
-    for operand in choosy_operands(stage):
-        if operand.is_ip:
-            return None
-        if stage.op in ("|=", "!="):
-            masks.append(pl.col(LINE).str.contains(operand.text, literal=True))
-        elif stage.op in ("|~", "!~") and (regex := column_regex(line_expression(operand.text))) is not None:
-            masks.append(pl.col(LINE).str.contains(regex))
-        else:
-            return None
+def line_filter_expression(stage: LineFilterStage) -> pl.Expr:
+    """A mask of the lines that pass the stage; null for null."""
+    masks = [_operand_mask(stage.op[1], operand) for operand in choosy_operands(stage)]
     mask = reduce(lambda left, right: left | right, masks)
     return ~mask if stage.op[0] == "!" else mask
+
+
+def _operand_mask(kind: str, operand: LineOperand) -> pl.Expr:
+    text = operand.text
+    if operand.is_ip:
+        return _mapped(partial(address_mask, parse_ip_pattern(text)))
+    if kind == "=":
+        return _LINE.str.contains(text, literal=True)
+    if kind == ">":
+        return _mapped(partial(pattern_mask, parse_line_pattern(text)))
+    expression = line_expression(text)
+    translated = column_regex(expression)
+    if translated is None:
+        return _mapped(partial(_regex_mask, expression))
+    return _LINE.str.contains(translated)
+
+
+def _mapped(hold: Callable[[pl.Series], pl.Series]) -> pl.Expr:
+    """For what looks at some lines only, as others have been decided: an expression always looks at all."""
+    mask = _LINE.map_batches(hold, return_dtype=pl.Boolean, is_elementwise=True)
+    return pl.when(_LINE.is_not_null()).then(mask)
+
+
+def _regex_mask(expression: str, lines: pl.Series) -> pl.Series:
+    search = compile_regex(expression).search
+    return pl.Series([line is not None and search(line) is not None for line in lines], dtype=pl.Boolean)

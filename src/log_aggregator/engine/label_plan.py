@@ -7,18 +7,16 @@ combination of those, and all entries of the combination share the answer.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
 import polars as pl
 
-from log_aggregator.engine.columnar import line_filter_expression
+from log_aggregator.engine.columnar import CHANGES_LINE, push_line_filters
 from log_aggregator.engine.combinations import common_names
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, either, judged
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.parsed_fields import OF_ERRORS, Parsed, ParsedFields, ParserStage, has_columns
-from log_aggregator.engine.pipeline import line_filters_first
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -26,7 +24,6 @@ from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
 
 _COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
-CHANGES_LINE = ast.LineFormatStage | ast.UnpackStage | ast.DecolorizeStage
 _PARSERS = ast.JsonStage | ast.LogfmtStage | ast.RegexpStage | ast.PatternStage | ast.UnpackStage
 
 
@@ -124,20 +121,18 @@ class LabelPlan:
 
 
 def plan_labels(stages: Sequence[Stage], more: Sequence[ast.LabelFilter] = ()) -> LabelPlan | None:
-    """`more` filters come behind the stages. None where a line filter or the parsers have no columnar form."""
-    masks, rest = _split_line_filters(stages)
-    if masks is None:
-        return None
+    """`more` filters come behind the stages. None where the parsers have no columnar form."""
+    pushed = push_line_filters(stages)
+    rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
     parsers = [stage for stage in rest[:at] if isinstance(stage, _PARSERS)]
     own = [stage for stage in parsers if isinstance(stage, ParserStage)]
     if len(own) != len(parsers) or not has_columns(own):
         return None
-    mask = reduce(lambda left, right: left & right, masks) if masks else None
     leading = _leading(rest, len(own))
     if order_matters([*filters_of(stages), *more]):
         leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
-    return LabelPlan(mask, tuple(rest), ParsedFields(own), leading)
+    return LabelPlan(pushed.predicate, rest, ParsedFields(own), leading)
 
 
 def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
@@ -154,24 +149,6 @@ def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
             break
         taken.append(stage)
     return LabelPlan(None, tuple(taken), ParsedFields(parsers), _leading(taken, len(parsers)))
-
-
-def _split_line_filters(stages: Sequence[Stage]) -> tuple[list[pl.Expr] | None, list[Stage]]:
-    """The filters of the line as it was pushed, as masks, and the other stages. None if one has no columnar form."""
-    masks: list[pl.Expr] = []
-    rest: list[Stage] = []
-    ordered = line_filters_first(stages)
-    for number, stage in enumerate(ordered):
-        if isinstance(stage, CHANGES_LINE):
-            return masks, [*rest, *ordered[number:]]
-        if not isinstance(stage, ast.LineFilterStage):
-            rest.append(stage)
-            continue
-        mask = line_filter_expression(stage)
-        if mask is None:
-            return None, ordered
-        masks.append(mask)
-    return masks, rest
 
 
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:

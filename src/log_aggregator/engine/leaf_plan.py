@@ -53,8 +53,7 @@ class Outline:
         """The labels of stream and metadata that the series depends on; None for all."""
         self.is_direct = all(map(_ignores_values, rest)) and not (self._unwrap and self._unwrap.filters)
         """Whether the series has values as they are."""
-        log = replace(plan.aggregation.range.log, stages=tuple(plan.labels.outline(taken)))
-        outline = replace(plan.aggregation, range=replace(plan.aggregation.range, log=log))
+        outline = with_stages(plan.aggregation, plan.labels.outline(taken))
         self._sampler = compile_sampler(outline, _demand(plan, taken))
         self._like: dict[tuple[Labels, Labels, str, tuple[str, ...]], _Like | None] = {}
 
@@ -120,7 +119,7 @@ class LeafPlan:
     aggregation: RangeAggregation
     labels: LabelPlan
     sampler: Sampler = field(repr=False)
-    """For entries whose fields are not known as columns."""
+    """For entries that the mask lets pass and whose fields are not known as columns."""
 
     @property
     def unwrap(self) -> str | None:
@@ -145,13 +144,16 @@ class LeafPlan:
 
     @property
     def asks_for_errors(self) -> bool:
-        return demand_of(self.aggregation).keeps_errors
+        """Whether series may have errors, or what is left of one."""
+        demand = demand_of(self.aggregation)
+        return demand.keeps_errors or demand.names is None
 
     def outline(self, taken: frozenset[int], *, has_errors: bool) -> Outline | None:
         """None where only single rows tell, if no more than these filters are decided."""
-        if not _is_outlined(self.aggregation, self.labels.rest(taken)):
-            return None
-        return Outline(self, taken, has_errors=has_errors and self.asks_for_errors)
+        has_errors = has_errors and self.asks_for_errors
+        if not _is_outlined(self.aggregation, self.labels.rest(taken)) or (has_errors and self.unwrap is not None):
+            return None  # the unwrapped value is among the labels of an error
+        return Outline(self, taken, has_errors=has_errors)
 
 
 def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
@@ -164,7 +166,14 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages
     ):
         return None  # it counts the bytes that are made
-    return LeafPlan(aggregation, labels, compile_sampler(aggregation))
+    return LeafPlan(aggregation, labels, compile_sampler(with_stages(aggregation, labels.stages)))
+
+
+def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> RangeAggregation:
+    """With these instead of its own."""
+    return replace(
+        aggregation, range=replace(aggregation.range, log=replace(aggregation.range.log, stages=tuple(stages)))
+    )
 
 
 def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:

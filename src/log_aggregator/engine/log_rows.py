@@ -84,6 +84,8 @@ class RowChooser:
                 is_sure = False
             else:
                 kept = pl.Series(numbers >= 0)
+                if judgement.unsure is not None:
+                    kept |= judgement.unsure
                 passes = kept if passes is None else passes & kept
         if parsed.easy is not None:
             is_sure = False

@@ -42,7 +42,7 @@ def deletion_of(request: DeleteRequest, expr: LogExpr | None) -> Deletion:
     """`expr` is the request's query, None for every stream."""
     if expr is None:
         return Deletion(request.start_ns, request.end_ns, lambda labels: True, None, None)
-    pushed = push_line_filters(expr)
+    pushed = push_line_filters(expr.stages)
     pipeline = compile_pipeline(pushed.rest) if pushed.rest else None
     accepts = compile_selector(expr.matchers)
     return Deletion(request.start_ns, request.end_ns, accepts, pushed.predicate, pipeline)

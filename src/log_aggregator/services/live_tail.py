@@ -157,7 +157,7 @@ class _Selected:
     """The rows that the query wants, each once. `take` runs in a thread, one at a time."""
 
     def __init__(self, expr: LogExpr) -> None:
-        pushed = push_line_filters(expr)
+        pushed = push_line_filters(expr.stages)
         self.accepts = compile_selector(expr.matchers)
         self.predicate = pushed.predicate
         self._pipeline = compile_pipeline(pushed.rest)

@@ -10,7 +10,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
-from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
 from log_aggregator.engine.metric import evaluate
 from log_aggregator.engine.pushdown import push_down_sums
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
@@ -133,8 +133,8 @@ class MetricQueries:
     async def _by_rows(
         self, leaf: RangeAggregation, scan: Scan, steps: Steps, statistics: ScanStatistics
     ) -> Sequence[Vector]:
-        pushed = push_line_filters(leaf.range.log)
-        sampler = compile_sampler(leaf)
+        pushed = push_line_filters(leaf.range.log.stages)
+        sampler = compile_sampler(with_stages(leaf, pushed.rest))
         samples: dict[Labels, SeriesSamples] = {}
         masks = [mask for mask in (in_windows(leaf, steps), pushed.predicate) if mask is not None]
         filtered = replace(scan, predicate=pl.all_horizontal(masks) if masks else None)

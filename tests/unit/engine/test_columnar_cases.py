@@ -144,6 +144,22 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'avg_over_time({app="x"} | logfmt | unwrap n | __error__="" [40ms]) by (app)',
         [entry(SHOP, 5, "n=1"), entry(SHOP, 6, "n=odd"), entry(SHOP, 7, "n=3 alone")],
     ),
+    "a filter by pattern before a parser": (
+        'sum by (n) (bytes_over_time({app="x"} |> "<_>n<_>" !> "<_>2" | logfmt [10ms]))',
+        [entry(SHOP, 5, "n=1"), entry(SHOP, 5, "a n=1"), entry(SHOP, 5, "a n=2"), entry(WITH_N, 5, "an n")],
+    ),
+    "a filter by address before a parser": (
+        'sum by (n) (count_over_time({app="x"} | logfmt |= ip("10.0.0.0/8") or "::" [10ms]))',
+        [entry(SHOP, 5, "n=10.1.1.1"), entry(SHOP, 5, "n=110.1.1.1"), entry(SHOP, 5, "n=::1"), entry(SHOP, 5, "")],
+    ),
+    "what is left of an error, where labels of the stream are not kept": (
+        'count_over_time({app="x"} | json | drop __error__ | logfmt | keep level [10ms])',
+        [entry(SHOP, 5, '{"level":"info"}'), entry(SHOP, 6, ""), entry(SHOP, 7, "level=warn")],
+    ),
+    "an unwrapped label beside an error that is asked for": (
+        'sum by (level, __error__) (sum_over_time({app="x"} | json | logfmt | unwrap n [10ms]))',
+        [entry(SHOP, 5, '{"n":5}'), entry(SHOP, 5, "level=info n=5")],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
@@ -194,7 +210,6 @@ BY_ROWS = (
     'sum by (x) (count_over_time({app="x"} | unpack [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',
-    'sum by (x) (count_over_time({app="x"} |> "<_>a" [1m]))',
     'sum by (x) (count_over_time({app="x"} | regexp "(?P<x>a|b*)+" [1m]))',
     'sum by (x) (count_over_time({app="x"} | regexp `(?P<x>\\pL)` [1m]))',
     'max_over_time({app="x"} | json | unwrap n [1m]) by (n)',
@@ -219,6 +234,10 @@ LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
     "a group that took no part, and an expression that is not found": (
         '| regexp "(?P<level>a)?=" | level = ""',
         [[entry(SHOP, 10, "a="), entry(SHOP, 9, "="), entry(SHOP, 8, "b\ufffd=")], [entry(SHOP, 7, "b")]],
+    ),
+    "an error that only the rows find, and a filter of errors": (
+        '| json | d > 5 | __error__ != ""',
+        [[entry(SHOP, 10, '{"d":"odd"}'), entry(SHOP, 9, '{"d":"7"}'), entry(SHOP, 8, '{"d":"1"}')]],
     ),
     "a second parser that finds what a filter has missed": (
         '| json | level = "" | logfmt',
