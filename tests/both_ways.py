@@ -18,7 +18,7 @@ from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.parsed_fields import LinesNeeded
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler
 from log_aggregator.engine.steps import Steps
@@ -57,7 +57,7 @@ def leaf_of(query: str) -> RangeAggregation:
     """The one range aggregation of a query, as it is evaluated. Raises ParseError."""
     expr = parse_expr(query)
     assert not isinstance(expr, LogExpr)
-    (leaf,) = leaves_of(push_down_sums(expr))
+    (leaf,) = leaves_of(push_down(expr))
     return leaf
 
 

@@ -153,6 +153,7 @@ OF_VALUES = (
     *("sum_over_time", "avg_over_time", "max_over_time", "min_over_time", "stddev_over_time", "stdvar_over_time"),
     *("first_over_time", "last_over_time", "rate", "rate_counter", "quantile_over_time", "absent_over_time"),
 )
+EXTREMES = ("max_over_time", "min_over_time")
 GROUPED = frozenset(OF_VALUES[1:8]) | {"quantile_over_time"}
 
 
@@ -177,6 +178,8 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     text = f'{operation}({parameter}{{app=~".+"}} {" ".join(stages)} {unwrap} [{range_text}]{offset})'
     if operation in GROUPED:
         text = f"{text} {grouping}"
+        if operation in EXTREMES and draw(st.booleans()):
+            text = f"{operation[:3]} {draw(st.sampled_from((by, '')))} ({text})"
     elif grouping or draw(st.booleans()):
         text = f"sum {grouping} ({text})"
     try:

@@ -20,7 +20,7 @@ from log_aggregator.model.segment import METADATA, STREAM
 
 # The row-wise stages are run on combinations up to this many, or this share of the rows.
 FEW_COMBINATIONS = 2000
-_COMBINATION_SHARE = 0.2
+_COMBINATION_SHARE = 0.5
 
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 """Of stream labels, metadata and fields of the line."""

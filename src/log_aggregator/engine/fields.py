@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from log_aggregator.engine.shapes import Parser, Shape, discover
+from log_aggregator.engine.pattern_columns import captured
+from log_aggregator.engine.shapes import Parser, Shape, around, discover
 from log_aggregator.model.columns import constant
 
 SAMPLE_LINES = 256
@@ -43,6 +44,33 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
         columns = [one[name] for one in found if name in one]
         values[name] = _coalesced(columns, len(lines)).alias(name)
     return Fields(number.alias("shape"), values)
+
+
+def stored_fields(
+    lines: pl.Series, numbers: pl.Series, shapes: Sequence[Shape], names: Collection[str]
+) -> dict[str, pl.Series]:
+    """`extract` of lines whose shapes are known by their numbers: values are cut out at what stands around them."""
+    values = {}
+    for name in names:
+        own = [(number, shape) for number, shape in enumerate(shapes, 1) if name in shape.names]
+        columns = [_cut_out(_of_shape(lines, numbers, number), shape, name) for number, shape in own]
+        values[name] = _coalesced(columns, len(lines)).alias(name)
+    return values
+
+
+def _of_shape(lines: pl.Series, numbers: pl.Series, number: int) -> pl.Series:
+    """The lines that have it; null in place of the others."""
+    own = numbers == number
+    if own.all():
+        return lines
+    return pl.DataFrame({"line": lines, "own": own}).select_seq(pl.when(pl.col("own")).then(_LINE))["line"]
+
+
+def _cut_out(lines: pl.Series, shape: Shape, name: str) -> pl.Series:
+    parts = around(shape, name)
+    if parts is None:
+        return _matches(lines, shape, [name])[name]
+    return captured(parts, lines, [name])[name]
 
 
 def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str, pl.Series]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from log_aggregator.engine.address_columns import address_mask
 from log_aggregator.engine.column_regex import column_regex
 from log_aggregator.engine.entry_labels import Demand, EntryLabels
 from log_aggregator.engine.label_filter import COMPARE, compile_label_filter, label_expression, names_read
 from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
+from log_aggregator.logql.ip import InvalidIpPattern, IpPattern, parse_ip_pattern
 from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
@@ -144,6 +146,9 @@ def _by_text(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
         case ast.DurationFilter(_, op, wanted_ns):
             durations = durations_ns(column)
             return Verdict(_compared(durations, op, wanted_ns), _unless(durations.is_not_null() | column.is_null()))
+        case ast.IpFilter(_, op, text) if (pattern := _address_pattern(text)) is not None:
+            holds = address_mask(pattern, column)
+            return Verdict((holds if op == "=" else ~holds).fill_null(False), None)
         case _:
             return _by_category(node, name, column.cast(pl.Enum(column.unique().drop_nulls())))
 
@@ -160,6 +165,13 @@ def _by_category(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict
     codes = column.to_physical().cast(pl.UInt32).fill_null(len(passes) - 1)
     unsure = pl.Series(fails).gather(codes) if any(fails) else None
     return Verdict(pl.Series(passes).gather(codes), unsure)
+
+
+def _address_pattern(text: str) -> IpPattern | None:
+    try:
+        return parse_ip_pattern(text)
+    except InvalidIpPattern:
+        return None
 
 
 def _unless(sure: pl.Series) -> pl.Series | None:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, join_names
-from log_aggregator.engine.fields import extract, shapes_of
+from log_aggregator.engine.fields import extract, shapes_of, stored_fields
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import Shape, json_sample
@@ -235,11 +235,9 @@ class ParsedFields:
         rest = [name for name in names if name not in values]
         own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
         if any(name in shape.names for shape in own for name in rest):
-            values = {**values, **extract(_lines(frame), own, rest).values}
-        for name in rest:
-            if name not in values:
-                values[name] = constant(None, frame.height, pl.String)
-        return values
+            values |= stored_fields(_lines(frame), frame[SHAPE], shapes, rest)
+        nothing = constant(None, frame.height, pl.String)
+        return {name: values.get(name, nothing) for name in names}
 
     def _told(
         self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]

@@ -20,7 +20,11 @@ def pattern_columns(pattern: str, lines: pl.Series, names: Sequence[str]) -> Map
     Literals are cut off from left to right: a leading one must begin the line; where another is missing, the capture
     before it takes the rest, and those behind it are missing.
     """
-    parts = parse_pattern(pattern).parts
+    return captured(parse_pattern(pattern).parts, lines, names)
+
+
+def captured(parts: Sequence[str | Capture], lines: pl.Series, names: Sequence[str]) -> Mapping[str, pl.Series]:
+    """`pattern_columns` of a pattern that has been read."""
     wanted = set(names) - {UNNAMED}
     last = max((n for n, part in enumerate(parts) if isinstance(part, Capture) and part.name in wanted), default=-1)
     text = _Text(lines, parts[0] if isinstance(parts[0], str) else "")

@@ -1,8 +1,11 @@
-"""A sum's grouping, pushed into the range aggregation below it.
+"""The grouping of a sum, a maximum or a minimum, pushed into the range aggregation below it.
 
 More than an optimisation: parsers then extract only what is needed, and what is not parsed cannot fail. Loki does so,
 and `sum(count_over_time({...} | json [5m]))` counts lines that are no JSON. The sum stays: samples with an error keep
 all their labels, whatever the grouping.
+
+`max by (pod) (max_over_time(...))` has a series for each different set of labels below it, which after a parser is one
+for each line. Loki keeps them; here the maxima are taken together, but parsers look for all labels as they would.
 """
 
 from dataclasses import replace
@@ -15,18 +18,34 @@ from log_aggregator.logql.ast import Grouping, MetricExpr
 ADDITIVE = frozenset(("bytes_over_time", "bytes_rate", "sum_over_time", "rate", "count_over_time"))
 
 
-def push_down_sums(expr: MetricExpr) -> MetricExpr:
-    """The expression with additive range aggregations grouped as the sum directly around them is."""
+_EXTREMES = (("max", "max_over_time"), ("min", "min_over_time"))
+
+
+def push_down(expr: MetricExpr) -> MetricExpr:
+    """The expression with range aggregations grouped as what is directly around them, where that is equal."""
     match expr:
         case ast.VectorAggregation("sum", ast.RangeAggregation(operation, grouping=None) as inner) if (
             operation in ADDITIVE
         ):
             return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(())))
+        case ast.VectorAggregation(around, ast.RangeAggregation(operation, grouping=None) as inner) if (
+            around,
+            operation,
+        ) in _EXTREMES and _is_equal(expr.grouping, inner):
+            return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(()), asks_for_all=True))
         case ast.VectorAggregation() | ast.LabelReplace():
-            return replace(expr, expr=push_down_sums(expr.expr))
+            return replace(expr, expr=push_down(expr.expr))
         case ast.BinaryOperation():
-            return replace(expr, left=push_down_sums(expr.left), right=push_down_sums(expr.right))
+            return replace(expr, left=push_down(expr.left), right=push_down(expr.right))
         case ast.RangeAggregation() | ast.NumberLiteral() | ast.VectorLiteral():
             return expr
         case _:
             assert_never(expr)
+
+
+def _is_equal(grouping: Grouping | None, inner: ast.RangeAggregation) -> bool:
+    """Whether extremes by this grouping are those of the range aggregation's series, which lack what it unwraps."""
+    if grouping is None:
+        return True
+    unwrap = inner.range.unwrap
+    return not grouping.without and (unwrap is None or unwrap.label not in grouping.labels)

@@ -109,7 +109,8 @@ def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None)
 
 def demand_of(aggregation: RangeAggregation) -> Demand:
     """What its series depend on."""
-    stages, unwrap, grouping = stages_in_use(aggregation), aggregation.range.unwrap, _grouping(aggregation)
+    stages, unwrap = stages_in_use(aggregation), aggregation.range.unwrap
+    grouping = _NO_GROUPING if aggregation.asks_for_all else _grouping(aggregation)
     filters = [*filters_of(stages), *((reduce(AndFilter, unwrap.filters),) if unwrap and unwrap.filters else ())]
     needed = (*grouping.labels, *((unwrap.label,) if unwrap else ()))
     if grouping.without:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from log_aggregator.engine.entry_labels import EXTRACTED, LONGEST_NAME, join_names, sanitise
+from log_aggregator.logql.pattern import UNNAMED, Capture
 
 Parser = Literal["json", "logfmt"]
 
@@ -70,7 +71,7 @@ def json_sample(shape: Shape) -> dict[str, object]:
     for pattern, value in _SAMPLES:
         text = text.replace(pattern, value)
     # What is left of the expression are literals.
-    document = json.loads(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL))
+    document = json.loads(_unescaped(text))
     assert isinstance(document, dict)
     return _without_nulls(document)
 
@@ -80,6 +81,50 @@ def _without_nulls(document: dict[str, object]) -> dict[str, object]:
         key: _without_nulls(value) if isinstance(value, dict) else 0 if value is None else value
         for key, value in document.items()
     }
+
+
+@lru_cache(maxsize=2048)
+def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
+    """Literals that the value of the name stands between, in every line of the shape; None if there are none.
+
+    Values have no quotes, and bare ones no blanks and `=` either. So a key of JSON with its quotes and its colon is
+    found nowhere else, if no other object has it too; and a key of logfmt is found behind a blank, once what is quoted
+    before it has been passed over.
+    """
+    first, *rest = shape.pattern.split(_GROUP)
+    literals, ends = [_unescaped(first)], [""]
+    for part in rest:
+        end, literal = next((end, part[len(tail) :]) for tail, end in _TAILS if part.startswith(tail))
+        ends.append(end)
+        literals.append(_unescaped(literal))
+    at = shape.names.index(name)
+    closing = ends[at + 1] or literals[at + 1][:1]
+    value: tuple[str | Capture, ...] = (Capture(name), closing, _ANYTHING) if closing else (Capture(name),)
+    if shape.parser == "json":
+        key = _KEY_AT_END.search(literals[at])
+        assert key is not None
+        if sum(literal.count(key[1]) for literal in literals) > 1:
+            return None
+        return _ANYTHING, key[0], *value
+    before: list[str | Capture] = []
+    for number, literal in enumerate(literals[: at + 1]):
+        if number == at or literal.endswith('"'):
+            before += [literal] if number == 0 else [_ANYTHING, literal]
+            if number < at:
+                before += [_ANYTHING, '"']
+    return *before, *value
+
+
+_KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
+_ANYTHING = Capture(UNNAMED)
+# How what follows the beginning of a value's group goes on, and the quote that ends it.
+_TAILS = tuple(
+    (text.partition("(")[2], '"' if text.endswith('"') else "") for text in (_STRING, _NUMBER, _BOOLEAN, _BARE, _QUOTED)
+)
+
+
+def _unescaped(part: str) -> str:
+    return re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL)
 
 
 @lru_cache(maxsize=512)

@@ -220,10 +220,14 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class RangeAggregation:
+    """`grouping` is its own, or that of an aggregation around it (`engine.pushdown`), for which it `asks_for_all` the
+    same: parsers look for every label, and so fail where they would without it."""
+
     operation: str
     range: LogRange
     parameter: float | None = None
     grouping: Grouping | None = None
+    asks_for_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

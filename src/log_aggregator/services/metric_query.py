@@ -12,7 +12,7 @@ from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
 from log_aggregator.engine.metric import evaluate
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
@@ -84,7 +84,7 @@ class MetricQueries:
             else:
                 compute = partial(self._at_steps, question, leaf, statistics, memory)
                 leaves[leaf] = await self._cache.vectors(tenant, leaf, steps, compute)
-        vectors = await asyncio.to_thread(evaluate, push_down_sums(expr), leaves, steps)
+        vectors = await asyncio.to_thread(evaluate, push_down(expr), leaves, steps)
         return MetricAnswer(vectors, statistics)
 
     async def _at_steps(

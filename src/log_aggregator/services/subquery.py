@@ -7,7 +7,7 @@ import polars as pl
 
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import range_span
 from log_aggregator.engine.selector import compile_selector
@@ -51,7 +51,7 @@ class Question:
 
 def distinct_leaves(expr: MetricExpr) -> list[RangeAggregation]:
     """Each different range aggregation of the query once, as it is computed."""
-    return list(dict.fromkeys(leaves_of(push_down_sums(expr))))
+    return list(dict.fromkeys(leaves_of(push_down(expr))))
 
 
 def scan_of(tenant: str, leaf: RangeAggregation, steps: Steps) -> Scan:

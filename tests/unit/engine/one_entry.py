@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from log_aggregator.engine.pipeline import Row, compile_pipeline
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.samples import compile_sampler
 from log_aggregator.logql.ast import LogExpr, RangeAggregation, VectorAggregation
 from log_aggregator.logql.parser import parse_expr
@@ -30,7 +30,7 @@ def sample(query: str, line: str, metadata: Mapping[str, str] | None = None) -> 
     """The series and value that a line counts for in a range aggregation, or in one under a vector aggregation."""
     parsed_query = parse_expr(query)
     assert not isinstance(parsed_query, LogExpr)
-    expr = push_down_sums(parsed_query)
+    expr = push_down(parsed_query)
     leaf = expr.expr if isinstance(expr, VectorAggregation) else expr
     assert isinstance(leaf, RangeAggregation)
     found = compile_sampler(leaf).process(TIMESTAMP_NS, line, STREAM, metadata or {})

@@ -3,7 +3,7 @@
 import pytest
 
 from log_aggregator.engine.metric import NotEvaluable, evaluate
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample
 from log_aggregator.logql.ast import LogExpr
@@ -15,7 +15,7 @@ def evaluated(query: str, *series: dict[str, str]) -> list[dict[str, str]]:
     """The labels of the answer where each range aggregation gives these series."""
     expr = parse_text(query)
     assert not isinstance(expr, LogExpr)
-    expr = push_down_sums(expr)
+    expr = push_down(expr)
     vectors = [[Sample(tuple(sorted(labels.items())), 1.0) for labels in series]]
     (answer,) = evaluate(expr, dict.fromkeys(leaves_of(expr), vectors), Steps.at(0))
     return [dict(labels) for labels, _ in answer]

@@ -1,7 +1,7 @@
 import pytest
 from one_entry import sample
 
-from log_aggregator.engine.pushdown import push_down_sums
+from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
@@ -125,4 +125,4 @@ def test_only_sums_of_what_adds_up_are_pushed_down() -> None:
     ):
         expr = parse_expr(query)
         assert not isinstance(expr, LogExpr)
-        assert push_down_sums(expr) == expr
+        assert push_down(expr) == expr
