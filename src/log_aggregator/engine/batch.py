@@ -1,6 +1,7 @@
 """What stages work on: rows as columns, with the table of streams that they number."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM
 
+Form = Literal["codes", "numbers", "codes or numbers"]
+"""What a column of texts is wanted as: of few values as `pl.Enum`, of numbers as floats."""
 Integers = npt.NDArray[np.int64]
 
 

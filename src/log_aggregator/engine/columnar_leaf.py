@@ -1,19 +1,19 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from log_aggregator.engine.batch import Batch, Integers
+from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, durations_seconds, either, mentions
-from log_aggregator.engine.label_plan import fields_read
+from log_aggregator.engine.label_plan import UNDECIDED, fields_read
 from log_aggregator.engine.leaf_plan import LeafPlan, Outline
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
@@ -29,6 +29,7 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 ROW = "row"  # of a batch
+_FEW = 256
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
 _ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
@@ -103,30 +104,28 @@ class ColumnarLeaf:
         if self._is_ordered:
             wanted.add(ARRIVAL)
         # The unwrapped label may be metadata, too; and what has failed keeps all its labels.
-        if (
-            plan.unwrap is not None
-            or plan.asks_for_errors
-            or plan.names is None
-            or not plan.names <= common_names(streams)
-        ):
+        names = None if plan.unwrap is not None or plan.asks_for_errors else plan.names
+        common = common_names(streams)
+        if names is None or not names <= common:
             wanted.add(METADATA)
-        return wanted | plan.labels.parsed.columns(available, shapes, self._reads(streams))
+        return wanted | plan.labels.parsed.columns(available, shapes, self._reads(common))
 
-    def forms(self, columns: Collection[str]) -> dict[str, Literal["codes", "numbers"]]:
+    def forms(self, columns: Collection[str]) -> dict[str, Form]:
         """What is only told apart, and what is calculated with."""
         plan = self._plan
-        forms: dict[str, Literal["codes", "numbers"]] = {
+        forms: dict[str, Form] = {
             name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
         }
         column = plan.labels.column
-        numbers = plan.labels.numbers() - set(map(column, plan.names_behind_filters or ()))
+        numbers = plan.labels.numbers - set(map(column, plan.names_behind_filters or ()))
         unwrap = plan.aggregation.range.unwrap
         if unwrap is not None:
             unwrapped = column(unwrap.label)
             forms.pop(unwrapped, None)
-            compared = unwrapped in plan.labels.numbers() or unwrap.label not in plan.labels.filter_names
+            compared = unwrapped in plan.labels.numbers or unwrap.label not in plan.labels.filter_names
             numbers = numbers | {unwrapped} if compared and not unwrap.conversion else numbers - {unwrapped}
-        return forms | {name: "numbers" for name in numbers if name in columns}
+        forms.update({name: "codes or numbers" for name in numbers if name in columns})
+        return forms
 
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
@@ -186,8 +185,10 @@ class ColumnarLeaf:
                 return
         present = batch.present(frame)
         streams = list(present.values())
-        parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(streams))
-        judgement = plan.labels.judge(frame, present, parsed)
+        common = common_names(streams)
+        parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(common))
+        is_few = _are_few([*parsed.values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])])
+        judgement = UNDECIDED if is_few else plan.labels.judge(frame, present, parsed)
         unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
             value, convertible = self._unwrapped(frame, streams, parsed.values)
@@ -208,18 +209,25 @@ class ColumnarLeaf:
             counted = has_value if counted is None else counted & has_value
         if answers is None:
             return
-        labels = self._told_apart(answers.outline, parsed, streams)
+        labels = self._told_apart(answers.outline, parsed, common)
+        # Rows that are few are taken out; it takes less time to number them as such where that is all there is to do.
+        rest = None
         if counted is not None and not counted.all():
-            frame, labels = frame.filter(counted), {name: one.filter(counted) for name, one in labels.items()}
+            if self._windows.is_totalled and all(isinstance(one.dtype, pl.Enum) for one in labels.values()):
+                rest = counted.to_numpy()
+            else:
+                frame, labels = frame.filter(counted), {name: one.filter(counted) for name, one in labels.items()}
         if not frame.height:
             return
         packed = answers.combinations.packed(frame, present, labels)
-        if packed is None or not self._answered(frame, batch, answers.combinations, packed):
-            self._add_rows(frame, batch)
+        if packed is not None:
+            self._add_packed(frame, batch, answers.combinations, packed if rest is None else packed.only(rest))
+        else:
+            self._add_rows(frame if counted is None or rest is None else frame.filter(counted), batch)
 
-    def _told_apart(self, outline: Outline, parsed: Parsed, streams: Sequence[Labels]) -> dict[str, pl.Series]:
+    def _told_apart(self, outline: Outline, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
         """What of the fields tells one series from another."""
-        reads = set(fields_read(outline.fields, streams)) - {self._plan.unwrap}
+        reads = set(fields_read(outline.fields, common)) - {self._plan.unwrap}
         found = {name: column for name, column in parsed.values.items() if name in reads}
         for name in outline.presences & parsed.values.keys():
             found[name] = parsed.values[name].is_not_null().cast(pl.String)
@@ -227,30 +235,26 @@ class ColumnarLeaf:
             found[KIND] = parsed.kinds
         return found
 
-    def _answered(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> bool:
-        """Whether there are few enough combinations to work out the series of each."""
+    def _add_packed(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> None:
+        """Rows whose combinations tell the series."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
-            series = combinations.answers(packed, packed.numbers, frame.height)
-            if series is not None:
-                counted = series >= 0
-                if not counted.all():
-                    samples, series = samples.filter(counted), series[counted]
-                self._keep_samples(samples.insert_column(0, pl.Series(SERIES, series.astype(np.uint32))))
-            return series is not None
+            series = combinations.answers(packed, packed.numbers)
+            counted = series >= 0
+            if not counted.all():
+                samples, series = samples.filter(counted), series[counted]
+            self._keep_samples(samples.insert_column(0, pl.Series(SERIES, series.astype(np.uint32))))
+            return
         # Added up before it is looked up, which leaves little to look up.
         times = frame[TIMESTAMP].to_numpy()
         lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
         totals = self._windows.totals(packed.numbers, packed.size, times, self._sizes(frame), lengths)
         distinct, at = np.unique(totals.groups, return_inverse=True)
-        series = combinations.answers(packed, distinct, frame.height)
-        if series is not None:
-            totals = Totals(at, *totals.columns[1:]).of_series(series)
-            if len(totals) > FEW_COMBINATIONS:
-                totals = self._windows.summed(totals, len(self._series.labels))
-            self._keep_totals(totals)
-        return series is not None
+        totals = Totals(at, *totals.columns[1:]).of_series(combinations.answers(packed, distinct))
+        if len(totals) > FEW_COMBINATIONS:
+            totals = self._windows.summed(totals, len(self._series.labels))
+        self._keep_totals(totals)
 
     def _answers_without(self, taken: frozenset[int], *, has_errors: bool) -> _Answers | None:
         """For entries of which these filters are decided; None where only single rows tell."""
@@ -265,9 +269,9 @@ class ColumnarLeaf:
                 self._answers[key] = _Answers(outline, combinations)
         return self._answers[key]
 
-    def _reads(self, streams: Sequence[Labels]) -> list[str]:
-        """The fields that matter."""
-        return fields_read(self._plan.names, streams, self._unwrap)
+    def _reads(self, common: Collection[str]) -> list[str]:
+        """The fields that matter where streams have these labels in common."""
+        return fields_read(self._plan.names, common, self._unwrap)
 
     def _sizes(self, frame: pl.DataFrame) -> Integers | None:
         return frame[LINE_BYTES].to_numpy() if self._plan.counts_bytes else None
@@ -347,6 +351,12 @@ class ColumnarLeaf:
     @property
     def _is_ordered(self) -> bool:
         return self._plan.aggregation.operation in _ORDERED
+
+
+def _are_few(columns: Sequence[pl.Series]) -> bool:
+    """Whether it takes less time to work all combinations of their values out than to look at rows."""
+    sizes = [len(one.dtype.categories) + 1 if isinstance(one.dtype, pl.Enum) else _FEW + 1 for one in columns]
+    return math.prod(sizes) <= _FEW
 
 
 def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:

@@ -4,9 +4,9 @@ The answer to a row (its series, or whether it passes) follows from its stream, 
 line. A caller gives the function from those to an answer; rows whose fields are not surely known are told apart.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from itertools import islice, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,8 @@ from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
-# The row-wise stages are run on combinations up to this many, or this share of the rows.
 FEW_COMBINATIONS = 2000
-_COMBINATION_SHARE = 0.5
+_MOST_REMEMBERED = 50_000
 
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 """Of stream labels, metadata and fields of the line."""
@@ -42,19 +41,26 @@ class Packed:
     size: int
     parts: Sequence[_Codes | None]
     fields: Sequence[str]
+    leaves_out: bool = False
+    """Whether the last number is that of rows which do not count."""
 
-    def parts_of(self, number: int) -> list[object]:
-        """The values behind a combination's number."""
-        values: list[object] = []
+    def only(self, counted: npt.NDArray[np.bool_]) -> "Packed":
+        """The other rows do not count."""
+        numbers = np.where(counted, self.numbers, self.size)
+        return Packed(numbers, self.size + 1, self.parts, self.fields, leaves_out=True)
+
+    def values(self, numbers: Integers) -> Iterator[tuple[object, ...]]:
+        """What is behind combinations' numbers, part by part."""
+        columns: list[Iterable[object]] = []
         for part in self.parts:
             if part is None:
-                values.append(())
+                columns.append(repeat(()))
             elif len(part.values) == 1:
-                values.append(part.values[0])
+                columns.append(repeat(part.values[0]))
             else:
-                number, code = divmod(number, len(part.values))
-                values.append(part.values[code])
-        return values
+                numbers, codes = np.divmod(numbers, len(part.values))
+                columns.append(map(part.values.__getitem__, codes.tolist()))
+        return islice(zip(*columns, strict=False), len(numbers))
 
 
 class Combinations:
@@ -66,12 +72,11 @@ class Combinations:
     def __init__(
         self, names: frozenset[str] | None, answer: Answer, memory: QueryMemory, *, is_cheap: bool = False
     ) -> None:
-        """Answers are remembered, in the memory; those that are `cheap` are not, and so not limited in number."""
+        """Answers are remembered, up to a number, in the memory; those that are `cheap` are not."""
         self.names = names
         self._answer = answer
         self._memory = memory
         self._is_cheap = is_cheap
-        self._lock = Lock()
         self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
 
     def numbers(
@@ -79,7 +84,7 @@ class Combinations:
     ) -> Integers | None:
         """`answers` of each row; `present` are the streams of the rows."""
         packed = self.packed(frame, present, fields)
-        return None if packed is None else self.answers(packed, packed.numbers, frame.height)
+        return None if packed is None else self.answers(packed, packed.numbers)
 
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
@@ -112,19 +117,18 @@ class Combinations:
             numbers = np.zeros(frame.height, np.int64)
         return Packed(numbers, size, parts, list(fields))
 
-    def answers(self, packed: Packed, numbers: Integers, rows: int) -> Integers | None:
-        """The answers for combinations by number, of so many rows; negative where the answer is none.
-
-        None: there are too many to work each out. Raises what the answer raises.
-        """
+    def answers(self, packed: Packed, numbers: Integers) -> Integers:
+        """The answers for combinations by number; negative where the answer is none. Raises what the answer raises."""
         is_dense = packed.size <= max(FEW_COMBINATIONS, len(numbers))
         if is_dense:
             (distinct,) = np.bincount(numbers, minlength=packed.size).nonzero()
         else:
             distinct = pl.Series(numbers).unique().sort().to_numpy()
-        if not self._is_cheap and len(distinct) > max(FEW_COMBINATIONS, int(rows * _COMBINATION_SHARE)):
-            return None
-        answers = numbered(self._known_answer(packed.parts_of(number), packed.fields) for number in distinct.tolist())
+        has_rest = packed.leaves_out and len(distinct) > 0 and distinct[-1] == packed.size - 1
+        counted = distinct[: len(distinct) - has_rest]
+        answers = numbered(self._known_answer(values, packed.fields) for values in packed.values(counted))
+        if has_rest:
+            answers = np.append(answers, -1)
         if is_dense:
             table = np.zeros(packed.size, np.int64)
             table[distinct] = answers
@@ -170,11 +174,14 @@ class Combinations:
             return self._answer(stream, dict(metadata), found)  # type: ignore[arg-type]
         fields = tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
         key = (stream, metadata, fields)
-        with self._lock:
-            if key not in self._known:
-                self._memory.hold("series", SERIES_BYTES)
-                self._known[key] = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[index,arg-type]
-            return self._known[key]  # type: ignore[index]
+        # Two threads may work out one answer, which is the same: to wait for each other would take longer.
+        if key in self._known:
+            return self._known[key]
+        answer = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[arg-type]
+        if len(self._known) < _MOST_REMEMBERED:
+            self._memory.hold("series", SERIES_BYTES)
+            self._known[key] = answer  # type: ignore[index]
+        return answer
 
 
 def numbered(answers: Iterable[int | None]) -> Integers:

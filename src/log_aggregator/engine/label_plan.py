@@ -7,11 +7,11 @@ combination of those, and all entries of the combination share the answer.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from log_aggregator.engine.columnar import CHANGES_LINE, push_line_filters
-from log_aggregator.engine.combinations import common_names
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, either, judged
@@ -40,15 +40,29 @@ class Judgement:
     unsure: pl.Series | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+UNDECIDED: Final = Judgement(frozenset(), None, None)
+
+
 class LabelPlan:
     """`stages` are those behind the line filters. `filters` are numbers of stages: label filters that see what parsers,
     stream and metadata give, with whether they stand behind the parsers."""
 
-    mask: pl.Expr | None = field(repr=False)  # of the lines that pass the line filters
-    stages: tuple[Stage, ...]
-    parsed: ParsedFields = field(repr=False)
-    filters: Mapping[int, bool]
+    def __init__(
+        self,
+        mask: pl.Expr | None,
+        stages: Sequence[Stage],
+        parsers: Sequence[ParserStage],
+        filters: Mapping[int, bool],
+    ) -> None:
+        """`mask` is of the lines that pass the line filters."""
+        self.mask = mask
+        self.stages = tuple(stages)
+        self.parsed = ParsedFields(parsers)
+        self.filters = filters
+        self.filter_names = with_sources(name for number in filters for name in names_read(self._filter(number)))
+        """The labels that the filters read."""
+        self.numbers = self._numbers()
+        """The columns of the fields that filters only compare with numbers."""
 
     def outline(self, taken: frozenset[int] = frozenset()) -> list[Stage]:
         """The stages for a line of `ParsedFields.text`, without the filters that are decided."""
@@ -65,17 +79,11 @@ class LabelPlan:
     def rest(self, taken: frozenset[int]) -> list[Stage]:
         return [stage for number, stage in enumerate(self.stages) if number not in taken]
 
-    @property
-    def filter_names(self) -> frozenset[str]:
-        """The labels that the filters read."""
-        return with_sources(name for number in self.filters for name in names_read(self._filter(number)))
-
     def filter_names_of(self, taken: frozenset[int]) -> frozenset[str]:
         """The labels that all filters read but those taken."""
         return with_sources(name for node in filters_of(self.rest(taken)) for name in names_read(node))
 
-    def numbers(self) -> set[str]:
-        """The columns of the fields that filters only compare with numbers."""
+    def _numbers(self) -> set[str]:
         texts: set[str] = set()
         numbers: set[str] = set()
         for number in self.filters:
@@ -132,7 +140,7 @@ def plan_labels(stages: Sequence[Stage], more: Sequence[ast.LabelFilter] = ()) -
     leading = _leading(rest, len(own))
     if order_matters([*filters_of(stages), *more]):
         leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
-    return LabelPlan(pushed.predicate, rest, ParsedFields(own), leading)
+    return LabelPlan(pushed.predicate, rest, own, leading)
 
 
 def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
@@ -148,7 +156,7 @@ def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
         elif not isinstance(stage, ast.LabelFilterStage) and not _drops_errors(stage):
             break
         taken.append(stage)
-    return LabelPlan(None, tuple(taken), ParsedFields(parsers), _leading(taken, len(parsers)))
+    return LabelPlan(None, taken, parsers, _leading(taken, len(parsers)))
 
 
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
@@ -263,9 +271,9 @@ def _names_of(labels: Iterable[str | ast.Matcher]) -> Iterator[str]:
     return (one if isinstance(one, str) else one.name for one in labels)
 
 
-def fields_read(names: frozenset[str] | None, streams: Sequence[Labels], more: Collection[str] = ()) -> list[str]:
-    """The fields that matter: labels that all of the streams have hide fields of their names, unless renamed."""
+def fields_read(names: frozenset[str] | None, common: Collection[str], more: Collection[str] = ()) -> list[str]:
+    """The fields that matter: labels that all streams have in common hide fields of their names, unless renamed."""
     if names is None:
         return list(more)
-    hidden = {name for name in common_names(streams) if name + EXTRACTED not in names}
+    hidden = {name for name in common if name + EXTRACTED not in names}
     return sorted({*(names - hidden), *more})

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import dropwhile
 from typing import Final
 
@@ -18,7 +18,7 @@ from log_aggregator.engine.label_plan import (
     with_sources,
 )
 from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made
-from log_aggregator.engine.samples import PipelineFailed, Sampler, compile_sampler, demand_of
+from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
@@ -112,41 +112,25 @@ def _ignores_values(stage: Stage) -> bool:
             return isinstance(stage, ParserStage)
 
 
-@dataclass(frozen=True, slots=True)
 class LeafPlan:
-    """A range aggregation, and its stages but the idle ones."""
+    """A range aggregation with the plan of its stages, but the idle ones. Safe to use from several threads."""
 
-    aggregation: RangeAggregation
-    labels: LabelPlan
-    sampler: Sampler = field(repr=False)
-    """For entries that the mask lets pass and whose fields are not known as columns."""
-
-    @property
-    def unwrap(self) -> str | None:
+    def __init__(self, aggregation: RangeAggregation, labels: LabelPlan) -> None:
+        self.aggregation = aggregation
+        self.labels = labels
+        self.sampler = compile_sampler(with_stages(aggregation, labels.stages))
+        """For entries that the mask lets pass and whose fields are not known as columns."""
+        self.unwrap = aggregation.range.unwrap.label if aggregation.range.unwrap else None
         """The label whose values are aggregated."""
-        unwrap = self.aggregation.range.unwrap
-        return unwrap.label if unwrap else None
-
-    @property
-    def counts_bytes(self) -> bool:
-        return self.aggregation.operation.startswith("bytes_")
-
-    @property
-    def names(self) -> frozenset[str] | None:
-        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
+        self.counts_bytes = aggregation.operation.startswith("bytes_")
+        self.names_behind_filters = names_at_the_start(aggregation, labels.rest(frozenset(labels.filters)))
+        """The labels that are looked at when all leading filters are decided; None for all of stream and metadata."""
         names = self.names_behind_filters
-        return None if names is None else names | self.labels.filter_names
-
-    @property
-    def names_behind_filters(self) -> frozenset[str] | None:
-        """Those that are looked at when all leading filters are decided."""
-        return names_at_the_start(self.aggregation, self.labels.rest(frozenset(self.labels.filters)))
-
-    @property
-    def asks_for_errors(self) -> bool:
+        self.names = None if names is None else names | labels.filter_names
+        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
+        demand = demand_of(aggregation)
+        self.asks_for_errors = demand.keeps_errors or demand.names is None
         """Whether series may have errors, or what is left of one."""
-        demand = demand_of(self.aggregation)
-        return demand.keeps_errors or demand.names is None
 
     def outline(self, taken: frozenset[int], *, has_errors: bool) -> Outline | None:
         """None where only single rows tell, if no more than these filters are decided."""
@@ -166,7 +150,7 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages
     ):
         return None  # it counts the bytes that are made
-    return LeafPlan(aggregation, labels, compile_sampler(with_stages(aggregation, labels.stages)))
+    return LeafPlan(aggregation, labels)
 
 
 def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> RangeAggregation:

@@ -1,14 +1,13 @@
 """The rows of a batch that an answer of log lines may need, chosen on columns."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from log_aggregator.engine.batch import Batch, Integers
-from log_aggregator.engine.combinations import Combinations
+from log_aggregator.engine.batch import Batch, Form, Integers
+from log_aggregator.engine.combinations import Combinations, common_names
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.label_plan import LabelPlan, fields_read
 from log_aggregator.engine.log_plan import LogPlan
@@ -46,13 +45,13 @@ class RowChooser:
             wanted |= labels.parsed.columns(available, shapes, self._reads(labels, streams))
         return wanted
 
-    def forms(self, columns: Collection[str]) -> dict[str, Literal["codes", "numbers"]]:
+    def forms(self, columns: Collection[str]) -> dict[str, Form]:
         """What is only told apart, and what is compared with numbers."""
-        forms: dict[str, Literal["codes", "numbers"]] = {
+        forms: dict[str, Form] = {
             name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
         }
         if self._plan.labels is not None:
-            forms |= {name: "numbers" for name in self._plan.labels.numbers() if name in columns}
+            forms |= {name: "codes or numbers" for name in self._plan.labels.numbers if name in columns}
         return forms
 
     def choose(self, batch: Batch) -> pl.DataFrame:
@@ -95,7 +94,7 @@ class RowChooser:
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
         """The fields that matter."""
-        return fields_read(labels.filter_names_of(frozenset()), streams)
+        return fields_read(labels.filter_names_of(frozenset()), common_names(streams))
 
     def _undecided(self, labels: LabelPlan, taken: frozenset[int]) -> Combinations | None:
         """The filters that are not decided, by combinations of labels; None where there are none."""

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, join_names
@@ -101,6 +102,8 @@ class ParsedFields:
 
     def __init__(self, parsers: Sequence[ParserStage]) -> None:
         self.parsers = tuple(parsers)
+        # Those of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
+        self._known: tuple[Sequence[Shape], npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None = None
         self._json = next((parser for parser in parsers if isinstance(parser, ast.JsonStage)), None)
         self._logfmt = next((parser for parser in parsers if isinstance(parser, ast.LogfmtStage)), None)
 
@@ -117,7 +120,7 @@ class ParsedFields:
                 wanted.add(FIELD_PREFIX + name)
             elif any(name in shape.names for shape in own):
                 wanted.add(LINE)
-        if self._logfmt is not None and any(shape.parser == "json" for shape in shapes):
+        if len(self.parsers) > 1 and any(shape.parser == "json" for shape in shapes):
             wanted.add(LINE)  # for the `=` in it
         return wanted
 
@@ -239,53 +242,58 @@ class ParsedFields:
         nothing = constant(None, frame.height, pl.String)
         return {name: values.get(name, nothing) for name in names}
 
+    def _tables(self, shapes: Sequence[Shape]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """By the numbers of shapes: the codes of rows, and whether text with `=` in them is for the logfmt parser."""
+        known = self._known
+        if known is None or known[0] is not shapes:
+            codes = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
+            has_pairs = np.array([False, *(self._logfmt is not None and shape.parser == "json" for shape in shapes)])
+            known = self._known = (shapes, codes, has_pairs)
+        return known[1], known[2]
+
     def _told(
         self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]
     ) -> tuple[pl.Series | None, pl.Series | None]:
         """Which rows are easy, and their kinds."""
-        table = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
+        table, has_pairs = self._tables(shapes)
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)
-        if low == high:
-            codes = np.full(frame.height, table[low])
-        else:
-            codes = table[numbers.to_numpy()]
         own = _JSON if self._json is not None else _LOGFMT
-        has_json = self._logfmt is not None and any(
-            shape.parser == "json" and code != _UNKNOWN for shape, code in zip(shapes, table[1:], strict=True)
-        )
-        if (codes == own).all() and not has_json:
-            return None, None
+        if low == high:
+            if table[low] == own and not has_pairs[low]:
+                return None, None
+            codes, with_pairs = np.full(frame.height, table[low]), np.full(frame.height, has_pairs[low])
+        else:
+            at = numbers.to_numpy()
+            codes, with_pairs = table[at], has_pairs[at]
+            if (codes == own).all() and not with_pairs.any():
+                return None, None
         if LINE in frame.columns:
-            codes = self._looked_at(frame[LINE], codes, has_json=has_json)
-        elif has_json:
-            raise LinesNeeded
+            codes = self._looked_at(frame[LINE], codes, with_pairs)
+        else:
+            codes = np.where(with_pairs, np.uint8(_UNKNOWN), codes)
         easy = codes != _UNKNOWN
         kinds = None
         if len(self.parsers) > 1 or (codes == _NOTHING).any():
             kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(np.where(easy, codes, _NOTHING) - 1)
         return None if easy.all() else pl.Series(easy), kinds
 
-    def _looked_at(self, lines: pl.Series, codes: np.ndarray, *, has_json: bool) -> np.ndarray:
-        """The codes with those of the lines in which parsers surely find nothing, or that surely no other reads."""
+    def _looked_at(
+        self, lines: pl.Series, codes: npt.NDArray[np.uint8], with_pairs: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.uint8]:
+        """The codes with those of lines in which parsers surely find nothing, but for rows that may have pairs too."""
         unknown = codes == _UNKNOWN
-        is_pair: np.ndarray | None = None
-        if self._logfmt is not None and (has_json or (unknown.any() and self._is_lenient)):
+        is_pair = np.zeros(len(lines), np.bool_)
+        if self._logfmt is not None and (with_pairs.any() or unknown.any()):
             is_pair = lines.str.contains("=", literal=True).to_numpy()
-        if has_json:
-            assert is_pair is not None
-            is_json = (codes == _JSON) | (codes == _NOTHING)
-            codes = np.where(is_json & is_pair, _UNKNOWN, codes)
+        codes = np.where(with_pairs & is_pair, _UNKNOWN, codes)
         if not unknown.any() or (self._json is not None and self._extracted):
             return codes
         nothing = unknown
         if self._json is not None:
             nothing = nothing & ~lines.str.contains(_OBJECT).to_numpy()
         if self._logfmt is not None:
-            if not self._is_lenient:
-                return codes
-            assert is_pair is not None
-            nothing = nothing & ~is_pair
+            nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)
 
 

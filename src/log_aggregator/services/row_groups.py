@@ -1,11 +1,11 @@
 """Columns of row groups: fetched by ranges, checked, decoded, and kept for the next query in bounded memory."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import polars as pl
 
+from log_aggregator.engine.batch import Form
 from log_aggregator.engine.label_columns import PLAIN_NUMBER
 from log_aggregator.formats.chunk import check_column
 from log_aggregator.formats.errors import CorruptData
@@ -19,7 +19,6 @@ from log_aggregator.storage.store import ByteRange, ObjectStore
 
 # Two ranges this close are fetched as one: a request costs more than the bytes between.
 _COALESCE_BYTES = 256 << 10
-Form = Literal["codes", "numbers"]
 _AS_STORED: Mapping[str, Form] = {}
 _MAX_CODES = 4096
 _SERIES_BYTES = 256  # beside the values
@@ -78,7 +77,11 @@ class RowGroups:
 
 
 def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:
-    makers = {"codes": _coded, "numbers": _numbers}
+    makers: Mapping[Form, Callable[[pl.Series], pl.Series]] = {
+        "codes": _coded,
+        "numbers": _numbers,
+        "codes or numbers": _coded_or_numbers,
+    }
     return [makers[forms[column.name]](column) if column.name in forms else column for column in columns]
 
 
@@ -88,6 +91,11 @@ def _coded(column: pl.Series) -> pl.Series:
     if len(values) > min(_MAX_CODES, len(column) // 4 + 1):
         return column
     return column.cast(pl.Enum(values))
+
+
+def _coded_or_numbers(column: pl.Series) -> pl.Series:
+    coded = _coded(column)
+    return coded if isinstance(coded.dtype, pl.Enum) else _numbers(column)
 
 
 def _numbers(column: pl.Series) -> pl.Series:

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.batch import Batch, Form
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
 from log_aggregator.engine.skip_filter import Needle
@@ -30,7 +30,7 @@ from log_aggregator.services.cutting import MAX_SLICES, cut_many, cut_out, is_in
 from log_aggregator.services.damage import current_damage
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.layout import DEFAULT_CACHE_BYTES, Layouts
-from log_aggregator.services.row_groups import Form, RowGroups
+from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.skip_filters import HashedNeedle, SkipFilters
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.tail import Tail, TailRecord

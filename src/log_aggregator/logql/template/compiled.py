@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from log_aggregator.logql.template.evaluate import execute, has_function
 from log_aggregator.logql.template.limits import Budget
@@ -63,6 +64,7 @@ class Template:
         return decode_utf8(execute(self._tree, labels, context))
 
 
+@lru_cache(maxsize=256)
 def compile_template(text: str, name: str = "line", now_ns: Callable[[], int] = time.time_ns) -> Template:
     """Compile a template; raises TemplateError.
 
