@@ -148,6 +148,9 @@ class ParsedFields:
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
         easy, kinds = self._told(frame, numbers, shapes)
+        if kinds is not None and (found_none := kinds == "nothing").any():
+            # Another parser's fields may be stored beside them.
+            values = {name: _without(column, found_none) for name, column in values.items()}
         nothing = constant(None, frame.height, pl.String)
         return Parsed(easy, kinds, {name: values[fields[name]] if name in fields else nothing for name in names})
 
@@ -295,6 +298,12 @@ class ParsedFields:
         if self._logfmt is not None:
             nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)
+
+
+def _without(column: pl.Series, rows: pl.Series) -> pl.Series:
+    """Null in these rows."""
+    frame = pl.DataFrame({"column": column, "rows": rows})
+    return frame.select_seq(pl.when(~pl.col("rows")).then(pl.col("column")))["column"]
 
 
 def _escaped(value: str) -> str:

@@ -160,6 +160,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level, __error__) (sum_over_time({app="x"} | json | logfmt | unwrap n [10ms]))',
         [entry(SHOP, 5, '{"n":5}'), entry(SHOP, 5, "level=info n=5")],
     ),
+    "a stored field of lines that the parser finds nothing in": (
+        'sum(count_over_time({app="x"} | logfmt | d > 1 [10ms]))',
+        [entry(SHOP, 5, f'{{"level":"info","d":{number}}}') for number in range(7)],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
