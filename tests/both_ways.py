@@ -191,6 +191,7 @@ def _with_columns(batch: Batch, names: Collection[str], forms: Mapping[str, str]
 
 
 def _formed(column: pl.Series, form: str) -> pl.Series:
+    # Either may come of what is few in a chunk, and many in another.
     if form == "codes" or (form == "codes or numbers" and column.n_unique() % 2):
         return column.cast(pl.Enum(column.unique().drop_nulls()))
     return column.cast(pl.Float64) if column.str.contains(PLAIN_NUMBER).all() else column

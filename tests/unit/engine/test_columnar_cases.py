@@ -162,7 +162,7 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
     ),
     "a stored field of lines that the parser finds nothing in": (
         'sum(count_over_time({app="x"} | logfmt | d > 1 [10ms]))',
-        [entry(SHOP, 5, f'{{"level":"info","d":{number}}}') for number in range(7)],
+        [entry(SHOP, 5, f'{{"level":"info","d":{number}}}') for number in range(8)],
     ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
