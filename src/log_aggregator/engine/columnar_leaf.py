@@ -12,7 +12,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
-from log_aggregator.engine.label_columns import PLAIN_NUMBER, durations_seconds, either, mentions
+from log_aggregator.engine.label_columns import PLAIN_NUMBER, coded, durations_seconds, either, mentions
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read
 from log_aggregator.engine.leaf_plan import LeafPlan, Outline
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
@@ -195,6 +195,8 @@ class ColumnarLeaf:
             frame = frame.with_columns(value.alias(VALUE))
             unsure = either(unsure, ~convertible)
         answers = self._answers_without(judgement.taken, has_errors=parsed.kinds is not None)
+        if answers is not None and not answers.outline.early.isdisjoint(parsed.names):
+            answers = None
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
         if parsed.easy is not None:
@@ -230,7 +232,8 @@ class ColumnarLeaf:
         reads = set(fields_read(outline.fields, common)) - {self._plan.unwrap}
         found = {name: column for name, column in parsed.values.items() if name in reads}
         for name in outline.presences & parsed.values.keys():
-            found[name] = parsed.values[name].is_not_null().cast(pl.String)
+            there = parsed.values[name].is_not_null()
+            found[name] = coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
         if parsed.kinds is not None:
             found[KIND] = parsed.kinds
         return found

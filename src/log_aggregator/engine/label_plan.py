@@ -128,8 +128,8 @@ class LabelPlan:
         return stage.filter
 
 
-def plan_labels(stages: Sequence[Stage], more: Sequence[ast.LabelFilter] = ()) -> LabelPlan | None:
-    """`more` filters come behind the stages. None where the parsers have no columnar form."""
+def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
+    """None where the parsers have no columnar form."""
     pushed = push_line_filters(stages)
     rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
@@ -138,13 +138,13 @@ def plan_labels(stages: Sequence[Stage], more: Sequence[ast.LabelFilter] = ()) -
     if len(own) != len(parsers) or not has_columns(own):
         return None
     leading = _leading(rest, len(own))
-    if order_matters([*filters_of(stages), *more]):
+    if order_matters(filters_of(stages)):
         leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
     return LabelPlan(pushed.predicate, rest, own, leading)
 
 
 def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
-    """As many from the front as are parsers that have columns, filters of labels, or take errors back."""
+    """As many from the front as are parsers that have columns, filters of labels, or drop and keep labels by name."""
     taken: list[Stage] = []
     parsers: list[ParserStage] = []
     is_ordered = order_matters(filters_of(stages))
@@ -153,34 +153,48 @@ def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
             break
         if isinstance(stage, ParserStage) and has_columns([*parsers, stage]):
             parsers.append(stage)
-        elif not isinstance(stage, ast.LabelFilterStage) and not _drops_errors(stage):
+        elif not isinstance(stage, ast.LabelFilterStage | ast.DropStage | ast.KeepStage):
             break
         taken.append(stage)
     return LabelPlan(None, taken, parsers, _leading(taken, len(parsers)))
 
 
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
+    """The filters whose labels no stage before them has changed."""
     found: dict[int, bool] = {}
     seen = 0
+    changed: set[str] = set()
+    kept: set[str] | None = None
     for number, stage in enumerate(stages):
-        if isinstance(stage, ParserStage) and seen < parsers:
-            seen += 1
-        elif isinstance(stage, ast.LabelFilterStage):
-            # One that lets pass what has no such label is tried again when a parser finds it.
-            if seen == parsers or (seen == 0 and not _passes_nothing(stage.filter)):
-                found[number] = seen > 0
-        elif not _drops_errors(stage):
-            break
+        match stage:
+            case ast.LabelFilterStage(node):
+                names = with_sources(names_read(node))
+                if (
+                    not names.isdisjoint(changed)
+                    or not (kept is None or names <= kept)
+                    or (changed and _has_address(stage))
+                ):
+                    continue
+                # One that lets pass what has no such label is tried again when a parser finds it.
+                if seen == parsers or (seen == 0 and not _passes_nothing(node)):
+                    found[number] = seen > 0
+            case ast.DropStage(labels):
+                changed.update(_names_of(labels))
+            case ast.KeepStage(labels):
+                own = {one for one in labels if isinstance(one, str)}
+                kept = own if kept is None else kept & own
+            case ast.LabelFormatStage(assignments):
+                changed.update(*((one.name, one.value) if one.is_rename else (one.name,) for one in assignments))
+            case _ if isinstance(stage, ParserStage) and seen < parsers and not changed - OF_ERRORS and kept is None:
+                seen += 1
+            case _:
+                break
     return found
 
 
 def _passes_nothing(node: ast.LabelFilter) -> bool:
     """Whether entries without labels pass."""
     return compile_label_filter(node)(EntryLabels(0, {}, {}, Demand()))
-
-
-def _drops_errors(stage: Stage) -> bool:
-    return isinstance(stage, ast.DropStage) and OF_ERRORS.issuperset(_names_of(stage.labels))
 
 
 def leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:

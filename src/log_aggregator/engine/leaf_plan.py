@@ -43,7 +43,7 @@ class Outline:
         self._unwrap = plan.aggregation.range.unwrap
         rest = plan.labels.rest(taken)
         names = names_at_the_start(plan.aggregation, rest)
-        others = plan.labels.filter_names - (names or frozenset()) if len(self._parsed.parsers) > 1 else frozenset()
+        others = plan.looked_for - (names or frozenset())
         self.fields = names if names is None or not has_errors else names | others
         """Labels that the series depends on; None if there are no parsers, and it has all of stream and metadata."""
         self.presences = frozenset() if has_errors else others
@@ -51,9 +51,14 @@ class Outline:
         # What has failed keeps all its labels, whatever the grouping.
         self.names = None if names is None or has_errors else names | others
         """The labels of stream and metadata that the series depends on; None for all."""
-        self.is_direct = all(map(_ignores_values, rest)) and not (self._unwrap and self._unwrap.filters)
+        self.is_direct = all(map(_ignores_values, rest))
         """Whether the series has values as they are."""
+        self.early = _tried_early(plan.aggregation, rest)
+        """Labels that lines must not have as fields."""
         outline = with_stages(plan.aggregation, plan.labels.outline(taken))
+        if self._unwrap is not None:
+            bare = replace(self._unwrap, filters=())
+            outline = replace(outline, range=replace(outline.range, unwrap=bare))
         self._sampler = compile_sampler(outline, _demand(plan, taken))
         self._like: dict[tuple[Labels, Labels, str, tuple[str, ...]], _Like | None] = {}
 
@@ -118,17 +123,21 @@ class LeafPlan:
     def __init__(self, aggregation: RangeAggregation, labels: LabelPlan) -> None:
         self.aggregation = aggregation
         self.labels = labels
-        self.sampler = compile_sampler(with_stages(aggregation, labels.stages))
+        own = labels.stages[: len(labels.stages) - len(unwrap_filters(aggregation))]
+        self.sampler = compile_sampler(with_stages(aggregation, own))
         """For entries that the mask lets pass and whose fields are not known as columns."""
         self.unwrap = aggregation.range.unwrap.label if aggregation.range.unwrap else None
         """The label whose values are aggregated."""
         self.counts_bytes = aggregation.operation.startswith("bytes_")
         self.names_behind_filters = names_at_the_start(aggregation, labels.rest(frozenset(labels.filters)))
         """The labels that are looked at when all leading filters are decided; None for all of stream and metadata."""
-        names = self.names_behind_filters
-        self.names = None if names is None else names | labels.filter_names
-        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
         demand = demand_of(aggregation)
+        has_several = len(labels.parsed.parsers) > 1
+        self.looked_for = with_sources(demand.names or ()) if has_several else frozenset()
+        """Labels that the second parser does not look for where the first has found all of them."""
+        names = self.names_behind_filters
+        self.names = None if names is None else names | labels.filter_names | self.looked_for
+        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
         self.asks_for_errors = demand.keeps_errors or demand.names is None
         """Whether series may have errors, or what is left of one."""
 
@@ -142,8 +151,9 @@ class LeafPlan:
 
 def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     """None where only the row-wise stages will do."""
-    unwrap = aggregation.range.unwrap
-    labels = plan_labels(stages_in_use(aggregation), unwrap.filters if unwrap else ())
+    # Of values that convert, filters behind unwrap are filters before it.
+    stages = [*stages_in_use(aggregation), *map(ast.LabelFilterStage, unwrap_filters(aggregation))]
+    labels = plan_labels(stages)
     if labels is None or not _is_outlined(aggregation, labels.rest(frozenset(labels.filters))):
         return None
     if aggregation.operation.startswith("bytes_") and any(
@@ -153,11 +163,15 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     return LeafPlan(aggregation, labels)
 
 
+def unwrap_filters(aggregation: RangeAggregation) -> tuple[ast.LabelFilter, ...]:
+    unwrap = aggregation.range.unwrap
+    return () if unwrap is None else unwrap.filters
+
+
 def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> RangeAggregation:
     """With these instead of its own."""
-    return replace(
-        aggregation, range=replace(aggregation.range, log=replace(aggregation.range.log, stages=tuple(stages)))
-    )
+    log = replace(aggregation.range.log, stages=tuple(stages))
+    return replace(aggregation, range=replace(aggregation.range, log=log))
 
 
 def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
@@ -166,9 +180,7 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
     names, unwrap = names_at_the_start(aggregation, stages), aggregation.range.unwrap
     if not depends_on_labels(stages) or (names is None and has_parser):
         return False
-    if order_matters([*filters_of(stages), *(unwrap.filters if unwrap else ())]):
-        return False
-    if has_parser and _gives_up_early(aggregation, stages):
+    if order_matters(filters_of(stages)):
         return False
     if unwrap is None:
         return True
@@ -177,19 +189,17 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
     return names is not None and unwrap.label not in names and not is_made(unwrap.label)
 
 
-def _gives_up_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
-    """Whether a parser may try filters before stages that make other labels for them.
+def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:
+    """The labels whose filters a parser may try before the stages that make other labels for them.
 
     Where no label of the result counts, it does (`demand_for_nothing`), but not once it has found all that is read: so
     the order of a line's fields matters.
     """
     grouping = aggregation.grouping
     if aggregation.operation != "absent_over_time" and (grouping is None or grouping.without or grouping.labels):
-        return False
-    unwrap = aggregation.range.unwrap
-    made = list(dropwhile(lambda stage: not _makes_labels(stage), stages))
-    filters = [*filters_of(made), *(unwrap.filters if unwrap and made else ())]
-    return not all(names_read(node) <= OF_ERRORS for node in filters)
+        return frozenset()
+    made = dropwhile(lambda stage: not _makes_labels(stage), stages)
+    return with_sources(name for node in filters_of(list(made)) for name in names_read(node))
 
 
 def _makes_labels(stage: Stage) -> bool:
@@ -215,11 +225,8 @@ def _may_make(stage: Stage, label: str) -> bool:
 
 def names_at_the_start(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
     """The labels that the aggregation depends on, before these stages of it; None for all."""
-    grouping, unwrap = aggregation.grouping, aggregation.range.unwrap
+    grouping = aggregation.grouping
     if aggregation.operation == "absent_over_time":
         grouping = ast.Grouping(())
-    end = None
-    if grouping is not None and not grouping.without:
-        filters = unwrap.filters if unwrap else ()
-        end = with_sources((*grouping.labels, *(name for one in filters for name in names_read(one))))
+    end = None if grouping is None or grouping.without else with_sources(grouping.labels)
     return names_needed(stages, end)

@@ -54,6 +54,8 @@ class Parsed:
     easy: pl.Series | None = field(repr=False)
     kinds: pl.Series | None = field(repr=False)
     values: Mapping[str, pl.Series] = field(repr=False)
+    names: frozenset[str] = frozenset()
+    """Of all labels that easy rows may have from parsers."""
 
 
 def has_columns(parsers: Sequence[ParserStage]) -> bool:
@@ -138,7 +140,8 @@ class ParsedFields:
             # The outline's parser reads U+FFFD in a way of its own.
             broken = lines.str.contains(REPLACEMENT, literal=True)
             capture = pattern_columns if isinstance(first, ast.PatternStage) else regexp_columns
-            return Parsed(~broken if broken.any() else None, None, capture(first.pattern, lines, sorted(names)))
+            easy = ~broken if broken.any() else None
+            return Parsed(easy, None, capture(first.pattern, lines, sorted(names)), frozenset(captured_names(first)))
         fields = self._fields(names)
         wanted = sorted(set(fields.values()))
         if shapes is None:
@@ -152,7 +155,9 @@ class ParsedFields:
             # Another parser's fields may be stored beside them.
             values = {name: _without(column, found_none) for name, column in values.items()}
         nothing = constant(None, frame.height, pl.String)
-        return Parsed(easy, kinds, {name: values[fields[name]] if name in fields else nothing for name in names})
+        values = {name: values[fields[name]] if name in fields else nothing for name in names}
+        possible = frozenset(self._extracted or {name for shape in shapes for name in shape.names})
+        return Parsed(easy, kinds, values, possible)
 
     def default(self, name: str) -> str | None:
         """What the label is where its field is missing: those of extractions are empty then."""

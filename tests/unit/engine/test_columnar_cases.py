@@ -164,6 +164,18 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | logfmt | d > 1 [10ms]))',
         [entry(SHOP, 5, f'{{"level":"info","d":{number}}}') for number in range(8)],
     ),
+    "a second parser that need not look, as what a stage reads has been found": (
+        'sum(count_over_time({app="x"} | logfmt | json | label_format level=level [10ms]))',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 6, "n=5"), entry(SHOP, 15, "level=info")],
+    ),
+    "a filter behind unwrap of what is unwrapped": (
+        'sum by (app) (sum_over_time({app="x"} | logfmt | unwrap n | n > 2 | __error__="" [40ms]))',
+        [entry(SHOP, 5 + number, f"n={number}") for number in range(8)] + [entry(SHOP, 14, "n=odd")],
+    ),
+    "a filter of a made label that a line has as a field, too": (
+        'sum(count_over_time({app="x"} | json | label_format d=`x` | d="x" [10ms]))',
+        [entry(SHOP, 5, '{"n":1,"d":"y"}'), entry(SHOP, 15, '{"n":1}')],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
