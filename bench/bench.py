@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def _measure(target: client.Target, args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"push": client.push(target, args.lines, args.encoding)}
     client.flush(target)
-    names = args.only.split(",") if args.only else list(workload.QUERIES)
+    queries = {**workload.QUERIES, **workload.MORE_QUERIES} if args.more else workload.QUERIES
+    names = args.only.split(",") if args.only else list(queries)
     result["query"] = client.query(target, names, args.repeat)
     result["peak_bytes"] = target.peak_bytes()
     return result
@@ -130,6 +131,7 @@ def main() -> None:
     running.add_argument("--lines", type=int, default=400_000, help="of each of the three families")
     running.add_argument("--encoding", choices=("protobuf", "json"), default="protobuf")
     running.add_argument("--repeat", type=int, default=5)
+    running.add_argument("--more", action="store_true", help="neighbours of the queries, too")
     running.add_argument("--only", help="names of queries, with commas")
     running.add_argument("--out", help="a file for the figures as JSON; else they are printed")
     comparing = commands.add_parser("compare")

@@ -132,7 +132,7 @@ def flush(target: Target) -> None:
 
 
 def _ask(target: Target, connection: http.client.HTTPConnection, name: str, repeat: int) -> Figures:
-    text, more = workload.QUERIES[name]
+    text, more = {**workload.QUERIES, **workload.MORE_QUERIES}[name]
     params: dict[str, Any] = {
         "start": workload.START_S * workload.SECOND_NS,
         "end": (workload.START_S + workload.SPAN_S) * workload.SECOND_NS,

@@ -55,6 +55,80 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+_J, _L, _N, _ALL = '{app="json"}', '{app="logfmt"}', '{app="nginx"}', '{cluster="c1"}'
+_BOTH = "| json | logfmt | drop __error__, __error_details__"  # as Grafana's Drilldown asks
+_MINUTES: dict[str, Any] = {"step": 60}
+_COARSE: dict[str, Any] = {"step": 300}
+_LINES: dict[str, Any] = {"limit": 1000}
+
+# Neighbours of those, so that what is fast is not just what is measured.
+MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "two_filters": (f'sum(count_over_time({_J} |= "POST" |= "error" != "404" [1m]))', _MINUTES),
+    "regex_prefix": (rf'sum(count_over_time({_N} |~ "^10\\.1[0-9]\\." [1m]))', _MINUTES),
+    "line_pattern": (f'sum(count_over_time({_N} |> `<_> "POST <_>" 500 <_>` [1m]))', _MINUTES),
+    "line_ip": (f'sum(count_over_time({_N} |= ip("10.1.0.0/16") [1m]))', _MINUTES),
+    "label_ip": (f'sum(count_over_time({_N} | pattern `{_PATTERN}` | ip = ip("10.1.0.0/16") [1m]))', _MINUTES),
+    "json_expression": (f'sum by (h) (count_over_time({_J} | json h="http.host" [1m]))', _MINUTES),
+    "json_strings": (f'sum(count_over_time({_J} | json | method="POST" | path=~"/api/.*" [1m]))', _MINUTES),
+    "json_numbers": (f'sum(count_over_time({_J} | json | duration_ms > 100 and method="GET" [1m]))', _MINUTES),
+    "json_drop": (f"sum by (level) (count_over_time({_J} | json | drop trace_id, ts, user_id [1m]))", _MINUTES),
+    "json_keep": (f"count_over_time({_J} | json | keep method, status [1m])", _MINUTES),
+    "json_errors": (f"sum by (__error__) (count_over_time({_ALL} | json [1m]))", _MINUTES),
+    "both_level": (f"sum by (level) (count_over_time({_J} {_BOTH} [1m]))", _MINUTES),
+    "both_filter": (f'sum(count_over_time({_ALL} {_BOTH} | status="500" [1m]))', _MINUTES),
+    "logfmt_expression": (f'sum by (m) (count_over_time({_L} | logfmt m="method", s="status" [1m]))', _MINUTES),
+    "logfmt_duration": (f"sum by (level) (count_over_time({_L} | logfmt | duration > 100ms [1m]))", _MINUTES),
+    "unwrap_duration": (
+        f"quantile_over_time(0.95, {_L} | logfmt | unwrap duration(duration) [1m]) by (method)",
+        _MINUTES,
+    ),
+    "regexp_count": (
+        rf'sum by (method) (count_over_time({_N} | regexp `"(?P<method>\w+) (?P<path>\S+)` [1m]))',
+        _MINUTES,
+    ),
+    "pattern_filter": (
+        f"sum by (method) (count_over_time({_N} | pattern `{_PATTERN}` | status >= 500 [1m]))",
+        _MINUTES,
+    ),
+    "line_format_filter": (
+        f'sum(count_over_time({_J} | json | line_format "{{{{.method}}}} {{{{.status}}}}" |= "POST 500" [1m]))',
+        _MINUTES,
+    ),
+    "template_of_few": (
+        f"sum by (x) (count_over_time({_J} | json | label_format x=`{{{{.method | lower}}}}` [5m]))",
+        _COARSE,
+    ),
+    "template_of_many": (
+        f"sum by (x) (count_over_time({_J} | json | label_format x=`{{{{trunc 7 .path}}}}` [5m]))",
+        _COARSE,
+    ),
+    "max_of_max": (f"max by (pod) (max_over_time({_J} | json | unwrap duration_ms [5m]))", _MINUTES),
+    "filter_of_unwrapped": (
+        f"sum by (method) (sum_over_time({_J} | json | duration_ms > 50 | unwrap duration_ms [1m]))",
+        _MINUTES,
+    ),
+    "p99_sliding": (
+        f"quantile_over_time(0.99, {_J} | json | unwrap duration_ms [5m]) by (method)",
+        {"step": 15},
+    ),
+    "detected_level": (f'sum by (level) (count_over_time({_ALL} | detected_level="error" [1m]))', _MINUTES),
+    "ratio": (f"sum(rate({_J} | json | status>=500 [1m])) / sum(rate({_J} [1m]))", _MINUTES),
+    "ungrouped": (f"rate({_ALL} [5m])", {"step": 15}),
+    "every_second": (f"sum(rate({_ALL} [1m]))", {"step": 1}),
+    "number_logs": (f"{_J} | json | duration_ms > 400", _LINES),
+    "string_logs": (f"{_J} | json | user_id=12345", _LINES),
+    "duration_logs": (f"{_L} | logfmt | duration > 200ms", _LINES),
+    "pattern_logs": (f"{_N} | pattern `{_PATTERN}` | status=503", _LINES),
+    "line_pattern_logs": (f'{_N} |> `<_> "POST <_>" 500 <_>`', _LINES),
+    "line_ip_logs": (f'{_N} |= ip("10.1.2.0/24")', _LINES),
+    "both_logs": (f'{_ALL} {_BOTH} | method="POST"', _LINES),
+    "drop_logs": (f"{_J} | json | drop trace_id, user_id | status=500", _LINES),
+    "made_logs": (f'{_J} | json | line_format "{{{{.method}}}} {{{{.path}}}}" |= "GET /login"', _LINES),
+    "first_logs": (_J, {**_LINES, "direction": "forward"}),
+    "many_logs": (f"{_J} | json", {"limit": 5000}),
+}
+
+
 def lines(family: str, count: int, seed: int = 7) -> Iterator[str]:
     """The lines of one family, spread evenly over the hour."""
     rng = random.Random(f"{family}-{seed}")

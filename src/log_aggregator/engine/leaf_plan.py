@@ -190,7 +190,7 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
 
 
 def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:
-    """The labels whose filters a parser may try before the stages that make other labels for them.
+    """The labels whose filters a parser may try again, or before the stages that make other labels for them.
 
     Where no label of the result counts, it does (`demand_for_nothing`), but not once it has found all that is read: so
     the order of a line's fields matters.
@@ -198,8 +198,10 @@ def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> froz
     grouping = aggregation.grouping
     if aggregation.operation != "absent_over_time" and (grouping is None or grouping.without or grouping.labels):
         return frozenset()
+    parsers = [number for number, stage in enumerate(stages) if isinstance(stage, ParserStage)]
+    before = stages[: max(parsers, default=0)]
     made = dropwhile(lambda stage: not _makes_labels(stage), stages)
-    return with_sources(name for node in filters_of(list(made)) for name in names_read(node))
+    return with_sources(name for node in filters_of([*before, *made]) for name in names_read(node))
 
 
 def _makes_labels(stage: Stage) -> bool:

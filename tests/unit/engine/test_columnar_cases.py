@@ -176,6 +176,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | json | label_format d=`x` | d="x" [10ms]))',
         [entry(SHOP, 5, '{"n":1,"d":"y"}'), entry(SHOP, 15, '{"n":1}')],
     ),
+    "a filter before the parser that is tried again unless all has been found": (
+        'sum(count_over_time({app="x"} | d="" | json | level!="" [10ms]))',
+        [entry(SHOP, 5, '{"level":"info","n":5,"d":"1h"}'), entry(SHOP, 15, '{"d":"1h","level":"info"}')],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
