@@ -1,7 +1,7 @@
 """Answers for rows by the distinct combinations of what the answer depends on, each worked out once.
 
-The answer to a row (its series, or whether it passes) follows from its stream, its metadata and some fields of its
-line. A caller gives the function from those to an answer; rows whose fields are not surely known are told apart.
+The answer to a row (the number of its series, or whether it passes) follows from its stream, its metadata and some
+fields of its line. A caller gives the function from those to an answer, and rows whose fields are surely known.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ FEW_COMBINATIONS = 2000
 _MOST_REMEMBERED = 50_000
 
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
-"""Of stream labels, metadata and fields of the line."""
+"""From stream labels, metadata and fields of the line to a number that is not negative, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,10 @@ class _Codes:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Combinations of rows as numbers below `size`: the codes of the parts, each weighed by the sizes before it."""
+    """The combination of each row as a number below `size`: the codes of the parts, each weighed by the sizes before it.
+
+    Parts are the stream, the metadata, either of which is None where nothing depends on it, and the `fields`.
+    """
 
     numbers: Integers
     size: int
@@ -45,12 +48,12 @@ class Packed:
     """Whether the last number is that of rows which do not count."""
 
     def only(self, counted: npt.NDArray[np.bool_]) -> "Packed":
-        """The other rows do not count."""
+        """With one number more, for all rows that are not counted: they have no answer."""
         numbers = np.where(counted, self.numbers, self.size)
         return Packed(numbers, self.size + 1, self.parts, self.fields, leaves_out=True)
 
     def values(self, numbers: Integers) -> Iterator[tuple[object, ...]]:
-        """What is behind combinations' numbers, part by part."""
+        """What each of the numbers stands for, part by part."""
         columns: list[Iterable[object]] = []
         for part in self.parts:
             if part is None:
@@ -72,26 +75,19 @@ class Combinations:
     def __init__(
         self, names: frozenset[str] | None, answer: Answer, memory: QueryMemory, *, is_cheap: bool = False
     ) -> None:
-        """Answers are remembered, up to a number, in the memory; those that are `cheap` are not."""
+        """Answers are remembered, up to a number, in the memory, unless to give one `is_cheap`."""
         self.names = names
         self._answer = answer
         self._memory = memory
         self._is_cheap = is_cheap
         self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
 
-    def numbers(
-        self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
-    ) -> Integers | None:
-        """`answers` of each row; `present` are the streams of the rows."""
-        packed = self.packed(frame, present, fields)
-        return None if packed is None else self.answers(packed, packed.numbers)
-
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
     ) -> Packed | None:
         """The combination of each row as a number, not answered yet; `present` are the streams of the rows.
 
-        None: there are too many for a number, or a field's text is not known.
+        None: there are too many for a number, or a field is a column of floats, which does not tell its text.
         """
         if any(column.dtype == pl.Float64 for column in fields.values()):
             return None

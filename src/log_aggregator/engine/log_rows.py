@@ -78,11 +78,11 @@ class RowChooser:
             fields = {name: column for name, column in parsed.values.items() if name in (combinations.names or ())}
             if parsed.kinds is not None:
                 fields[KIND] = parsed.kinds
-            numbers = combinations.numbers(frame, present, fields)
-            if numbers is None:
+            packed = combinations.packed(frame, present, fields)
+            if packed is None:
                 is_sure = False
             else:
-                kept = pl.Series(numbers >= 0)
+                kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 if judgement.unsure is not None:
                     kept |= judgement.unsure
                 passes = kept if passes is None else passes & kept
