@@ -11,8 +11,8 @@ from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM
 
-Form = Literal["codes", "numbers", "codes or numbers"]
-"""What a column of texts is wanted as: of few values as `pl.Enum`, of numbers as floats."""
+Form = Literal["codes", "codes or numbers"]
+"""What a column of texts is wanted as: `pl.Enum` if its values are few, else, of plain numbers, floats."""
 Integers = npt.NDArray[np.int64]
 
 

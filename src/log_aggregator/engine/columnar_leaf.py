@@ -12,16 +12,16 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
-from log_aggregator.engine.label_columns import PLAIN_NUMBER, coded, durations_seconds, either, mentions
-from log_aggregator.engine.label_plan import UNDECIDED, fields_read
-from log_aggregator.engine.leaf_plan import LeafPlan, Outline
+from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, coded, durations_seconds, either, mentions
+from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
+from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
-from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
+from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.model.columns import constant
@@ -29,7 +29,8 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 ROW = "row"  # of a batch
-_FEW = 256
+# So many outlines are worked out sooner than filters are decided for the rows of a row group.
+_FEW_OUTLINES = 256
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
 _ORDERED_SCHEMA = pl.Schema([*SAMPLES_SCHEMA.items(), (ARRIVAL, pl.Int64()), (ROW, pl.UInt32())])
 _CONVERSIONS: Mapping[str, Conversion] = {
@@ -40,7 +41,7 @@ _CONVERSIONS: Mapping[str, Conversion] = {
 
 
 class _Series:
-    """Numbers series from 0. By itself, so that a leaf is freed when nothing uses it: it would be part of a circle."""
+    """Numbers series from 0. Apart from the leaf, of which combinations would else hold what holds them: a circle."""
 
     def __init__(self, memory: QueryMemory) -> None:
         self._memory = memory
@@ -53,10 +54,10 @@ class _Series:
         return list(self._numbers)
 
     def of(
-        self, outline: Outline, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]
+        self, outlined: OutlinedLeaf, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]
     ) -> int | None:
-        """Of an entry, if it counts."""
-        labels = outline.series(stream, metadata, fields)
+        """The number of an entry's series, if it counts."""
+        labels = outlined.series(stream, metadata, fields)
         return None if labels is None else self.number(labels)
 
     def number(self, labels: Labels) -> int:
@@ -72,7 +73,7 @@ class _Series:
 class _Answers:
     """Of the stages that are left when some filters are decided."""
 
-    outline: Outline
+    outlined: OutlinedLeaf
     combinations: Combinations
 
 
@@ -104,28 +105,27 @@ class ColumnarLeaf:
         if self._is_ordered:
             wanted.add(ARRIVAL)
         # The unwrapped label may be metadata, too; and what has failed keeps all its labels.
-        names = None if plan.unwrap is not None or plan.asks_for_errors else plan.names
+        names = None if plan.unwrap is not None or plan.may_show_errors else plan.names
         common = common_names(streams)
         if names is None or not names <= common:
             wanted.add(METADATA)
         return wanted | plan.labels.parsed.columns(available, shapes, self._reads(common))
 
     def forms(self, columns: Collection[str]) -> dict[str, Form]:
-        """What is only told apart, and what is calculated with."""
+        """The forms in which `add` wants these columns."""
         plan = self._plan
-        forms: dict[str, Form] = {
-            name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
-        }
         column = plan.labels.column
-        numbers = plan.labels.numbers - set(map(column, plan.names_behind_filters or ()))
+        numeric = plan.labels.numeric_columns - set(map(column, plan.names_behind_filters or ()))
         unwrap = plan.aggregation.range.unwrap
-        if unwrap is not None:
-            unwrapped = column(unwrap.label)
-            forms.pop(unwrapped, None)
-            compared = unwrapped in plan.labels.numbers or unwrap.label not in plan.labels.filter_names
-            numbers = numbers | {unwrapped} if compared and not unwrap.conversion else numbers - {unwrapped}
-        forms.update({name: "codes or numbers" for name in numbers if name in columns})
-        return forms
+        if unwrap is None:
+            return forms_of(columns, numeric)
+        unwrapped = column(unwrap.label)
+        if not unwrap.conversion and (
+            unwrapped in plan.labels.numeric_columns or unwrap.label not in plan.labels.filter_names
+        ):
+            return forms_of(columns, numeric | {unwrapped})
+        # Its texts are converted.
+        return forms_of(set(columns) - {unwrapped}, numeric)
 
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
@@ -175,7 +175,7 @@ class ColumnarLeaf:
             frame = frame.with_row_index(ROW)
         if not plan.labels.parsed.parsers and batch.runs is not None and self._windows.is_totalled:
             runs = _runs(frame, batch)
-            answers = self._answers_without(frozenset(), has_errors=False)
+            answers = self._answers_without(frozenset(), may_fail=False)
             present_numbers = {stream for stream, _ in runs}
             series = None if answers is None else answers.combinations.by_stream(batch.streams, present_numbers)
             if series is not None:
@@ -187,15 +187,14 @@ class ColumnarLeaf:
         streams = list(present.values())
         common = common_names(streams)
         parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(common))
-        is_few = _are_few([*parsed.values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])])
-        judgement = UNDECIDED if is_few else plan.labels.judge(frame, present, parsed)
+        judgement = UNDECIDED if _are_few_outlines(frame, parsed) else plan.labels.judge(frame, present, parsed)
         unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
             value, convertible = self._unwrapped(frame, streams, parsed.values)
             frame = frame.with_columns(value.alias(VALUE))
             unsure = either(unsure, ~convertible)
-        answers = self._answers_without(judgement.taken, has_errors=parsed.kinds is not None)
-        if answers is not None and not answers.outline.early.isdisjoint(parsed.names):
+        answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
+        if answers is not None and not answers.outlined.early.isdisjoint(parsed.names):
             answers = None
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
@@ -204,14 +203,13 @@ class ColumnarLeaf:
             unsure = either(unsure, ~parsed.easy)
             counted = None if counted is None else counted | ~parsed.easy
         if unsure is not None and unsure.any():
-            self._add_rows(frame.filter(unsure if counted is None else unsure & counted), batch)
-            counted = ~unsure if counted is None else counted & ~unsure
+            self._add_rows(frame.filter(both(counted, unsure)), batch)
+            counted = both(counted, ~unsure)
         if plan.unwrap is not None and frame[VALUE].null_count():
-            has_value = frame[VALUE].is_not_null()
-            counted = has_value if counted is None else counted & has_value
+            counted = both(counted, frame[VALUE].is_not_null())
         if answers is None:
             return
-        labels = self._told_apart(answers.outline, parsed, common)
+        labels = self._telling_fields(answers.outlined, parsed, common)
         # Rows that are few are taken out; it takes less time to number them as such where that is all there is to do.
         rest = None
         if counted is not None and not counted.all():
@@ -227,11 +225,11 @@ class ColumnarLeaf:
         else:
             self._add_rows(frame if counted is None or rest is None else frame.filter(counted), batch)
 
-    def _told_apart(self, outline: Outline, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
-        """What of the fields tells one series from another."""
-        reads = set(fields_read(outline.fields, common)) - {self._plan.unwrap}
+    def _telling_fields(self, outlined: OutlinedLeaf, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
+        """The fields that tell one series from another, and KIND."""
+        reads = set(fields_read(outlined.fields, common)) - {self._plan.unwrap}
         found = {name: column for name, column in parsed.values.items() if name in reads}
-        for name in outline.presences & parsed.values.keys():
+        for name in outlined.presence_only & parsed.values.keys():
             there = parsed.values[name].is_not_null()
             found[name] = coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
         if parsed.kinds is not None:
@@ -259,21 +257,21 @@ class ColumnarLeaf:
             totals = self._windows.summed(totals, len(self._series.labels))
         self._keep_totals(totals)
 
-    def _answers_without(self, taken: frozenset[int], *, has_errors: bool) -> _Answers | None:
-        """For entries of which these filters are decided; None where only single rows tell."""
-        key = taken, has_errors
+    def _answers_without(self, decided: frozenset[int], *, may_fail: bool) -> _Answers | None:
+        """As `LeafPlan.outlined`."""
+        key = decided, may_fail
         if key not in self._answers:
-            outline = self._plan.outline(taken, has_errors=has_errors)
-            if outline is None:
+            outlined = self._plan.outlined(decided, may_fail=may_fail)
+            if outlined is None:
                 self._answers[key] = None
             else:
-                answer = partial(self._series.of, outline)
-                combinations = Combinations(outline.names, answer, self._memory, is_cheap=outline.is_direct)
-                self._answers[key] = _Answers(outline, combinations)
+                answer = partial(self._series.of, outlined)
+                combinations = Combinations(outlined.names, answer, self._memory, is_cheap=outlined.is_direct)
+                self._answers[key] = _Answers(outlined, combinations)
         return self._answers[key]
 
     def _reads(self, common: Collection[str]) -> list[str]:
-        """The fields that matter where streams have these labels in common."""
+        """The fields that all stages depend on where streams have these labels in common."""
         return fields_read(self._plan.names, common, self._unwrap)
 
     def _sizes(self, frame: pl.DataFrame) -> Integers | None:
@@ -356,10 +354,11 @@ class ColumnarLeaf:
         return self._plan.aggregation.operation in _ORDERED
 
 
-def _are_few(columns: Sequence[pl.Series]) -> bool:
-    """Whether it takes less time to work all combinations of their values out than to look at rows."""
-    sizes = [len(one.dtype.categories) + 1 if isinstance(one.dtype, pl.Enum) else _FEW + 1 for one in columns]
-    return math.prod(sizes) <= _FEW
+def _are_few_outlines(frame: pl.DataFrame, parsed: Parsed) -> bool:
+    """Whether the rows of a stream surely have few combinations of fields and metadata."""
+    columns = [*parsed.values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])]
+    sizes = [len(one.dtype.categories) + 1 if isinstance(one.dtype, pl.Enum) else math.inf for one in columns]
+    return math.prod(sizes) <= _FEW_OUTLINES
 
 
 def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:

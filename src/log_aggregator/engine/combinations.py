@@ -35,7 +35,7 @@ class _Codes:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The combination of each row as a number below `size`: the codes of the parts, each weighed by the sizes before it.
+    """The combination of each row, a number below `size`: the codes of the parts, each weighed by the sizes before it.
 
     Parts are the stream, the metadata, either of which is None where nothing depends on it, and the `fields`.
     """

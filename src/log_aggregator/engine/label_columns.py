@@ -104,8 +104,7 @@ def judged(node: ast.LabelFilter, column_of: Callable[[str], pl.Series | None]) 
         left, right = judged(node.left, column_of), judged(node.right, column_of)
         if left is None or right is None:
             return None
-        both = isinstance(node, ast.AndFilter)
-        passes = left.passes & right.passes if both else left.passes | right.passes
+        passes = left.passes & right.passes if isinstance(node, ast.AndFilter) else left.passes | right.passes
         return Verdict(passes, either(left.unsure, right.unsure))
     (name,) = names_read(node)
     column = column_of(name)
@@ -117,6 +116,11 @@ def judged(node: ast.LabelFilter, column_of: Callable[[str], pl.Series | None]) 
     if isinstance(column.dtype, pl.Enum):
         return _by_category(node, name, column)
     return _by_text(node, name, column)
+
+
+def both(left: pl.Series | None, right: pl.Series) -> pl.Series:
+    """Which rows are in both masks; None is that of all rows."""
+    return right if left is None else left & right
 
 
 def either(left: pl.Series | None, right: pl.Series | None) -> pl.Series | None:

@@ -7,14 +7,16 @@ combination of those, and all entries of the combination share the answer.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import polars as pl
 
+from log_aggregator.engine.batch import Form
 from log_aggregator.engine.columnar import CHANGES_LINE, push_line_filters
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
-from log_aggregator.engine.label_columns import LabelColumns, either, judged
+from log_aggregator.engine.label_columns import LabelColumns, both, either, judged
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.parsed_fields import OF_ERRORS, Parsed, ParsedFields, ParserStage, has_columns
 from log_aggregator.formats.chunk import FIELD_PREFIX
@@ -22,20 +24,21 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
 from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
+from log_aggregator.model.segment import METADATA
 
 _COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
-_PARSERS = ast.JsonStage | ast.LogfmtStage | ast.RegexpStage | ast.PatternStage | ast.UnpackStage
+_PARSERS = ParserStage | ast.UnpackStage
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The leading filters of labels, as far as columns tell.
+    """What columns tell of the leading label filters: the numbers of those that are `decided`.
 
-    `taken` are the numbers of the stages that are decided; of each row, whether it passes these, or may (None: all),
-    and whether that is for the row-wise stages to tell (None: of none).
+    Of each row: whether it passes these or may pass (None: all do), and whether that is for the row-wise stages to tell
+    (None: of no row).
     """
 
-    taken: frozenset[int]
+    decided: frozenset[int]
     passes: pl.Series | None = field(repr=False)
     unsure: pl.Series | None = field(repr=False)
 
@@ -44,8 +47,11 @@ UNDECIDED: Final = Judgement(frozenset(), None, None)
 
 
 class LabelPlan:
-    """`stages` are those behind the line filters. `filters` are numbers of stages: label filters that see what parsers,
-    stream and metadata give, with whether they stand behind the parsers."""
+    """`stages` are those behind the line filters, whose lines `mask` is of.
+
+    `filters` are the numbers of label filters among them that see what parsers, stream and metadata give, with whether
+    they stand behind the parsers.
+    """
 
     def __init__(
         self,
@@ -54,42 +60,31 @@ class LabelPlan:
         parsers: Sequence[ParserStage],
         filters: Mapping[int, bool],
     ) -> None:
-        """`mask` is of the lines that pass the line filters."""
         self.mask = mask
         self.stages = tuple(stages)
         self.parsed = ParsedFields(parsers)
         self.filters = filters
         self.filter_names = with_sources(name for number in filters for name in names_read(self._filter(number)))
         """The labels that the filters read."""
-        self.numbers = self._numbers()
-        """The columns of the fields that filters only compare with numbers."""
+        self.numeric_columns = self._numeric_columns()
+        """The columns of the fields that the filters only compare with numbers."""
 
-    def outline(self, taken: frozenset[int] = frozenset()) -> list[Stage]:
-        """The stages for a line of `ParsedFields.text`, without the filters that are decided."""
+    def stages_without(self, decided: frozenset[int]) -> list[Stage]:
+        """Those that are left when these filters are decided."""
+        return [stage for number, stage in enumerate(self.stages) if number not in decided]
+
+    def outline_stages(self, decided: frozenset[int]) -> list[Stage]:
+        """The same for outlines, whose line `ParsedFields.outline_line` makes."""
+        parsers = {id(parser) for parser in self.parsed.parsers}
         return [
-            self.parsed.outline(stage) if isinstance(stage, ParserStage) and self._is_own(stage) else stage
-            for number, stage in enumerate(self.stages)
-            if number not in taken
+            self.parsed.outline_parser(stage) if isinstance(stage, ParserStage) and id(stage) in parsers else stage
+            for stage in self.stages_without(decided)
         ]
 
-    def _is_own(self, stage: ParserStage) -> bool:
-        """Whether the parser reads the line as it was pushed."""
-        return any(stage is parser for parser in self.parsed.parsers)
-
-    def rest(self, taken: frozenset[int]) -> list[Stage]:
-        return [stage for number, stage in enumerate(self.stages) if number not in taken]
-
-    def filter_names_of(self, taken: frozenset[int]) -> frozenset[str]:
-        """The labels that all filters read but those taken."""
-        return with_sources(name for node in filters_of(self.rest(taken)) for name in names_read(node))
-
-    def _numbers(self) -> set[str]:
-        texts: set[str] = set()
-        numbers: set[str] = set()
-        for number in self.filters:
-            for leaf in leaves(self._filter(number)):
-                (numbers if isinstance(leaf, ast.NumberFilter) else texts).update(names_read(leaf))
-        return set(map(self.column, numbers)) - set(map(self.column, texts))
+    def filter_names_without(self, decided: frozenset[int]) -> frozenset[str]:
+        """The labels that all other filters of the stages read, leading or not."""
+        filters = filters_of(self.stages_without(decided))
+        return with_sources(name for node in filters for name in names_read(node))
 
     def column(self, label: str) -> str:
         """The column that the label's field may be stored in."""
@@ -99,21 +94,17 @@ class LabelPlan:
         """`streams` are those of the rows, by number."""
         columns = LabelColumns(frame, streams, parsed.values)
         passes = unsure = None
-        taken = set()
+        decided = set()
         for number, is_parsed in self.filters.items():
             if parsed.kinds is not None and _has_address(self.stages[number]):
                 continue  # any address passes where a parser has failed
-            verdict = judged(
-                self._filter(number),
-                lambda name, is_parsed=is_parsed: self._column(columns, name, is_parsed=is_parsed),  # type: ignore[misc]
-            )
+            verdict = judged(self._filter(number), partial(self._column, columns, is_parsed=is_parsed))
             if verdict is None:
                 continue
-            taken.add(number)
-            own = verdict.passes if verdict.unsure is None else verdict.passes | verdict.unsure
-            passes = own if passes is None else passes & own
+            decided.add(number)
+            passes = both(passes, verdict.passes if verdict.unsure is None else verdict.passes | verdict.unsure)
             unsure = either(unsure, verdict.unsure)
-        return Judgement(frozenset(taken), passes, unsure)
+        return Judgement(frozenset(decided), passes, unsure)
 
     def _column(self, columns: LabelColumns, name: str, *, is_parsed: bool) -> pl.Series | None:
         column = columns.of(name, parsed=is_parsed)
@@ -127,9 +118,17 @@ class LabelPlan:
         assert isinstance(stage, ast.LabelFilterStage)
         return stage.filter
 
+    def _numeric_columns(self) -> set[str]:
+        texts: set[str] = set()
+        numbers: set[str] = set()
+        for number in self.filters:
+            for leaf in _leaves(self._filter(number)):
+                (numbers if isinstance(leaf, ast.NumberFilter) else texts).update(names_read(leaf))
+        return set(map(self.column, numbers)) - set(map(self.column, texts))
+
 
 def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
-    """None where the parsers have no columnar form."""
+    """Of a whole pipeline. None where its parsers have no columnar form."""
     pushed = push_line_filters(stages)
     rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
@@ -143,8 +142,8 @@ def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
     return LabelPlan(pushed.predicate, rest, own, leading)
 
 
-def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
-    """As many from the front as are parsers that have columns, filters of labels, or drop and keep labels by name."""
+def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
+    """Of as many stages from the front as are parsers that have columns, label filters, or drop or keep labels."""
     taken: list[Stage] = []
     parsers: list[ParserStage] = []
     is_ordered = order_matters(filters_of(stages))
@@ -160,7 +159,7 @@ def leading_stages(stages: Sequence[Stage]) -> LabelPlan:
 
 
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
-    """The filters whose labels no stage before them has changed."""
+    """The `LabelPlan.filters` of stages of which so many are parsers with columns: no stage before changes a label."""
     found: dict[int, bool] = {}
     seen = 0
     changed: set[str] = set()
@@ -197,24 +196,34 @@ def _passes_nothing(node: ast.LabelFilter) -> bool:
     return compile_label_filter(node)(EntryLabels(0, {}, {}, Demand()))
 
 
-def leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:
+def _leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:
+    """The filters of single labels that a filter consists of."""
     if isinstance(node, ast.AndFilter | ast.OrFilter):
-        yield from leaves(node.left)
-        yield from leaves(node.right)
+        yield from _leaves(node.left)
+        yield from _leaves(node.right)
     else:
         yield node
 
 
 def _has_address(stage: Stage) -> bool:
     return isinstance(stage, ast.LabelFilterStage) and any(
-        isinstance(leaf, ast.IpFilter) for leaf in leaves(stage.filter)
+        isinstance(leaf, ast.IpFilter) for leaf in _leaves(stage.filter)
     )
 
 
 def order_matters(filters: Iterable[ast.LabelFilter]) -> bool:
-    """Filters are tried when a parser finds their field, and a comparison that fails lets every address pass."""
-    found = [leaf for node in filters for leaf in leaves(node)]
+    """Whether filters may come to another end in another order.
+
+    They are tried when a parser finds their field, and where a comparison could not convert it, every address passes.
+    """
+    found = [leaf for node in filters for leaf in _leaves(node)]
     return any(isinstance(one, ast.IpFilter) for one in found) and any(isinstance(one, _COMPARISONS) for one in found)
+
+
+def forms_of(columns: Collection[str], numeric: Collection[str]) -> dict[str, Form]:
+    """In what form columns of metadata and fields are wanted, if of the `numeric` ones only the numbers count."""
+    forms: dict[str, Form] = {name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)}
+    return forms | {name: "codes or numbers" for name in numeric if name in columns}
 
 
 def depends_on_labels(stages: Sequence[Stage]) -> bool:
@@ -276,7 +285,7 @@ def _and(names: set[str] | None, more: Iterable[str]) -> set[str] | None:
 
 
 def with_sources(names: Iterable[str]) -> frozenset[str]:
-    """With the fields that have another name if it is taken. Errors are no fields."""
+    """With the fields that give these labels where their own names are taken; without errors, which are no fields."""
     found = set(names)
     return frozenset(found | {name.removesuffix(EXTRACTED) for name in found}) - OF_ERRORS
 
@@ -286,7 +295,10 @@ def _names_of(labels: Iterable[str | ast.Matcher]) -> Iterator[str]:
 
 
 def fields_read(names: frozenset[str] | None, common: Collection[str], more: Collection[str] = ()) -> list[str]:
-    """The fields that matter: labels that all streams have in common hide fields of their names, unless renamed."""
+    """The fields that labels of these names depend on, and `more`, which is all where nothing is parsed (None).
+
+    Labels that all streams have in common hide fields of their names, unless what these are renamed to is read.
+    """
     if names is None:
         return list(more)
     hidden = {name for name in common if name + EXTRACTED not in names}

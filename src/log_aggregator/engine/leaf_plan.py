@@ -24,46 +24,53 @@ from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.model.labels import Labels
 
-# What the unwrapped label of an outline says, so that it converts.
+# What an outline has for the unwrapped label, so that it converts.
 _UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"}
-# Stands for values, in outlines whose stages do not look at them.
+# Stands before a name for its value, in outlines whose stages do not look at values.
 _PLACEHOLDER: Final = secrets.token_hex(8)
 
 _Fields = Mapping[str, str]
 _Like = tuple[tuple[str, str, str | None], ...]
-"""A series: names, values, and the fields that values are taken from."""
+"""A series: names, with their values or the fields that these are taken from."""
 
 
-class Outline:
-    """What the stages of an aggregation make of entries whose labels are known. Safe to use from several threads."""
+class OutlinedLeaf:
+    """What the stages of an aggregation make of outlines, without the filters that are decided.
 
-    def __init__(self, plan: "LeafPlan", taken: frozenset[int], *, has_errors: bool) -> None:
-        """Without the filters that are `taken`. `has_errors`: parsers may fail, and the query asks for errors."""
+    Safe to use from several threads.
+    """
+
+    def __init__(self, plan: "LeafPlan", decided: frozenset[int], *, shows_errors: bool) -> None:
+        """`shows_errors`: series may show that a parser has failed."""
         self._parsed = plan.labels.parsed
         self._unwrap = plan.aggregation.range.unwrap
-        rest = plan.labels.rest(taken)
-        names = names_at_the_start(plan.aggregation, rest)
+        stages = plan.labels.stages_without(decided)
+        names = names_at_the_start(plan.aggregation, stages)
         others = plan.looked_for - (names or frozenset())
-        self.fields = names if names is None or not has_errors else names | others
-        """Labels that the series depends on; None if there are no parsers, and it has all of stream and metadata."""
-        self.presences = frozenset() if has_errors else others
-        """Labels of which only matters whether they are there: a parser looks for what the one before did not find."""
+        self.fields = names if names is None or not shows_errors else names | others
+        """The fields that the series depends on; None if there are no parsers."""
+        self.presence_only = frozenset() if shows_errors else others
+        """Fields of which only matters whether they are there: a parser looks for what the one before did not find."""
         # What has failed keeps all its labels, whatever the grouping.
-        self.names = None if names is None or has_errors else names | others
+        self.names = None if names is None or shows_errors else names | others
         """The labels of stream and metadata that the series depends on; None for all."""
-        self.is_direct = all(map(_ignores_values, rest))
-        """Whether the series has values as they are."""
-        self.early = _tried_early(plan.aggregation, rest)
-        """Labels that lines must not have as fields."""
-        outline = with_stages(plan.aggregation, plan.labels.outline(taken))
+        self.is_direct = all(map(_ignores_values, stages))
+        """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
+        self.early = _tried_early(plan.aggregation, stages)
+        """The fields that entries must not have for outlines to tell."""
+        outlined = with_stages(plan.aggregation, plan.labels.outline_stages(decided))
         if self._unwrap is not None:
+            # Its filters are among the stages.
             bare = replace(self._unwrap, filters=())
-            outline = replace(outline, range=replace(outline.range, unwrap=bare))
-        self._sampler = compile_sampler(outline, _demand(plan, taken))
+            outlined = replace(outlined, range=replace(outlined.range, unwrap=bare))
+        self._sampler = compile_sampler(outlined, _demand(plan, decided))
         self._like: dict[tuple[Labels, Labels, str, tuple[str, ...]], _Like | None] = {}
 
     def series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
-        """The series of entries with these labels; None where they do not count. Raises PipelineFailed."""
+        """The series of entries with these labels, `fields` with KIND; None where they do not count.
+
+        Raises PipelineFailed.
+        """
         if not self.is_direct:
             return self._series(stream, metadata, fields)
         key = (stream, tuple(metadata.items()), fields.get(KIND, ""), tuple(fields))
@@ -90,12 +97,12 @@ class Outline:
         values = {name: value for name, value in fields.items() if name != KIND}
         if self._unwrap is not None:
             values[self._unwrap.label] = _UNWRAPPED[self._unwrap.conversion]
-        line = self._parsed.text(fields.get(KIND), values)
+        line = self._parsed.outline_line(fields.get(KIND), values)
         sample = self._sampler.process(0, line, stream, metadata)
         return sample[0] if sample else None
 
 
-def _demand(plan: "LeafPlan", taken: frozenset[int]) -> Demand:
+def _demand(plan: "LeafPlan", decided: frozenset[int]) -> Demand:
     """What parsers are asked for by all stages; yet fields of filters that are decided are not looked at again."""
     demand = demand_of(plan.aggregation)
     first: dict[str, int] = {}
@@ -103,11 +110,12 @@ def _demand(plan: "LeafPlan", taken: frozenset[int]) -> Demand:
         if isinstance(stage, ast.LabelFilterStage) and not isinstance(stage.filter, ast.AndFilter | ast.OrFilter):
             (name,) = names_read(stage.filter)
             first.setdefault(name, number)
-    checks = {name: check for name, check in demand.checks.items() if first.get(name) not in taken}
+    checks = {name: check for name, check in demand.checks.items() if first.get(name) not in decided}
     return Demand(demand.names, checks)
 
 
 def _ignores_values(stage: Stage) -> bool:
+    """Whether it does the same to labels whatever they hold."""
     match stage:
         case ast.DropStage(labels) | ast.KeepStage(labels):
             return all(isinstance(one, str) for one in labels)
@@ -125,11 +133,11 @@ class LeafPlan:
         self.labels = labels
         own = labels.stages[: len(labels.stages) - len(unwrap_filters(aggregation))]
         self.sampler = compile_sampler(with_stages(aggregation, own))
-        """For entries that the mask lets pass and whose fields are not known as columns."""
+        """For single rows that the mask lets pass."""
         self.unwrap = aggregation.range.unwrap.label if aggregation.range.unwrap else None
         """The label whose values are aggregated."""
         self.counts_bytes = aggregation.operation.startswith("bytes_")
-        self.names_behind_filters = names_at_the_start(aggregation, labels.rest(frozenset(labels.filters)))
+        self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(frozenset(labels.filters)))
         """The labels that are looked at when all leading filters are decided; None for all of stream and metadata."""
         demand = demand_of(aggregation)
         has_several = len(labels.parsed.parsers) > 1
@@ -137,16 +145,21 @@ class LeafPlan:
         """Labels that the second parser does not look for where the first has found all of them."""
         names = self.names_behind_filters
         self.names = None if names is None else names | labels.filter_names | self.looked_for
-        """All labels that are looked at, but the one that is unwrapped; None as for an outline."""
-        self.asks_for_errors = demand.keeps_errors or demand.names is None
-        """Whether series may have errors, or what is left of one."""
+        """All labels that are looked at, but the one that is unwrapped; None for all of stream and metadata."""
+        self.may_show_errors = demand.keeps_errors or demand.names is None
+        """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
 
-    def outline(self, taken: frozenset[int], *, has_errors: bool) -> Outline | None:
-        """None where only single rows tell, if no more than these filters are decided."""
-        has_errors = has_errors and self.asks_for_errors
-        if not _is_outlined(self.aggregation, self.labels.rest(taken)) or (has_errors and self.unwrap is not None):
+    def outlined(self, decided: frozenset[int], *, may_fail: bool) -> OutlinedLeaf | None:
+        """For rows of which these filters are decided, and in some of which a parser `may_fail`.
+
+        None where only single rows tell.
+        """
+        shows_errors = may_fail and self.may_show_errors
+        if not _is_outlined(self.aggregation, self.labels.stages_without(decided)):
+            return None
+        if shows_errors and self.unwrap is not None:
             return None  # the unwrapped value is among the labels of an error
-        return Outline(self, taken, has_errors=has_errors)
+        return OutlinedLeaf(self, decided, shows_errors=shows_errors)
 
 
 def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
@@ -154,7 +167,7 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     # Of values that convert, filters behind unwrap are filters before it.
     stages = [*stages_in_use(aggregation), *map(ast.LabelFilterStage, unwrap_filters(aggregation))]
     labels = plan_labels(stages)
-    if labels is None or not _is_outlined(aggregation, labels.rest(frozenset(labels.filters))):
+    if labels is None or not _is_outlined(aggregation, labels.stages_without(frozenset(labels.filters))):
         return None
     if aggregation.operation.startswith("bytes_") and any(
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages
@@ -175,7 +188,7 @@ def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> Range
 
 
 def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
-    """Whether the series of entries, and that they have one, follow from labels, and what these are is known."""
+    """Whether outlines tell the series: what these stages make of an entry follows from labels that are known."""
     has_parser = any(isinstance(stage, ParserStage) for stage in stages)
     names, unwrap = names_at_the_start(aggregation, stages), aggregation.range.unwrap
     if not depends_on_labels(stages) or (names is None and has_parser):

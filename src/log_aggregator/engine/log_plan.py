@@ -6,7 +6,7 @@ import polars as pl
 
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.label_plan import LabelPlan, leading_stages
+from log_aggregator.engine.label_plan import LabelPlan, plan_leading
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import LogExpr
@@ -42,7 +42,7 @@ class LogPlan:
 
 def plan_log(expr: LogExpr) -> LogPlan:
     pushed = push_line_filters(expr.stages)
-    labels = leading_stages(pushed.rest)
+    labels = plan_leading(pushed.rest)
     return LogPlan(
         pushed.predicate,
         labels if filters_of(labels.stages) else None,

@@ -9,14 +9,14 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import Combinations, common_names
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.label_plan import LabelPlan, fields_read
+from log_aggregator.engine.label_columns import both
+from log_aggregator.engine.label_plan import LabelPlan, fields_read, forms_of
 from log_aggregator.engine.log_plan import LogPlan
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.parsed_fields import KIND
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
-from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
 
@@ -46,13 +46,8 @@ class RowChooser:
         return wanted
 
     def forms(self, columns: Collection[str]) -> dict[str, Form]:
-        """What is only told apart, and what is compared with numbers."""
-        forms: dict[str, Form] = {
-            name: "codes" for name in columns if name == METADATA or name.startswith(FIELD_PREFIX)
-        }
-        if self._plan.labels is not None:
-            forms |= {name: "codes or numbers" for name in self._plan.labels.numbers if name in columns}
-        return forms
+        """The forms in which `choose` wants these columns."""
+        return forms_of(columns, () if self._plan.labels is None else self._plan.labels.numeric_columns)
 
     def choose(self, batch: Batch) -> pl.DataFrame:
         """The rows, with BATCH_SCHEMA."""
@@ -74,7 +69,7 @@ class RowChooser:
         parsed = labels.parsed.read(frame, batch.shapes, self._reads(labels, list(present.values())))
         judgement = labels.judge(frame, present, parsed)
         passes, is_sure = judgement.passes, judgement.unsure is None
-        if (combinations := self._undecided(labels, judgement.taken)) is not None:
+        if (combinations := self._undecided(labels, judgement.decided)) is not None:
             fields = {name: column for name, column in parsed.values.items() if name in (combinations.names or ())}
             if parsed.kinds is not None:
                 fields[KIND] = parsed.kinds
@@ -83,9 +78,7 @@ class RowChooser:
                 is_sure = False
             else:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
-                if judgement.unsure is not None:
-                    kept |= judgement.unsure
-                passes = kept if passes is None else passes & kept
+                passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
         if parsed.easy is not None:
             is_sure = False
             passes = None if passes is None else passes | ~parsed.easy
@@ -93,25 +86,25 @@ class RowChooser:
 
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
-        """The fields that matter."""
-        return fields_read(labels.filter_names_of(frozenset()), common_names(streams))
+        """The fields that the filters depend on."""
+        return fields_read(labels.filter_names_without(frozenset()), common_names(streams))
 
-    def _undecided(self, labels: LabelPlan, taken: frozenset[int]) -> Combinations | None:
+    def _undecided(self, labels: LabelPlan, decided: frozenset[int]) -> Combinations | None:
         """The filters that are not decided, by combinations of labels; None where there are none."""
-        if taken not in self._combinations:
-            names = labels.filter_names_of(taken)
-            if not filters_of(labels.rest(taken)):
-                self._combinations[taken] = None
+        if decided not in self._combinations:
+            names = labels.filter_names_without(decided)
+            if not filters_of(labels.stages_without(decided)):
+                self._combinations[decided] = None
             else:
-                outline = compile_pipeline(labels.outline(taken))
+                outlined = compile_pipeline(labels.outline_stages(decided))
 
                 def passes(stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
                     values = {name: value for name, value in fields.items() if name != KIND}
-                    line = labels.parsed.text(fields.get(KIND), values)
-                    return None if outline.process(0, line, stream, metadata) is None else 1
+                    line = labels.parsed.outline_line(fields.get(KIND), values)
+                    return None if outlined.process(0, line, stream, metadata) is None else 1
 
-                self._combinations[taken] = Combinations(names, passes, QueryMemory())
-        return self._combinations[taken]
+                self._combinations[decided] = Combinations(names, passes, QueryMemory())
+        return self._combinations[decided]
 
     def _nearest(self, frame: pl.DataFrame, rows: Integers, limit: int) -> Integers:
         """As many of the rows as the limit, those nearest to where the answer begins, and those of equal time."""

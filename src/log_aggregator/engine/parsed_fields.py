@@ -35,7 +35,7 @@ Kind = Literal["json", "logfmt", "nothing"]
 """How a line is read; `nothing`: as one that the parsers find nothing in."""
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 KIND: Final = ""
-"""Stands among the labels of an outline for how its line is read: no label has this name."""
+"""Stands among the fields of an outline for how its line is read: no label has this name."""
 _UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
 _OBJECT = r"^[ \n\r\t]*\{"
 
@@ -137,7 +137,7 @@ class ParsedFields:
         first = self.parsers[0]
         if isinstance(first, _CAPTURING):
             lines = _lines(frame)
-            # The outline's parser reads U+FFFD in a way of its own.
+            # The parser of outlines reads U+FFFD in a way of its own.
             broken = lines.str.contains(REPLACEMENT, literal=True)
             capture = pattern_columns if isinstance(first, ast.PatternStage) else regexp_columns
             easy = ~broken if broken.any() else None
@@ -163,16 +163,16 @@ class ParsedFields:
         """What the label is where its field is missing: those of extractions are empty then."""
         return "" if name in self._extracted else None
 
-    def text(self, kind: str | None, values: Mapping[str, str]) -> str:
-        """A line in which `outline` finds just these."""
+    def outline_line(self, kind: str | None, values: Mapping[str, str]) -> str:
+        """A line that is read like this and in which `outline_parser` finds just these labels."""
         if kind == "nothing":
             return "x"
         if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):
             return " ".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
         return msgspec.json.encode(values).decode()
 
-    def outline(self, parser: ParserStage) -> Stage:
-        """The parser, for a line that has its labels as fields."""
+    def outline_parser(self, parser: ParserStage) -> Stage:
+        """What stands for the parser where a line has the labels that it gives as fields."""
         match parser:
             case ast.JsonStage(extractions):
                 return ast.JsonStage(tuple(ast.Extraction(one.label, one.label) for one in extractions))

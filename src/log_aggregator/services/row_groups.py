@@ -77,11 +77,7 @@ class RowGroups:
 
 
 def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:
-    makers: Mapping[Form, Callable[[pl.Series], pl.Series]] = {
-        "codes": _coded,
-        "numbers": _numbers,
-        "codes or numbers": _coded_or_numbers,
-    }
+    makers: Mapping[Form, Callable[[pl.Series], pl.Series]] = {"codes": _coded, "codes or numbers": _coded_or_numbers}
     return [makers[forms[column.name]](column) if column.name in forms else column for column in columns]
 
 
