@@ -173,21 +173,14 @@ class ColumnarLeaf:
         plan = self._plan
         if self._is_ordered:
             frame = frame.with_row_index(ROW)
-        if not plan.labels.parsed.parsers and batch.runs is not None and self._windows.is_totalled:
-            runs = _runs(frame, batch)
-            answers = self._answers_without(frozenset(), may_fail=False)
-            present_numbers = {stream for stream, _ in runs}
-            series = None if answers is None else answers.combinations.by_stream(batch.streams, present_numbers)
-            if series is not None:
-                lengths = [rows for _, rows in runs]
-                totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
-                self._keep_totals(totals.of_series(numbered(series[stream] for stream, _ in runs)))
-                return
+        if self._add_runs(frame, batch):
+            return
         present = batch.present(frame)
         streams = list(present.values())
         common = common_names(streams)
         parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(common))
         judgement = UNDECIDED if _are_few_outlines(frame, parsed) else plan.labels.judge(frame, present, parsed)
+        # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
             value, convertible = self._unwrapped(frame, streams, parsed.values)
@@ -207,23 +200,24 @@ class ColumnarLeaf:
             counted = both(counted, ~unsure)
         if plan.unwrap is not None and frame[VALUE].null_count():
             counted = both(counted, frame[VALUE].is_not_null())
-        if answers is None:
-            return
-        labels = self._telling_fields(answers.outlined, parsed, common)
-        # Rows that are few are taken out; it takes less time to number them as such where that is all there is to do.
-        rest = None
-        if counted is not None and not counted.all():
-            if self._windows.is_totalled and all(isinstance(one.dtype, pl.Enum) for one in labels.values()):
-                rest = counted.to_numpy()
-            else:
-                frame, labels = frame.filter(counted), {name: one.filter(counted) for name, one in labels.items()}
-        if not frame.height:
-            return
-        packed = answers.combinations.packed(frame, present, labels)
-        if packed is not None:
-            self._add_packed(frame, batch, answers.combinations, packed if rest is None else packed.only(rest))
-        else:
-            self._add_rows(frame if counted is None or rest is None else frame.filter(counted), batch)
+        if answers is not None:
+            fields = self._telling_fields(answers.outlined, parsed, common)
+            self._add_counted(frame, batch, answers.combinations, present, fields, counted)
+
+    def _add_runs(self, frame: pl.DataFrame, batch: Batch) -> bool:
+        """Adds the rows stream by stream, if their series follow from the streams alone. Whether it has done so."""
+        if self._plan.labels.parsed.parsers or batch.runs is None or not self._windows.is_totalled:
+            return False
+        runs = _runs(frame, batch)
+        answers = self._answers_without(frozenset(), may_fail=False)
+        present = {stream for stream, _ in runs}
+        series = None if answers is None else answers.combinations.by_stream(batch.streams, present)
+        if series is None:
+            return False
+        lengths = [rows for _, rows in runs]
+        totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
+        self._keep_totals(totals.of_series(numbered(series[stream] for stream, _ in runs)))
+        return True
 
     def _telling_fields(self, outlined: OutlinedLeaf, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
         """The fields that tell one series from another, and KIND."""
@@ -235,6 +229,32 @@ class ColumnarLeaf:
         if parsed.kinds is not None:
             found[KIND] = parsed.kinds
         return found
+
+    def _add_counted(
+        self,
+        frame: pl.DataFrame,
+        batch: Batch,
+        combinations: Combinations,
+        present: Mapping[int, Labels],
+        fields: Mapping[str, pl.Series],
+        counted: pl.Series | None,
+    ) -> None:
+        """Rows of these streams and fields, or those of them that are counted: by combinations, if it can be."""
+        marked = None
+        if counted is not None and not counted.all():
+            # To take the others out takes longer than to number them as such, where numbers are all that is made.
+            if self._windows.is_totalled and all(isinstance(column.dtype, pl.Enum) for column in fields.values()):
+                marked = counted
+            else:
+                frame, fields = frame.filter(counted), {name: one.filter(counted) for name, one in fields.items()}
+        if not frame.height:
+            return
+        packed = combinations.packed(frame, present, fields)
+        if packed is None:
+            self._add_rows(frame if marked is None else frame.filter(marked), batch)
+        else:
+            packed = packed if marked is None else packed.only(marked.to_numpy())
+            self._add_packed(frame, batch, combinations, packed)
 
     def _add_packed(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> None:
         """Rows whose combinations tell the series."""
