@@ -7,7 +7,7 @@ import polars as pl
 
 from log_aggregator.engine.pattern_columns import captured
 from log_aggregator.engine.shapes import Parser, Shape, around, discover
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
 _LINE = pl.col("line")
@@ -50,23 +50,17 @@ def stored_fields(
     lines: pl.Series, numbers: pl.Series, shapes: Sequence[Shape], names: Collection[str]
 ) -> dict[str, pl.Series]:
     """`extract` of lines whose shapes are known by their numbers: values are cut out at what stands around them."""
+    lines = lines.alias("line")
     values = {}
     for name in names:
         own = [(number, shape) for number, shape in enumerate(shapes, 1) if name in shape.names]
-        columns = [_cut_out(_of_shape(lines, numbers, number), shape, name) for number, shape in own]
+        columns = [_cut_out(where(numbers == number, lines), shape, name) for number, shape in own]
         values[name] = _coalesced(columns, len(lines)).alias(name)
     return values
 
 
-def _of_shape(lines: pl.Series, numbers: pl.Series, number: int) -> pl.Series:
-    """The lines that have it; null in place of the others."""
-    own = numbers == number
-    if own.all():
-        return lines
-    return pl.DataFrame({"line": lines, "own": own}).select_seq(pl.when(pl.col("own")).then(_LINE))["line"]
-
-
 def _cut_out(lines: pl.Series, shape: Shape, name: str) -> pl.Series:
+    """The values of the name in lines that have the shape, or are null."""
     parts = around(shape, name)
     if parts is None:
         return _matches(lines, shape, [name])[name]
@@ -74,7 +68,7 @@ def _cut_out(lines: pl.Series, shape: Shape, name: str) -> pl.Series:
 
 
 def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str, pl.Series]:
-    """`matched`, and the values of those of the names that the shape has."""
+    """Which lines have the shape, under `_MATCHED`, and the values of those of the names that it has."""
     wanted = [name for name in shape.names if name in names]
     pattern = shape.selecting(wanted)
     candidates = lines.to_frame().select_seq(pl.when(_LINE.str.starts_with(shape.prefix)).then(_LINE))["line"]

@@ -19,7 +19,7 @@ from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
 from log_aggregator.logql.ip import InvalidIpPattern, IpPattern, parse_ip_pattern
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import constant, where
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -28,7 +28,6 @@ PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
 _PLAIN_DURATION = r"^(-?)([0-9]{1,6})(?:\.([0-9]{1,9}))?(ns|us|µs|μs|ms|s|m|h)$"
 _UNITS_NS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 _NO_DEMAND = Demand()
-_VALUE = pl.col("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +178,14 @@ def _address_pattern(text: str) -> IpPattern | None:
 
 
 def _unless(sure: pl.Series) -> pl.Series | None:
-    """Null is sure, too."""
+    """The rows that are not sure, None if there are none. Null is sure, too."""
     sure = sure.fill_null(True)
     return None if sure.all() else ~sure
 
 
 def _as_numbers(column: pl.Series, plain: pl.Series) -> pl.Series:
-    if not plain.fill_null(True).all():
-        column = pl.DataFrame({"value": column, "plain": plain}).select_seq(pl.when(pl.col("plain")).then(_VALUE))[
-            "value"
-        ]
-    return column.cast(pl.Float64)
+    """Floats of the texts that are plain, else null."""
+    return where(plain, column).cast(pl.Float64)
 
 
 def durations_ns(column: pl.Series) -> pl.Series:

@@ -24,7 +24,7 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
 from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
 from log_aggregator.logql.pattern import parse_pattern
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import constant, where
 from log_aggregator.model.segment import LINE
 
 ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage | ast.RegexpStage
@@ -151,9 +151,9 @@ class ParsedFields:
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
         easy, kinds = self._told(frame, numbers, shapes)
-        if kinds is not None and (found_none := kinds == "nothing").any():
+        if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
-            values = {name: _without(column, found_none) for name, column in values.items()}
+            values = {name: where(has_fields, column) for name, column in values.items()}
         nothing = constant(None, frame.height, pl.String)
         values = {name: values[fields[name]] if name in fields else nothing for name in names}
         possible = frozenset(self._extracted or {name for shape in shapes for name in shape.names})
@@ -303,12 +303,6 @@ class ParsedFields:
         if self._logfmt is not None:
             nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)
-
-
-def _without(column: pl.Series, rows: pl.Series) -> pl.Series:
-    """Null in these rows."""
-    frame = pl.DataFrame({"column": column, "rows": rows})
-    return frame.select_seq(pl.when(~pl.col("rows")).then(pl.col("column")))["column"]
 
 
 def _escaped(value: str) -> str:

@@ -8,17 +8,18 @@ import polars as pl
 from log_aggregator.engine.capturing_regex import capturing_regex
 from log_aggregator.engine.entry_labels import sanitise
 from log_aggregator.logql.regex import group_names
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import constant, where
 
 _LINE = pl.col("line")
 
 
 def has_regexp_columns(pattern: str) -> bool:
+    """Whether columns surely hold what the stage captures."""
     return capturing_regex(pattern, frozenset(group_names(pattern))) is not None
 
 
 def regexp_labels(pattern: str) -> Mapping[str, str]:
-    """The groups by the labels they give, in their order. Of several for one label the first gives it."""
+    """The groups by the labels that they give, in order. Of several for one label the first gives it."""
     labels: dict[str, str] = {}
     for group in group_names(pattern):
         labels.setdefault(sanitise(group), group)
@@ -48,4 +49,4 @@ def _captures(lines: pl.Series, capturing: str, finding: str) -> Sequence[pl.Ser
     candidates = frame.select_seq(pl.when(absent).then(_LINE).alias("line"))
     found = candidates.select_seq(_LINE.str.contains(finding).fill_null(True))["line"]
     filled = [column.fill_null("") for column in columns]
-    return filled if found.all() else [pl.select(pl.when(found).then(column)).to_series() for column in filled]
+    return [where(found, column) for column in filled]

@@ -1,4 +1,4 @@
-"""Columns that stand for something of themselves."""
+"""Columns made of a value, or of another column."""
 
 import polars as pl
 
@@ -6,3 +6,8 @@ import polars as pl
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
     """A column of one value. `pl.repeat` is a query plan, which waits for Polars' threads while others use them."""
     return pl.Series([value], dtype=dtype).new_from_index(0, rows)
+
+
+def where(mask: pl.Series, column: pl.Series) -> pl.Series:
+    """The column, null in rows that the mask does not have."""
+    return column.zip_with(mask, pl.Series([None], dtype=column.dtype))
