@@ -1,7 +1,7 @@
 """RE2's regular expressions as those of the columnar engine, which are Rust's.
 
 Both are linear in time and agree on most of the syntax. They differ in what `\\d`, `\\w`, `\\s` and `\\b` know of
-Unicode, and in what must be escaped within a class. Whatever is not surely understood here stays row-wise.
+Unicode, and in what must be escaped within a class. Whatever is not surely understood here is left to RE2.
 Sources: RE2's syntax page, and the documentation of the Rust crate `regex`.
 """
 
@@ -35,7 +35,7 @@ def column_regex(pattern: str) -> str | None:
 
 
 class NotTranslatable(Exception):
-    pass
+    """The expression may mean something else to the columnar engine."""
 
 
 def compilable(parts: Sequence[str]) -> str:

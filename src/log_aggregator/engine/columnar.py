@@ -18,10 +18,9 @@ from log_aggregator.logql.pattern import parse_line_pattern
 from log_aggregator.logql.regex import compile_regex
 from log_aggregator.model.segment import LINE
 
-_LINE = pl.col(LINE)
-
-
 CHANGES_LINE = LineFormatStage | UnpackStage | DecolorizeStage
+"""Stages behind which lines are not those that are stored."""
+_LINE = pl.col(LINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
-ROW = "row"  # of a batch
+ROW = "row"
+"""The number of a row among those of its batch that are in a window and pass the line filters."""
 # So many outlines are worked out sooner than filters are decided for the rows of a row group.
 _FEW_OUTLINES = 256
 _ORDERED = frozenset(("first_over_time", "last_over_time", "rate_counter"))
@@ -257,7 +258,7 @@ class ColumnarLeaf:
             self._add_packed(frame, batch, combinations, packed)
 
     def _add_packed(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> None:
-        """Rows whose combinations tell the series."""
+        """Rows whose series their combinations tell."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
@@ -313,34 +314,31 @@ class ColumnarLeaf:
     def _unwrapped(
         self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
     ) -> tuple[pl.Series, pl.Series]:
-        """The values, null where the label is missing or empty, and which of the rows are as they seem."""
+        """The values, null where the label is missing or empty, and of which rows that is sure."""
         name, conversion = self._plan.unwrap, self._plan.aggregation.range.unwrap
         assert name is not None
         assert conversion is not None
         text = fields[name]
         if isinstance(text.dtype, pl.Enum):
             text = text.cast(pl.String)
-        hidden = any(own == name for labels in streams for own, _ in labels)
-        if hidden or (METADATA in frame.columns and mentions(frame[METADATA], name)):
-            unsure = constant(False, frame.height, pl.Boolean)
-            return constant(None, frame.height, pl.Float64), unsure
+        is_hidden = any(own == name for labels in streams for own, _ in labels)
+        if is_hidden or (METADATA in frame.columns and mentions(frame[METADATA], name)):
+            return constant(None, frame.height, pl.Float64), constant(False, frame.height, pl.Boolean)
         if text.dtype == pl.Float64:
             return text, constant(True, frame.height, pl.Boolean)
         missing = text.is_null() | (text == "")
         if not conversion.conversion:
             plain = text.str.contains(PLAIN_NUMBER)
             return text.cast(pl.Float64, strict=False), (missing | plain).fill_null(True)
-        if conversion.conversion != "bytes":
-            seconds = durations_seconds(text)
-            rest = text.filter(seconds.is_null() & ~missing).unique()
-        else:
-            seconds, rest = constant(None, frame.height, pl.Float64), text.filter(~missing).unique()
-        if len(rest):
+        is_size = conversion.conversion == "bytes"
+        values = constant(None, frame.height, pl.Float64) if is_size else durations_seconds(text)
+        unusual = text.filter(values.is_null() & ~missing).unique()
+        if len(unusual):
             convert = _CONVERSIONS[conversion.conversion]
-            converted = {value: _converted(convert, value) for value in rest}
+            converted = {value: _converted(convert, value) for value in unusual}
             others = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
-            seconds = seconds.zip_with(seconds.is_not_null(), others)
-        return seconds, (missing | seconds.is_not_null()).fill_null(True)
+            values = values.zip_with(values.is_not_null(), others)
+        return values, (missing | values.is_not_null()).fill_null(True)
 
     # -- row by row -----------------------------------------------------------
 

@@ -23,8 +23,9 @@ from log_aggregator.model.columns import constant, where
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
-# Numbers that are surely read the same by everybody.
 PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
+"""Texts that are surely read as the same number by Loki, Python and Polars."""
+# The same of durations, if they have one unit.
 _PLAIN_DURATION = r"^(-?)([0-9]{1,6})(?:\.([0-9]{1,9}))?(ns|us|µs|μs|ms|s|m|h)$"
 _UNITS_NS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 _NO_DEMAND = Demand()
@@ -50,7 +51,7 @@ class LabelColumns:
     def of(self, name: str, *, parsed: bool) -> pl.Series | None:
         """The label, null where it is missing, before or behind the parsers; None if that is not known.
 
-        As `pl.Enum` where its values are few, as floats if its field is.
+        Texts, `pl.Enum` where the values are few, or floats if its field is a column of those.
         """
         if is_made(name):
             return None

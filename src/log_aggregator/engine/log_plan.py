@@ -1,4 +1,4 @@
-"""What of a log query can be decided on columns before its pipeline runs on single rows (`engine.label_plan`)."""
+"""What of a log query is decided on columns; its pipeline runs on the rows that are left (`engine.label_plan`)."""
 
 from dataclasses import dataclass, field
 
@@ -7,16 +7,14 @@ import polars as pl
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.label_plan import LabelPlan, plan_leading
+from log_aggregator.engine.parsed_fields import ParserStage
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import LogExpr
 
 # Stages that let every row pass.
 _PASSING = (
-    ast.JsonStage
-    | ast.LogfmtStage
-    | ast.RegexpStage
-    | ast.PatternStage
+    ParserStage
     | ast.UnpackStage
     | ast.LineFormatStage
     | ast.LabelFormatStage
@@ -28,9 +26,9 @@ _PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class LogPlan:
-    """`mask` is of lines that pass the filters of stored lines; `pipeline` is the rest, for the rows that are left.
+    """`mask` is of lines that pass the filters of stored lines; `pipeline` is all other stages, for the rows it leaves.
 
-    `labels` are the stages from the front that tell by labels whether rows surely fail, if there are some.
+    `labels` are those of them from the front whose filters columns may decide, if there is a filter among them.
     """
 
     mask: pl.Expr | None = field(repr=False)

@@ -36,6 +36,7 @@ Kind = Literal["json", "logfmt", "nothing"]
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 KIND: Final = ""
 """Stands among the fields of an outline for how its line is read: no label has this name."""
+# Codes: 1 + the number of a kind; 0 where rows are not easy.
 _UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
 _OBJECT = r"^[ \n\r\t]*\{"
 
@@ -46,9 +47,9 @@ class LinesNeeded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Of some rows: which are `easy` (None: all), and of these how they were read and their labels, null if missing.
+    """Of some rows: which are `easy` (None: all), and of these how they are read, and their labels, null if missing.
 
-    Without `kinds` all were read as the first parser reads its own.
+    Without `kinds` all are lines of the only parser. Values are texts, or have another `batch.Form`.
     """
 
     easy: pl.Series | None = field(repr=False)
@@ -67,7 +68,7 @@ def has_columns(parsers: Sequence[ParserStage]) -> bool:
 
 
 def _labels_of(parser: ParserStage) -> list[str]:
-    """Those of its extractions."""
+    """The labels of its extractions."""
     return [] if isinstance(parser, _CAPTURING) else [one.label for one in parser.extractions]
 
 
@@ -76,7 +77,7 @@ def _is_plain(parser: ParserStage) -> bool:
     if isinstance(parser, _CAPTURING):
         if isinstance(parser, ast.RegexpStage) and not has_regexp_columns(parser.pattern):
             return False
-        names = captured_names(parser)
+        names = _captured_names(parser)
         return not any(is_made(name) and (name in OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
     labels = _labels_of(parser)
     if any(map(is_made, labels)) or len(set(labels)) != len(labels):
@@ -87,8 +88,8 @@ def _is_plain(parser: ParserStage) -> bool:
     return len(set(keys)) == len(keys)
 
 
-def captured_names(parser: ast.PatternStage | ast.RegexpStage) -> Sequence[str]:
-    """The labels it gives."""
+def _captured_names(parser: ast.PatternStage | ast.RegexpStage) -> Sequence[str]:
+    """The labels that it gives."""
     if isinstance(parser, ast.PatternStage):
         return parse_pattern(parser.pattern).names
     return tuple(regexp_labels(parser.pattern))
@@ -100,7 +101,7 @@ def is_made(name: str) -> bool:
 
 
 class ParsedFields:
-    """Of the parsers at the front of a pipeline, for which `has_columns` holds. Safe to use from several threads."""
+    """What the parsers at the front of a pipeline find, if they have columns. Safe to use from several threads."""
 
     def __init__(self, parsers: Sequence[ParserStage]) -> None:
         self.parsers = tuple(parsers)
@@ -141,7 +142,7 @@ class ParsedFields:
             broken = lines.str.contains(REPLACEMENT, literal=True)
             capture = pattern_columns if isinstance(first, ast.PatternStage) else regexp_columns
             easy = ~broken if broken.any() else None
-            return Parsed(easy, None, capture(first.pattern, lines, sorted(names)), frozenset(captured_names(first)))
+            return Parsed(easy, None, capture(first.pattern, lines, sorted(names)), frozenset(_captured_names(first)))
         fields = self._fields(names)
         wanted = sorted(set(fields.values()))
         if shapes is None:
@@ -150,7 +151,7 @@ class ParsedFields:
             numbers, values = found.shape, dict(found.values)
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
-        easy, kinds = self._told(frame, numbers, shapes)
+        easy, kinds = self._easy_and_kinds(frame, numbers, shapes)
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
@@ -188,7 +189,7 @@ class ParsedFields:
 
     @cached_property
     def _extracted(self) -> dict[str, str]:
-        """The fields of the labels of extractions."""
+        """The fields that extractions are of, by label."""
         found = {}
         for parser in self.parsers:
             if isinstance(parser, ast.JsonStage):
@@ -202,12 +203,13 @@ class ParsedFields:
         return found
 
     def _fields(self, names: Collection[str]) -> dict[str, str]:
-        """By the labels that hold them."""
+        """The fields that labels of these names hold, by label."""
         if not self._extracted:
             return {name: name for name in names}
         return {name: self._extracted[name] for name in names if name in self._extracted}
 
     def _code(self, shape: Shape) -> int:
+        """How the parsers read lines of the shape."""
         if shape.parser == "json":
             if self._logfmt is not None and not self._is_lenient:
                 return _UNKNOWN
@@ -251,7 +253,7 @@ class ParsedFields:
         return {name: values.get(name, nothing) for name in names}
 
     def _tables(self, shapes: Sequence[Shape]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """By the numbers of shapes: the codes of rows, and whether text with `=` in them is for the logfmt parser."""
+        """By the numbers of shapes: codes, and whether the logfmt parser finds something in lines with a `=`."""
         known = self._known
         if known is None or known[0] is not shapes:
             codes = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
@@ -259,10 +261,10 @@ class ParsedFields:
             known = self._known = (shapes, codes, has_pairs)
         return known[1], known[2]
 
-    def _told(
+    def _easy_and_kinds(
         self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]
     ) -> tuple[pl.Series | None, pl.Series | None]:
-        """Which rows are easy, and their kinds."""
+        """As `Parsed` has them, of rows whose shapes have these numbers."""
         table, has_pairs = self._tables(shapes)
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)
@@ -277,7 +279,7 @@ class ParsedFields:
             if (codes == own).all() and not with_pairs.any():
                 return None, None
         if LINE in frame.columns:
-            codes = self._looked_at(frame[LINE], codes, with_pairs)
+            codes = self._codes_by_text(frame[LINE], codes, with_pairs)
         else:
             codes = np.where(with_pairs, np.uint8(_UNKNOWN), codes)
         easy = codes != _UNKNOWN
@@ -286,10 +288,13 @@ class ParsedFields:
             kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(np.where(easy, codes, _NOTHING) - 1)
         return None if easy.all() else pl.Series(easy), kinds
 
-    def _looked_at(
+    def _codes_by_text(
         self, lines: pl.Series, codes: npt.NDArray[np.uint8], with_pairs: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.uint8]:
-        """The codes with those of lines in which parsers surely find nothing, but for rows that may have pairs too."""
+        """The codes, with those of unknown lines in which parsers surely find nothing.
+
+        Lines of which the logfmt parser may make pairs become unknown, where shapes say so (`_tables`).
+        """
         unknown = codes == _UNKNOWN
         is_pair = np.zeros(len(lines), np.bool_)
         if self._logfmt is not None and (with_pairs.any() or unknown.any()):

@@ -83,9 +83,6 @@ class _Text:
         self._skipped = []
         return self._find(literal)
 
-    def _find(self, literal: str) -> pl.Series:
-        return self._frame.select_seq(_LINE.str.find(literal, literal=True).cast(pl.Int64) - _BEGIN)["line"]
-
     @property
     def rows(self) -> pl.Series:
         """The numbers of the lines that have been kept."""
@@ -108,6 +105,9 @@ class _Text:
         """What is left behind the literal."""
         self._frame = self._frame.with_columns_seq(_BEGIN + lengths + len(literal.encode()))
         self._skipped.append(literal)
+
+    def _find(self, literal: str) -> pl.Series:
+        return self._frame.select_seq(_LINE.str.find(literal, literal=True).cast(pl.Int64) - _BEGIN)["line"]
 
 
 def _cut(lengths: pl.Series | None) -> pl.Expr:

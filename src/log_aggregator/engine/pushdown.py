@@ -16,9 +16,8 @@ from log_aggregator.logql.ast import Grouping, MetricExpr
 
 # Those whose value for a union of series is the sum of their values.
 ADDITIVE = frozenset(("bytes_over_time", "bytes_rate", "sum_over_time", "rate", "count_over_time"))
-
-
-_EXTREMES = (("max", "max_over_time"), ("min", "min_over_time"))
+# By what is around them, those whose value for a union of series is the extreme of their values.
+_EXTREMES = {"max": "max_over_time", "min": "min_over_time"}
 
 
 def push_down(expr: MetricExpr) -> MetricExpr:
@@ -28,10 +27,7 @@ def push_down(expr: MetricExpr) -> MetricExpr:
             operation in ADDITIVE
         ):
             return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(())))
-        case ast.VectorAggregation(around, ast.RangeAggregation(operation, grouping=None) as inner) if (
-            around,
-            operation,
-        ) in _EXTREMES and _is_equal(expr.grouping, inner):
+        case ast.VectorAggregation(_, ast.RangeAggregation(grouping=None) as inner) if _is_of_extremes(expr, inner):
             return replace(expr, expr=replace(inner, grouping=expr.grouping or Grouping(()), asks_for_all=True))
         case ast.VectorAggregation() | ast.LabelReplace():
             return replace(expr, expr=push_down(expr.expr))
@@ -43,9 +39,9 @@ def push_down(expr: MetricExpr) -> MetricExpr:
             assert_never(expr)
 
 
-def _is_equal(grouping: Grouping | None, inner: ast.RangeAggregation) -> bool:
-    """Whether extremes by this grouping are those of the range aggregation's series, which lack what it unwraps."""
-    if grouping is None:
-        return True
-    unwrap = inner.range.unwrap
-    return not grouping.without and (unwrap is None or unwrap.label not in grouping.labels)
+def _is_of_extremes(expr: ast.VectorAggregation, inner: ast.RangeAggregation) -> bool:
+    """Whether it gives the extremes of the range aggregation's series, by labels that these have: not the unwrapped."""
+    if _EXTREMES.get(expr.operation) != inner.operation:
+        return False
+    grouping, unwrap = expr.grouping, inner.range.unwrap
+    return grouping is None or (not grouping.without and (unwrap is None or unwrap.label not in grouping.labels))

@@ -93,7 +93,7 @@ def _checked(series: Labels) -> Labels:
 
 
 def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None) -> Sampler:
-    """The aggregation's grouping, its own or that of the sum around it (`engine.pushdown`), is that of its series.
+    """The aggregation's grouping, its own or that of what is around it (`engine.pushdown`), is that of its series.
 
     Without a `demand`, parsers are asked for what its own stages make of labels.
     """

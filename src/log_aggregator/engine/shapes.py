@@ -83,13 +83,21 @@ def _without_nulls(document: dict[str, object]) -> dict[str, object]:
     }
 
 
+_KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
+_ANYTHING = Capture(UNNAMED)
+# How what follows the beginning of a value's group goes on, and the quote that ends it.
+_TAILS = tuple(
+    (text.partition("(")[2], '"' if text.endswith('"') else "") for text in (_STRING, _NUMBER, _BOOLEAN, _BARE, _QUOTED)
+)
+
+
 @lru_cache(maxsize=2048)
 def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
-    """Literals that the value of the name stands between, in every line of the shape; None if there are none.
+    """A pattern (`pattern_columns.captured`) that captures the value of the name in every line of the shape.
 
-    Values have no quotes, and bare ones no blanks and `=` either. So a key of JSON with its quotes and its colon is
-    found nowhere else, if no other object has it too; and a key of logfmt is found behind a blank, once what is quoted
-    before it has been passed over.
+    None if there is none: a key stands twice. Values have no quotes, bare ones no blanks and `=` either. So a key of
+    JSON with its quotes and its colon is found nowhere else, if no other object has it too; and a key of logfmt is
+    found behind a blank, once what is quoted before it has been passed over.
     """
     first, *rest = shape.pattern.split(_GROUP)
     literals, ends = [_unescaped(first)], [""]
@@ -113,14 +121,6 @@ def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
             if number < at:
                 before += [_ANYTHING, '"']
     return *before, *value
-
-
-_KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
-_ANYTHING = Capture(UNNAMED)
-# How what follows the beginning of a value's group goes on, and the quote that ends it.
-_TAILS = tuple(
-    (text.partition("(")[2], '"' if text.endswith('"') else "") for text in (_STRING, _NUMBER, _BOOLEAN, _BARE, _QUOTED)
-)
 
 
 def _unescaped(part: str) -> str:

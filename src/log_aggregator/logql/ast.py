@@ -220,8 +220,10 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class RangeAggregation:
-    """`grouping` is its own, or that of an aggregation around it (`engine.pushdown`), for which it `asks_for_all` the
-    same: parsers look for every label, and so fail where they would without it."""
+    """`grouping` is its own, or that of an aggregation around it (`engine.pushdown`).
+
+    With one that `asks_for_all`, parsers look for every label all the same, and fail where they would without it.
+    """
 
     operation: str
     range: LogRange
