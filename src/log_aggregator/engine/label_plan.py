@@ -27,7 +27,6 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA
 
 _COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
-_PARSERS = ParserStage | ast.UnpackStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +131,13 @@ def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
     pushed = push_line_filters(stages)
     rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
-    parsers = [stage for stage in rest[:at] if isinstance(stage, _PARSERS)]
-    own = [stage for stage in parsers if isinstance(stage, ParserStage)]
-    if len(own) != len(parsers) or not has_columns(own):
+    parsers = [stage for stage in rest[:at] if isinstance(stage, ParserStage)]
+    if not has_columns(parsers):
         return None
-    leading = _leading(rest, len(own))
+    leading = _leading(rest, len(parsers))
     if order_matters(filters_of(stages)):
         leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
-    return LabelPlan(pushed.predicate, rest, own, leading)
+    return LabelPlan(pushed.predicate, rest, parsers, leading)
 
 
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
@@ -273,7 +271,7 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                 names = kept if names is None else names & (kept | OF_ERRORS)
             case ast.DropStage(labels) if names is not None and not is_last_parser_behind:
                 names -= {one for one in labels if isinstance(one, str)}
-            case _ if isinstance(stage, _PARSERS):
+            case _ if isinstance(stage, ParserStage | ast.UnpackStage):
                 is_last_parser_behind = True
             case _:
                 pass
