@@ -205,7 +205,9 @@ def durations_ns(column: pl.Series) -> pl.Series:
 
 def durations_seconds(column: pl.Series) -> pl.Series:
     """As `conversions.to_seconds` gives them; else null."""
-    ns = durations_ns(column).alias("ns").to_frame()
-    size = pl.col("ns").abs()
-    seconds = (size // 1_000_000_000).cast(pl.Float64) + (size % 1_000_000_000).cast(pl.Float64) / 1e9
-    return ns.select_seq(pl.when(pl.col("ns") < 0).then(-seconds).otherwise(seconds))["ns"]
+    ns = durations_ns(column)
+    known = ns.fill_null(0).to_numpy()
+    whole, rest = np.divmod(np.abs(known), 1_000_000_000)
+    # Polars would multiply by the inverse, which differs in the last digit.
+    seconds = whole + rest / 1e9
+    return where(ns.is_not_null(), pl.Series("seconds", np.where(known < 0, -seconds, seconds)))
