@@ -173,7 +173,7 @@ def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
                 ):
                     continue
                 # One that lets pass what has no such label is tried again when a parser finds it.
-                if seen == parsers or (seen == 0 and not _passes_nothing(node)):
+                if seen == parsers or (seen == 0 and not _passes_without_labels(node)):
                     found[number] = seen > 0
             case ast.DropStage(labels):
                 changed.update(_names_of(labels))
@@ -189,7 +189,7 @@ def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
     return found
 
 
-def _passes_nothing(node: ast.LabelFilter) -> bool:
+def _passes_without_labels(node: ast.LabelFilter) -> bool:
     """Whether entries without labels pass."""
     return compile_label_filter(node)(EntryLabels(0, {}, {}, Demand()))
 

@@ -1,0 +1,93 @@
+"""What label filters and other stages of a pipeline need of labels, and which filters columns may decide."""
+
+import pytest
+
+from log_aggregator.engine.label_plan import fields_read, forms_of, names_needed, plan_labels, plan_leading
+from log_aggregator.formats.chunk import FIELD_PREFIX
+from log_aggregator.logql.ast import LogExpr, Stage
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.segment import LINE, METADATA
+
+
+def stages_of(text: str) -> tuple[Stage, ...]:
+    expr = parse_expr(f'{{app="a"}} {text}')
+    assert isinstance(expr, LogExpr)
+    return expr.stages
+
+
+NEEDED = (
+    ("", {"level"}, {"level"}),
+    ("| json", {"level"}, {"level"}),
+    ("| json", {"level_extracted"}, {"level_extracted", "level"}),
+    ("| status > 5", {"level"}, {"level", "status"}),
+    ('| status > 5 or a="b"', set(), {"status", "a"}),
+    ('| __error__=""', set(), set()),
+    ("| label_format level=severity", {"level"}, {"level", "severity"}),
+    ("| label_format level=severity", {"status"}, {"status"}),
+    ("| label_format level=`{{.a}}{{.b}}`", {"status"}, {"status", "a", "b"}),
+    ("| line_format `{{.a}}`", {"level"}, {"level", "a"}),
+    ("| drop level", {"level", "status"}, {"status"}),
+    ("| drop level | json", {"level", "status"}, {"level", "status"}),
+    ('| drop level="x"', {"level"}, {"level"}),
+    ("| keep a, b", {"a", "level"}, {"a"}),
+    ("| keep a, b", None, {"a", "b"}),
+    ("| json", None, None),
+    ("| level=`x`", None, None),
+)
+
+
+@pytest.mark.parametrize(("text", "end", "start"), NEEDED)
+def test_names_that_are_needed_before_stages(text: str, end: set[str] | None, start: set[str] | None) -> None:
+    found = names_needed(stages_of(text), None if end is None else frozenset(end))
+    assert found == start
+
+
+LEADING = (
+    ("| level=`x`", {0: False}),
+    ("| json | level=`x`", {1: True}),
+    ("| level=`x` | json | status=`y`", {0: False, 2: True}),
+    ("| level=`` | json", {}),
+    ("| json | level=`x` | logfmt | status=`y`", {3: True}),
+    ("| json | drop __error__ | level=`x`", {2: True}),
+    ("| json | drop status | level=`x` | status=`y`", {2: True}),
+    ("| json | keep level | level=`x` | status=`y`", {2: True}),
+    ("| json | label_format a=b | level=`x` | a=`y` | b=`z`", {2: True}),
+    ("| drop status | json | level=`x`", {}),
+    ("| json | line_format `x` | level=`x`", {}),
+    ("|= `x` | json | level=`x` |= `y`", {1: True}),
+    ("| json | status > 5 | addr=ip(`::1`)", {1: True}),
+)
+
+
+@pytest.mark.parametrize(("text", "filters"), LEADING)
+def test_filters_are_leading_until_a_stage_changes_labels(text: str, filters: dict[int, bool]) -> None:
+    plan = plan_labels(stages_of(text))
+    assert plan is not None
+    assert plan.filters == filters
+
+
+@pytest.mark.parametrize("text", ["| json | pattern `<a> <_>`", "| json a=`b[0]`", "| regexp `(?P<a>\\pL)`"])
+def test_parsers_without_columns_have_no_plan(text: str) -> None:
+    assert plan_labels(stages_of(text)) is None
+
+
+@pytest.mark.parametrize("last", ["| label_format a=b", "| unpack", "| json a=`b[0]`", "| pattern `<a> <_>`"])
+def test_stages_from_the_front_end_where_columns_do(last: str) -> None:
+    stages = stages_of(f"| level=`x` | json | status=`y` | drop __error__ {last} | b=`z`")
+    assert plan_leading(stages).stages == stages[:4]
+
+
+def test_columns_are_numbers_where_filters_compare_alone() -> None:
+    plan = plan_labels(stages_of("| json | a > 5 | b > 5 and b=`x` | c > 1s"))
+    assert plan is not None
+    assert plan.numeric_columns == {FIELD_PREFIX + "a"}
+    a, b = FIELD_PREFIX + "a", FIELD_PREFIX + "b"
+    assert forms_of((LINE, METADATA, b), plan.numeric_columns) == {METADATA: "codes", b: "codes"}
+    assert forms_of((a, b), plan.numeric_columns) == {a: "codes or numbers", b: "codes"}
+
+
+def test_labels_of_all_streams_hide_fields_unless_these_are_read_renamed() -> None:
+    assert fields_read(frozenset({"app", "level"}), {"app"}) == ["level"]
+    assert fields_read(frozenset({"app", "app_extracted"}), {"app"}) == ["app", "app_extracted"]
+    assert fields_read(frozenset({"app"}), {"app"}, ("app",)) == ["app"]
+    assert fields_read(None, {"app"}, ("n",)) == ["n"]
