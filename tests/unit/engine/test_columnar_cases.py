@@ -214,7 +214,7 @@ MANY = 5000
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_many_combinations_go_to_the_rows(form: Form) -> None:
+def test_many_combinations_give_what_rows_give(form: Form) -> None:
     leaf = leaf_of('sum by (n, app) (count_over_time({app="x"} | json [10ms]))')
     plan = plan_leaf(leaf)
     assert plan is not None

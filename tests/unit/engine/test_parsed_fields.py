@@ -1,0 +1,179 @@
+"""What parsers find in columns of lines, and which columns that takes."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+
+from log_aggregator.engine.parsed_fields import LinesNeeded, ParsedFields, ParserStage, has_columns
+from log_aggregator.engine.pipeline import compile_pipeline
+from log_aggregator.engine.shapes import Shape, json_shape, logfmt_shape
+from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
+from log_aggregator.logql.ast import LogExpr
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.segment import LINE
+
+A, LEVEL = FIELD_PREFIX + "a", FIELD_PREFIX + "level"
+
+
+def parsers_of(text: str) -> list[ParserStage]:
+    expr = parse_expr(f'{{app="a"}} {text}')
+    assert isinstance(expr, LogExpr)
+    return [stage for stage in expr.stages if isinstance(stage, ParserStage)]
+
+
+def shapes_of(*lines: str) -> list[Shape]:
+    shapes = [json_shape(line) or logfmt_shape(line) for line in lines]
+    return [shape for shape in shapes if shape is not None]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        ("| json", True),
+        ("| json x=`a.b`, y=`c`", True),
+        ("| json x=`a`, y=`a`", True),
+        ("| json x=`a[0]`", False),
+        ("| json x_extracted=`a`", False),
+        ("| logfmt --strict x=`a`, y=`c`", True),
+        ("| logfmt x=`a`, y=`a`", False),
+        ("| pattern `<a> <_>`", True),
+        ("| pattern `<a> <a_extracted>`", False),
+        ("| pattern `<__error__> <a>`", False),
+        ("| regexp `(?P<a>.)`", True),
+        (r"| regexp `(?P<a>\pL)`", False),
+        ("| json | logfmt", True),
+        ("| logfmt --strict | json", True),
+        ("| json | json", False),
+        ("| json x=`a` | logfmt", False),
+        ("| json | pattern `<a> <_>`", False),
+        ("| json | logfmt | json", False),
+    ],
+)
+def test_parsers_that_have_columns(text: str, expected: bool) -> None:
+    assert has_columns(parsers_of(text)) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "wanted"),
+    [
+        ("", ("a",), set()),
+        ("| json", (), {SHAPE}),
+        ("| json", ("a",), {SHAPE, A}),
+        ("| json", ("a", "b"), {SHAPE, A, LINE}),
+        ("| json", ("no",), {SHAPE}),
+        ("| json", ("level",), {SHAPE, LEVEL}),
+        ("| json x=`a`", ("a", "x"), {SHAPE, A}),
+        ("| logfmt", ("b",), {SHAPE}),
+        ("| json | logfmt", ("a",), {SHAPE, A, LINE}),
+        ("| pattern `<a> <_>`", ("a",), {LINE}),
+        ("| regexp `(?P<a>.)`", (), {LINE}),
+    ],
+)
+def test_lines_are_wanted_where_no_column_tells(text: str, names: Sequence[str], wanted: set[str]) -> None:
+    shapes = shapes_of('{"a":"x","b":1}', "level=x n=1")
+    assert ParsedFields(parsers_of(text)).columns({SHAPE, LINE, A, LEVEL}, shapes, names) == wanted
+
+
+def test_a_record_has_no_column_but_lines() -> None:
+    assert ParsedFields(parsers_of("| json")).columns({LINE}, None, ("a",)) == {LINE}
+
+
+MIXED = ('{"a":"x"}', "a=1", "text", '{"a":[{}]}', '{"a":"="}', "a=")
+READ = (
+    ("| json", [True, True, True, False, True, True], ["x", None, None, None, "=", None]),
+    ("| logfmt", [True, True, True, True, False, False], [None, "1", None, None, None, None]),
+    ("| logfmt --strict", [False, True, False, False, False, False], [None, "1", None, None, None, None]),
+    ("| json | logfmt", [True, True, True, False, False, False], ["x", "1", None, None, None, None]),
+    ("| json a=`a`", [True, False, False, False, True, False], ["x", None, None, None, "=", None]),
+)
+
+
+@pytest.mark.parametrize(("text", "easy", "values"), READ)
+def test_lines_are_easy_whose_labels_are_sure(text: str, easy: list[bool], values: list[str | None]) -> None:
+    parsed = ParsedFields(parsers_of(text)).read(pl.DataFrame({LINE: MIXED}), None, ["a"])
+    assert parsed.easy is not None
+    assert parsed.easy.to_list() == easy
+    assert parsed.values["a"].filter(parsed.easy).to_list() == pl.Series(values).filter(parsed.easy).to_list()
+
+
+def test_each_easy_line_is_of_a_kind() -> None:
+    lines = pl.DataFrame({LINE: MIXED[:3]})
+    assert ParsedFields(parsers_of("| json")).read(lines[:1], None, ["a"]).kinds is None
+    for text, kinds in (
+        ("| json", ["json", "nothing", "nothing"]),
+        ("| logfmt", ["nothing", "logfmt", "nothing"]),
+        ("| logfmt | json", ["json", "logfmt", "nothing"]),
+    ):
+        parsed = ParsedFields(parsers_of(text)).read(lines, None, ["a"])
+        assert parsed.kinds is not None
+        assert parsed.kinds.to_list() == kinds
+
+
+def test_stored_fields_are_read_without_lines() -> None:
+    frame = pl.DataFrame({SHAPE: [1, 1], A: ["x", "y"]}, schema_overrides={SHAPE: pl.UInt16})
+    shapes = shapes_of('{"a":"x","b":1}')
+    parsed = ParsedFields(parsers_of("| json")).read(frame, shapes, ["a", "no"])
+    assert (parsed.easy, parsed.kinds) == (None, None)
+    assert {name: column.to_list() for name, column in parsed.values.items()} == {"a": ["x", "y"], "no": [None, None]}
+    with pytest.raises(LinesNeeded):
+        ParsedFields(parsers_of("| json")).read(frame, shapes, ["b"])
+
+
+def test_lines_that_no_shape_tells_are_not_easy_without_their_text() -> None:
+    frame = pl.DataFrame({SHAPE: [1, 0]}, schema_overrides={SHAPE: pl.UInt16})
+    parsed = ParsedFields(parsers_of("| json")).read(frame, shapes_of('{"a":"x"}'), [])
+    assert parsed.easy is not None
+    assert parsed.easy.to_list() == [True, False]
+
+
+def test_bytes_that_were_no_characters_are_not_easy_to_capture() -> None:
+    frame = pl.DataFrame({LINE: ["x y", "\ufffd y"]})
+    parsed = ParsedFields(parsers_of("| pattern `<a> <_>`")).read(frame, None, ["a"])
+    assert parsed.easy is not None
+    assert parsed.easy.to_list() == [True, False]
+    assert parsed.values["a"].to_list()[0] == "x"
+
+
+def test_labels_of_extractions_are_empty_where_their_field_is_missing() -> None:
+    fields = ParsedFields(parsers_of("| json x=`a.b`"))
+    assert fields.field_of("x") == "a_b"
+    assert fields.field_of("a_b") is None
+    assert fields.default("x") == ""
+    assert fields.default("a_b") is None
+    assert ParsedFields(parsers_of("| json")).default("x") is None
+
+
+VALUES = {"a": 'q"uote \\ x', "b": "", "level": "é"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("| json", None),
+        ("| json", "json"),
+        ("| json a=`x.y`, b=`b`, level=`c`", "json"),
+        ("| logfmt --keep-empty", None),
+        ("| logfmt a=`x`, b=`y`, level=`z`", "logfmt"),
+        ("| json | logfmt", "json"),
+        ("| logfmt | json", "json"),
+        ("| pattern `<a> <b> <level>`", None),
+        ("| regexp `(?P<a>.)(?P<b>.)(?P<level>.)`", None),
+    ],
+)
+def test_an_outline_has_its_labels(text: str, kind: str | None) -> None:
+    fields = ParsedFields(parsers_of(text))
+    pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
+    row = pipeline.process(0, fields.outline_line(kind, VALUES), (), {})
+    assert row is not None
+    assert dict(row.labels()) == VALUES
+
+
+def test_parsers_find_nothing_in_the_outline_of_nothing() -> None:
+    for text in ("| json", "| logfmt", "| logfmt | json"):
+        fields = ParsedFields(parsers_of(text))
+        pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
+        row = pipeline.process(0, fields.outline_line("nothing", {}), (), {})
+        assert row is not None
+        assert not row.labels() or dict(row.labels())["__error__"] == "JSONParserErr"
