@@ -121,11 +121,29 @@ def test_stored_fields_are_read_without_lines() -> None:
         ParsedFields(parsers_of("| json")).read(frame, shapes, ["b"])
 
 
-def test_lines_that_no_shape_tells_are_not_easy_without_their_text() -> None:
-    frame = pl.DataFrame({SHAPE: [1, 0]}, schema_overrides={SHAPE: pl.UInt16})
-    parsed = ParsedFields(parsers_of("| json")).read(frame, shapes_of('{"a":"x"}'), [])
+@pytest.mark.parametrize(
+    ("text", "easy"),
+    [
+        ("| json", [True, True, False]),
+        ("| logfmt --strict", [False, True, False]),
+        ("| json | logfmt", [False, True, False]),  # text of JSON may have pairs in it
+        ("| json x=`a`", [True, False, False]),
+    ],
+)
+def test_lines_that_shapes_do_not_tell_are_not_easy_without_their_text(text: str, easy: list[bool]) -> None:
+    frame = pl.DataFrame({SHAPE: [1, 2, 0]}, schema_overrides={SHAPE: pl.UInt16})
+    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "b=1"), [])
     assert parsed.easy is not None
-    assert parsed.easy.to_list() == [True, False]
+    assert parsed.easy.to_list() == easy
+
+
+@pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, False]), ("| logfmt --strict", [False, False])])
+def test_a_stored_shape_of_json_has_nothing_for_logfmt_unless_it_must_be_pairs(text: str, easy: list[bool]) -> None:
+    lines = ['{"a":"x"}', '{"a":"b=c"}']
+    frame = pl.DataFrame({SHAPE: [1, 1], LINE: lines}, schema_overrides={SHAPE: pl.UInt16})
+    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of(lines[0]), ["a"])
+    assert parsed.easy is not None
+    assert parsed.easy.to_list() == easy
 
 
 def test_bytes_that_were_no_characters_are_not_easy_to_capture() -> None:
