@@ -110,6 +110,7 @@ parsers = st.sampled_from(
         *('pattern "<_> <level> <n>"', 'pattern "GET <app> <n> <d>"', 'pattern "<level>=<n> <_>=<d>"'),
         'pattern "<level>:<level_extracted>,<_>"',
         *('json level, made="n"', 'json level="a.b", n', 'json app="level", d', 'json n="a[\\"b\\"]", app="level"'),
+        *("logfmt level", "logfmt --strict n"),
         *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
         *(r"regexp `(?P<level>\w+) (?P<n>\d+)?`", r"regexp `level=(?P<level>\S+)( n=(?P<n>\S+))?( d=(?P<d>.+))?`"),
         *(r"regexp `^(?P<app>.)(.*:(?P<d>[^,]*))?`", r"regexp `(?P<level_extracted>\S+) (?P<level>\S*)|(?P<n>5)`"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from log_aggregator.engine.pattern_columns import captured
-from log_aggregator.engine.shapes import Parser, Shape, around, discover
+from log_aggregator.engine.shapes import VALUE, Parser, Shape, around, discover
 from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
@@ -64,7 +64,7 @@ def _cut_out(lines: pl.Series, shape: Shape, name: str) -> pl.Series:
     parts = around(shape, name)
     if parts is None:
         return _matches(lines, shape, [name])[name]
-    return captured(parts, lines, [name])[name]
+    return captured(parts, lines, [VALUE])[VALUE]
 
 
 def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str, pl.Series]:

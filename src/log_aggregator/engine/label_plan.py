@@ -153,6 +153,12 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
         elif not isinstance(stage, ast.LabelFilterStage | ast.DropStage | ast.KeepStage):
             break
         taken.append(stage)
+    # A parser tries comparisons that come later, too, and these may fail before a filter of errors.
+    later = [leaf for node in filters_of(stages[len(taken) :]) for leaf in _leaves(node)]
+    if any(isinstance(leaf, _COMPARISONS) for leaf in later):
+        end = next((number for number, stage in enumerate(taken) if _reads_errors(stage)), len(taken))
+        if end < len(taken):
+            return plan_leading(taken[:end])
     return LabelPlan(None, taken, parsers, _leading(taken, len(parsers)))
 
 
@@ -207,6 +213,10 @@ def _has_address(stage: Stage) -> bool:
     return isinstance(stage, ast.LabelFilterStage) and any(
         isinstance(leaf, ast.IpFilter) for leaf in _leaves(stage.filter)
     )
+
+
+def _reads_errors(stage: Stage) -> bool:
+    return isinstance(stage, ast.LabelFilterStage) and not OF_ERRORS.isdisjoint(names_read(stage.filter))
 
 
 def order_matters(filters: Iterable[ast.LabelFilter]) -> bool:
@@ -266,7 +276,7 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                         names = _and(names, reads)
             case ast.LineFormatStage(template):
                 names = _and(names, compile_template(template).needs or ())
-            case ast.KeepStage(labels):
+            case ast.KeepStage(labels) if not is_last_parser_behind:
                 kept = set(_names_of(labels))
                 names = kept if names is None else names & (kept | OF_ERRORS)
             case ast.DropStage(labels) if names is not None and not is_last_parser_behind:

@@ -22,6 +22,7 @@ from log_aggregator.engine.samples import PipelineFailed, compile_sampler, deman
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
+from log_aggregator.logql.paths import parse_logfmt_key
 from log_aggregator.model.labels import Labels
 
 # What an outline has for the unwrapped label, so that it converts.
@@ -54,7 +55,7 @@ class OutlinedLeaf:
         # What has failed keeps all its labels, whatever the grouping.
         self.names = None if names is None or shows_errors else names | others
         """The labels of stream and metadata that the series depends on; None for all."""
-        self.is_direct = all(map(_ignores_values, stages))
+        self.is_direct = self.names is not None and all(map(_ignores_values, stages))
         """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
         self.early = _tried_early(plan.aggregation, stages)
         """The fields that entries must not have for outlines to tell."""
@@ -158,7 +159,10 @@ class LeafPlan:
         if not _is_outlined(self.aggregation, self.labels.stages_without(decided)):
             return None
         if shows_errors and self.unwrap is not None:
-            return None  # the unwrapped value is among the labels of an error
+            # Only a second parser finds a value where one has failed; and it is among the labels of an error then.
+            if len(self.labels.parsed.parsers) > 1:
+                return None
+            shows_errors = False
         return OutlinedLeaf(self, decided, shows_errors=shows_errors)
 
 
@@ -169,11 +173,25 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     labels = plan_labels(stages)
     if labels is None or not _is_outlined(aggregation, labels.stages_without(frozenset(labels.filters))):
         return None
+    if not all(map(_finds_all, labels.parsed.parsers)):
+        return None
     if aggregation.operation.startswith("bytes_") and any(
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages
     ):
         return None  # it counts the bytes that are made
     return LeafPlan(aggregation, labels)
+
+
+def _finds_all(parser: ParserStage) -> bool:
+    """Whether what it gives does not follow from where a line has its pairs, whatever parsers are asked for.
+
+    With extractions logfmt passes over keys that are no labels, and ends before it has seen all pairs.
+    """
+    if not isinstance(parser, ast.LogfmtStage) or not parser.extractions:
+        return True
+    return len(parser.extractions) == 1 and parser.extractions[0].label == parse_logfmt_key(
+        parser.extractions[0].expression
+    )
 
 
 def unwrap_filters(aggregation: RangeAggregation) -> tuple[ast.LabelFilter, ...]:

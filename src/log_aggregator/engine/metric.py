@@ -9,7 +9,7 @@ from typing import ClassVar, assert_never
 from log_aggregator.engine.entry_labels import ERROR
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_replace import compile_label_replace
-from log_aggregator.engine.pushdown import ADDITIVE
+from log_aggregator.engine.pushdown import ADDITIVE, takes_labels_away
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import (
     SET_OPERATIONS,
@@ -75,7 +75,7 @@ def _is_put_together(leaf: RangeAggregation) -> bool:
     """
     grouping, unwrap = leaf.grouping, leaf.range.unwrap
     is_grouped = grouping is not None and not (grouping.without and not grouping.labels)
-    if not is_grouped and not any(map(_takes_labels_away, leaf.range.log.stages)):
+    if not is_grouped and not any(map(takes_labels_away, leaf.range.log.stages)):
         return False
     if leaf.operation == "avg_over_time":
         filters = unwrap.filters if unwrap else ()
@@ -90,16 +90,6 @@ def _is_sharded(expr: MetricExpr) -> bool:
         and expr.operation in _PUT_TOGETHER | {"avg_over_time"}
         and not _is_put_together(expr)
     )
-
-
-def _takes_labels_away(stage: ast.Stage) -> bool:
-    match stage:
-        case ast.DropStage() | ast.KeepStage():
-            return True
-        case ast.LabelFormatStage(assignments):
-            return any(one.is_rename for one in assignments)
-        case _:
-            return False
 
 
 def _with_series_put_together(vector: Vector) -> Vector:

@@ -41,7 +41,18 @@ def push_down(expr: MetricExpr) -> MetricExpr:
 
 def _is_of_extremes(expr: ast.VectorAggregation, inner: ast.RangeAggregation) -> bool:
     """Whether it gives the extremes of the range aggregation's series, by labels that these have: not the unwrapped."""
-    if _EXTREMES.get(expr.operation) != inner.operation:
+    if _EXTREMES.get(expr.operation) != inner.operation or any(map(takes_labels_away, inner.range.log.stages)):
         return False
     grouping, unwrap = expr.grouping, inner.range.unwrap
     return grouping is None or (not grouping.without and (unwrap is None or unwrap.label not in grouping.labels))
+
+
+def takes_labels_away(stage: ast.Stage) -> bool:
+    """Whether Loki may compute series behind it in parts that it does not put together (`engine.metric`)."""
+    match stage:
+        case ast.DropStage() | ast.KeepStage():
+            return True
+        case ast.LabelFormatStage(assignments):
+            return any(one.is_rename for one in assignments)
+        case _:
+            return False

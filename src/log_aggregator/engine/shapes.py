@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 from log_aggregator.engine.entry_labels import EXTRACTED, LONGEST_NAME, join_names, sanitise
 from log_aggregator.logql.pattern import UNNAMED, Capture
@@ -85,6 +85,7 @@ def _without_nulls(document: dict[str, object]) -> dict[str, object]:
 
 _KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
 _ANYTHING = Capture(UNNAMED)
+VALUE: Final = "value"
 # How what follows the beginning of a value's group goes on, and the quote that ends it.
 _TAILS = tuple(
     (text.partition("(")[2], '"' if text.endswith('"') else "") for text in (_STRING, _NUMBER, _BOOLEAN, _BARE, _QUOTED)
@@ -93,11 +94,11 @@ _TAILS = tuple(
 
 @lru_cache(maxsize=2048)
 def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
-    """A pattern (`pattern_columns.captured`) that captures the value of the name in every line of the shape.
+    """A pattern (`pattern_columns.captured`) that captures the value of the name in every line of the shape, as VALUE.
 
-    None if there is none: a key stands twice. Values have no quotes, bare ones no blanks and `=` either. So a key of
-    JSON with its quotes and its colon is found nowhere else, if no other object has it too; and a key of logfmt is
-    found behind a blank, once what is quoted before it has been passed over.
+    None if there is none: a key stands twice, or begins like what may follow a value. Values have no quotes, bare ones
+    no blanks and `=` either. So a key of JSON with its quotes and its colon is found nowhere else, if no other object
+    has it too; and a key of logfmt is found behind a blank, once what is quoted before it has been passed over.
     """
     first, *rest = shape.pattern.split(_GROUP)
     literals, ends = [_unescaped(first)], [""]
@@ -107,11 +108,11 @@ def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
         literals.append(_unescaped(literal))
     at = shape.names.index(name)
     closing = ends[at + 1] or literals[at + 1][:1]
-    value: tuple[str | Capture, ...] = (Capture(name), closing, _ANYTHING) if closing else (Capture(name),)
+    value: tuple[str | Capture, ...] = (Capture(VALUE), closing, _ANYTHING) if closing else (Capture(VALUE),)
     if shape.parser == "json":
         key = _KEY_AT_END.search(literals[at])
         assert key is not None
-        if sum(literal.count(key[1]) for literal in literals) > 1:
+        if key[1][1] in " \t,:}]" or sum(literal.count(key[1]) for literal in literals) > 1:
             return None
         return _ANYTHING, key[0], *value
     before: list[str | Capture] = []

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from log_aggregator.engine.pattern_columns import captured
-from log_aggregator.engine.shapes import Shape, around, json_sample, json_shape, logfmt_shape
+from log_aggregator.engine.shapes import VALUE, Shape, around, json_sample, json_shape, logfmt_shape
 
 CUT_OUT = (
     ('{"a":"x","b":1.5}', "a", '{"a":",b:","b":2}', ",b:"),
@@ -29,7 +29,7 @@ def shape_of(line: str) -> Shape:
 def test_what_is_around_a_value_captures_it(like: str, name: str, line: str, value: str) -> None:
     parts = around(shape_of(like), name)
     assert parts is not None
-    assert captured(parts, pl.Series([line]), [name])[name].to_list() == [value]
+    assert captured(parts, pl.Series([line]), [VALUE])[VALUE].to_list() == [value]
 
 
 def test_nothing_is_around_a_value_whose_key_another_object_has_too() -> None:
@@ -37,6 +37,10 @@ def test_nothing_is_around_a_value_whose_key_another_object_has_too() -> None:
     assert around(shape, "a_x") is None
     assert around(shape, "b_x") is None
     assert around(shape, "c") is not None
+
+
+def test_nothing_is_around_a_value_whose_key_begins_like_what_follows_a_value() -> None:
+    assert around(shape_of('{"p":":x","o":{":":5}}'), "o__") is None
 
 
 def test_a_sample_has_the_values_of_its_shape_as_strings() -> None:

@@ -180,6 +180,22 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | d="" | json | level!="" [10ms]))',
         [entry(SHOP, 5, '{"level":"info","n":5,"d":"1h"}'), entry(SHOP, 15, '{"d":"1h","level":"info"}')],
     ),
+    "a label that is kept before a second parser finds others": (
+        'sum by (n) (count_over_time({app="x"} | json | keep level | logfmt | n = "5" [10ms]))',
+        [entry(SHOP, 5, "n=5 level=info"), entry(SHOP, 15, '{"n":"5"}')],
+    ),
+    "a label named as what has no name": (
+        'sum by (_) (count_over_time({app="x"} | json [40ms]))',
+        [entry(SHOP, 5 + number, f'{{"_":"{number}"}}') for number in range(3)],
+    ),
+    "an unwrapped label beside lines in which no parser finds anything": (
+        'max_over_time({app="x"} | json | drop __error__, __error_details__ | unwrap n [10ms]) by (app)',
+        [entry(SHOP, 5, '{"n":5}'), entry(SHOP, 6, "plain"), entry(WITH_N, 6, "plain"), entry(SHOP, 15, "plain")],
+    ),
+    "an error before a renamed label": (
+        'sum by (app) (count_over_time({app="x"} | json | logfmt | __error__ != "" | label_format made=n [10ms]))',
+        [entry(SHOP, 5, "n=5 level=info"), entry(SHOP, 6, '{"n":5}')],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
@@ -227,6 +243,8 @@ BY_ROWS = (
     'sum without (level) (count_over_time({app="x"} | json [1m]))',
     'sum by (x) (count_over_time({app="x"} | json x="a[0]" [1m]))',
     'sum by (x) (count_over_time({app="x"} | logfmt | pattern "<x> <_>" [1m]))',
+    'sum by (x) (count_over_time({app="x"} | logfmt x="level" [1m]))',
+    'sum by (level) (count_over_time({app="x"} | logfmt level, n [1m]))',
     'sum by (x) (count_over_time({app="x"} | unpack [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',
@@ -258,6 +276,10 @@ LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
     "an error that only the rows find, and a filter of errors": (
         '| json | d > 5 | __error__ != ""',
         [[entry(SHOP, 10, '{"d":"odd"}'), entry(SHOP, 9, '{"d":"7"}'), entry(SHOP, 8, '{"d":"1"}')]],
+    ),
+    "a comparison that fails before a filter of errors, and stands behind it": (
+        '| logfmt | __error__ != "" | line_format `x` | n > 5',
+        [[entry(SHOP, 10, "n=abc level=info"), entry(SHOP, 9, "n=7")]],
     ),
     "a second parser that finds what a filter has missed": (
         '| json | level = "" | logfmt',
