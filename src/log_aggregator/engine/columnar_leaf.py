@@ -180,7 +180,9 @@ class ColumnarLeaf:
         streams = list(present.values())
         common = common_names(streams)
         parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(common))
-        judgement = UNDECIDED if _are_few_outlines(frame, parsed) else plan.labels.judge(frame, present, parsed)
+        judgement = UNDECIDED
+        if plan.labels.filters and not _are_few_outlines(frame, parsed):
+            judgement = plan.labels.judge(frame, present, parsed)
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
@@ -375,7 +377,8 @@ class ColumnarLeaf:
 def _are_few_outlines(frame: pl.DataFrame, parsed: Parsed) -> bool:
     """Whether the rows of a stream surely have few combinations of fields and metadata."""
     columns = [*parsed.values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])]
-    sizes = [len(one.dtype.categories) + 1 if isinstance(one.dtype, pl.Enum) else math.inf for one in columns]
+    dtypes = [one.dtype for one in columns]
+    sizes = [len(one.categories) + 1 if isinstance(one, pl.Enum) else math.inf for one in dtypes]
     return math.prod(sizes) <= _FEW_OUTLINES
 
 

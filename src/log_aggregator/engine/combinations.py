@@ -89,7 +89,8 @@ class Combinations:
 
         None: there are too many for a number, or a field is a column of floats, which does not tell its text.
         """
-        if any(column.dtype == pl.Float64 for column in fields.values()):
+        codes = list(map(_codes, fields.values()))
+        if any(one is None for one in codes):
             return None
         names = self.names
         needs_streams = names is None or any(own in names for labels in present.values() for own, _ in labels)
@@ -99,7 +100,7 @@ class Combinations:
         parts = [
             self._stream_codes(frame, present) if needs_streams else None,
             self._metadata_codes(frame[METADATA]) if needs_metadata else None,
-            *map(_codes, fields.values()),
+            *codes,
         ]
         numbers, size = None, 1
         for part in parts:
@@ -151,7 +152,9 @@ class Combinations:
         return _looked_up(table, kept, lambda: frame[STREAM].to_numpy())
 
     def _metadata_codes(self, column: pl.Series) -> _Codes:
-        column, texts = _told_apart(column)
+        found = _told_apart(column)
+        assert found is not None, "metadata is text"
+        column, texts = found
         names = self.names
         kept: dict[Labels, int] = {}
         table = []
@@ -159,7 +162,7 @@ class Combinations:
             pairs = parse_metadata(text).items() if text else ()
             own = tuple(pair for pair in pairs if names is None or pair[0] in names)
             table.append(kept.setdefault(own, len(kept)))
-        return _looked_up(table, kept, lambda: _physical(column))
+        return _looked_up(table, kept, lambda: _physical(column, texts))
 
     def _known_answer(self, combination: Sequence[object], names: Sequence[str]) -> int | None:
         stream, metadata, *values = combination
@@ -195,10 +198,13 @@ def common_names(streams: Sequence[Labels]) -> set[str]:
     return common
 
 
-def _codes(column: pl.Series) -> _Codes:
-    """Null is a value of its own, the last."""
-    column, values = _told_apart(column)
-    return _Codes(_physical(column) if len(values) > 1 else None, values)
+def _codes(column: pl.Series) -> _Codes | None:
+    """Null is a value of its own, the last. None of floats."""
+    found = _told_apart(column)
+    if found is None:
+        return None
+    column, values = found
+    return _Codes(_physical(column, values) if len(values) > 1 else None, values)
 
 
 def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], npt.NDArray[np.integer]]) -> _Codes:
@@ -206,19 +212,21 @@ def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[
     return _Codes(np.array(table)[codes()] if len(kept) > 1 else None, list(kept))
 
 
-def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]]:
-    """The column as an Enum, and its values."""
-    if not isinstance(column.dtype, pl.Enum):
-        column = column.cast(pl.Enum(column.unique().drop_nulls()))
-    assert isinstance(column.dtype, pl.Enum)
-    values: list[str | None] = column.dtype.categories.to_list()
+def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]] | None:
+    """The column as an Enum, and its values, null as the last. None of floats."""
+    dtype = column.dtype  # made anew, and its categories, whenever they are asked for
+    if dtype == pl.Float64:
+        return None
+    if not isinstance(dtype, pl.Enum):
+        dtype = pl.Enum(column.unique().drop_nulls())
+        column = column.cast(dtype)
+    values: list[str | None] = dtype.categories.to_list()
     return column, [*values, None] if column.null_count() else values
 
 
-def _physical(column: pl.Series) -> npt.NDArray[np.integer]:
-    """Of an Enum; null is the number after the others."""
+def _physical(column: pl.Series, values: Sequence[str | None]) -> npt.NDArray[np.integer]:
+    """Of an Enum with these values."""
     numbers = column.to_physical()
-    if column.null_count():
-        assert isinstance(column.dtype, pl.Enum)
-        numbers = numbers.cast(pl.UInt32).fill_null(len(column.dtype.categories))
+    if values and values[-1] is None:
+        numbers = numbers.cast(pl.UInt32).fill_null(len(values) - 1)
     return numbers.to_numpy()
