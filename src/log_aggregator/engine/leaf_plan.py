@@ -95,11 +95,9 @@ class OutlinedLeaf:
         return tuple((name, value, sources.get(value)) for name, value in series)
 
     def _series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
-        values = {name: value for name, value in fields.items() if name != KIND}
         if self._unwrap is not None:
-            values[self._unwrap.label] = _UNWRAPPED[self._unwrap.conversion]
-        line = self._parsed.outline_line(fields.get(KIND), values)
-        sample = self._sampler.process(0, line, stream, metadata)
+            fields = {**fields, self._unwrap.label: _UNWRAPPED[self._unwrap.conversion]}
+        sample = self._sampler.process(0, self._parsed.outline_line(fields), stream, metadata)
         return sample[0] if sample else None
 
 

@@ -99,9 +99,8 @@ class RowChooser:
                 outlined = compile_pipeline(labels.outline_stages(decided))
 
                 def passes(stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
-                    values = {name: value for name, value in fields.items() if name != KIND}
-                    line = labels.parsed.outline_line(fields.get(KIND), values)
-                    return None if outlined.process(0, line, stream, metadata) is None else 1
+                    row = outlined.process(0, labels.parsed.outline_line(fields), stream, metadata)
+                    return None if row is None else 1
 
                 self._combinations[decided] = Combinations(names, passes, QueryMemory())
         return self._combinations[decided]

@@ -117,12 +117,11 @@ class ParsedFields:
         if shapes is None or isinstance(self.parsers[0], _CAPTURING):
             return {LINE}
         wanted = {SHAPE}
-        own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
-        for name in self._fields(names).values():
-            if FIELD_PREFIX + name in available:
-                wanted.add(FIELD_PREFIX + name)
-            elif any(name in shape.names for shape in own):
-                wanted.add(LINE)
+        fields = set(self._fields(names).values())
+        stored = {name for name in fields if FIELD_PREFIX + name in available}
+        wanted.update(FIELD_PREFIX + name for name in stored)
+        if self._are_in_lines(shapes, fields - stored):
+            wanted.add(LINE)
         if len(self.parsers) > 1 and any(shape.parser == "json" for shape in shapes):
             wanted.add(LINE)  # for the `=` in it
         return wanted
@@ -156,7 +155,7 @@ class ParsedFields:
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
         nothing = constant(None, frame.height, pl.String)
-        values = {name: values[fields[name]] if name in fields else nothing for name in names}
+        values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         possible = frozenset(self._extracted or {name for shape in shapes for name in shape.names})
         return Parsed(easy, kinds, values, possible)
 
@@ -164,8 +163,10 @@ class ParsedFields:
         """What the label is where its field is missing: those of extractions are empty then."""
         return "" if name in self._extracted else None
 
-    def outline_line(self, kind: str | None, values: Mapping[str, str]) -> str:
-        """A line that is read like this and in which `outline_parser` finds just these labels."""
+    def outline_line(self, fields: Mapping[str, str]) -> str:
+        """A line that is read as KIND says and in which `outline_parser` finds just the other fields."""
+        kind = fields.get(KIND)
+        values = {name: value for name, value in fields.items() if name != KIND}
         if kind == "nothing":
             return "x"
         if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):
@@ -244,13 +245,20 @@ class ParsedFields:
         return True
 
     def _stored(self, frame: pl.DataFrame, shapes: Sequence[Shape], names: Sequence[str]) -> dict[str, pl.Series]:
+        """The fields of these names that rows of the shapes may have."""
         values = {name: frame[FIELD_PREFIX + name] for name in names if FIELD_PREFIX + name in frame.columns}
         rest = [name for name in names if name not in values]
-        own = [shape for shape in shapes if self._code(shape) in (_JSON, _LOGFMT)]
-        if any(name in shape.names for shape in own for name in rest):
+        if self._are_in_lines(shapes, rest):
             values |= stored_fields(_lines(frame), frame[SHAPE], shapes, rest)
-        nothing = constant(None, frame.height, pl.String)
-        return {name: values.get(name, nothing) for name in names}
+        return values
+
+    def _are_in_lines(self, shapes: Sequence[Shape], names: Collection[str]) -> bool:
+        """Whether the parsers may find fields of these names in lines of the shapes."""
+        codes, _ = self._tables(shapes)
+        return any(
+            code in (_JSON, _LOGFMT) and any(name in shape.names for name in names)
+            for code, shape in zip(codes[1:], shapes, strict=True)
+        )
 
     def _tables(self, shapes: Sequence[Shape]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """By the numbers of shapes: codes, and whether the logfmt parser finds something in lines with a `=`."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from log_aggregator.engine.parsed_fields import LinesNeeded, ParsedFields, ParserStage, has_columns
+from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.shapes import Shape, json_shape, logfmt_shape
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
@@ -183,7 +183,7 @@ VALUES = {"a": 'q"uote \\ x', "b": "", "level": "é"}
 def test_an_outline_has_its_labels(text: str, kind: str | None) -> None:
     fields = ParsedFields(parsers_of(text))
     pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
-    row = pipeline.process(0, fields.outline_line(kind, VALUES), (), {})
+    row = pipeline.process(0, fields.outline_line(VALUES if kind is None else {**VALUES, KIND: kind}), (), {})
     assert row is not None
     assert dict(row.labels()) == VALUES
 
@@ -192,6 +192,6 @@ def test_parsers_find_nothing_in_the_outline_of_nothing() -> None:
     for text in ("| json", "| logfmt", "| logfmt | json"):
         fields = ParsedFields(parsers_of(text))
         pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
-        row = pipeline.process(0, fields.outline_line("nothing", {}), (), {})
+        row = pipeline.process(0, fields.outline_line({KIND: "nothing"}), (), {})
         assert row is not None
         assert not row.labels() or dict(row.labels())["__error__"] == "JSONParserErr"
