@@ -1,6 +1,7 @@
 """Hostile entries and queries, for tests that hold columns to rows."""
 
 from collections.abc import Sequence
+from random import Random
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -141,7 +142,31 @@ made_lines = st.sampled_from(
         *(["| line_format `level={{.n}}`", "| logfmt"], ["| line_format `{{.d}}`", "| level = `info`"]),
     )
 )
-records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3)
+
+
+@st.composite
+def regular_records(draw: st.DrawFn) -> list[list[Entry]]:
+    """The lines of a program or two: few orders of keys, in nearly all lines. Columns tell about most of these."""
+    random = Random(draw(st.integers(0, 2**32)))
+    value_of = {"level": ("info", "warn", "é"), "n": ("5", "1.5", "-3", "007", "abc"), "d": ("1h", "5KB", "5")}
+    orders = [random.sample(("level", "n", "d", "dotted.key", "made"), random.randint(1, 4)) for _ in range(2)]
+    share_of_json = random.choice((0, 0.5, 1, 1))
+    streams = random.choice(((0,), (0, 1), (0, 2), (0, 3)))
+
+    def entry() -> Entry:
+        pairs = [(key, random.choice(value_of.get(key, ("info", "5")))) for key in random.choice(orders)]
+        line = " ".join(f"{key}={value}" for key, value in pairs)
+        if random.random() < share_of_json:
+            line = json_object([(key, f'"{value}"') for key, value in pairs], "")
+        if random.random() < 0.05:
+            line = random.choice((*FREE_LINES, line[:-1], f"{line} x"))
+        own = {random.choice(METADATA_NAMES): "5"} if random.random() < 0.05 else {}
+        return Entry(random.choice(streams), random.randint(0, 40) * SECOND_NS // 4, line, own)
+
+    return [[entry() for _ in range(random.randint(1, 20))] for _ in range(random.randint(1, 3))]
+
+
+records = st.lists(st.lists(entries, min_size=1, max_size=12), min_size=1, max_size=3) | regular_records()
 forms = st.lists(st.sampled_from(FORMS), min_size=3, max_size=3)
 
 unwraps = st.builds(

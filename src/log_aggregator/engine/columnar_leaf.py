@@ -192,6 +192,8 @@ class ColumnarLeaf:
         answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
         if answers is not None and not answers.outlined.early.isdisjoint(parsed.names):
             answers = None
+        if any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order):
+            answers = None
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
         if parsed.easy is not None:
@@ -323,8 +325,7 @@ class ColumnarLeaf:
         text = fields[name]
         if isinstance(text.dtype, pl.Enum):
             text = text.cast(pl.String)
-        is_hidden = any(own == name for labels in streams for own, _ in labels)
-        if is_hidden or (METADATA in frame.columns and mentions(frame[METADATA], name)):
+        if _may_be_hidden(name, frame, streams):
             return constant(None, frame.height, pl.Float64), constant(False, frame.height, pl.Boolean)
         if text.dtype == pl.Float64:
             return text, constant(True, frame.height, pl.Boolean)
@@ -372,6 +373,13 @@ class ColumnarLeaf:
     @property
     def _is_ordered(self) -> bool:
         return self._plan.aggregation.operation in _ORDERED
+
+
+def _may_be_hidden(name: str, frame: pl.DataFrame, streams: Sequence[Labels]) -> bool:
+    """Whether a label of these streams, or of the metadata if it was wanted, may hide a field of the name."""
+    return any(own == name for labels in streams for own, _ in labels) or (
+        METADATA in frame.columns and mentions(frame[METADATA], name)
+    )
 
 
 def _are_few_outlines(frame: pl.DataFrame, parsed: Parsed) -> bool:

@@ -56,12 +56,12 @@ class LabelPlan:
         self,
         mask: pl.Expr | None,
         stages: Sequence[Stage],
-        parsers: Sequence[ParserStage],
+        parsed: ParsedFields,
         filters: Mapping[int, bool],
     ) -> None:
         self.mask = mask
         self.stages = tuple(stages)
-        self.parsed = ParsedFields(parsers)
+        self.parsed = parsed
         self.filters = filters
         self.filter_names = with_sources(name for number in filters for name in names_read(self._filter(number)))
         """The labels that the filters read."""
@@ -126,8 +126,8 @@ class LabelPlan:
         return set(map(self.column, numbers)) - set(map(self.column, texts))
 
 
-def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
-    """Of a whole pipeline. None where its parsers have no columnar form."""
+def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelPlan | None:
+    """Of a whole pipeline, whose parsers are asked for this. None where they have no columnar form."""
     pushed = push_line_filters(stages)
     rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
@@ -137,7 +137,7 @@ def plan_labels(stages: Sequence[Stage]) -> LabelPlan | None:
     leading = _leading(rest, len(parsers))
     if order_matters(filters_of(stages)):
         leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
-    return LabelPlan(pushed.predicate, rest, parsers, leading)
+    return LabelPlan(pushed.predicate, rest, ParsedFields(parsers, demand), leading)
 
 
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
@@ -159,7 +159,7 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
         end = next((number for number, stage in enumerate(taken) if _reads_errors(stage)), len(taken))
         if end < len(taken):
             return plan_leading(taken[:end])
-    return LabelPlan(None, taken, parsers, _leading(taken, len(parsers)))
+    return LabelPlan(None, taken, ParsedFields(parsers), _leading(taken, len(parsers)))
 
 
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:

@@ -22,7 +22,6 @@ from log_aggregator.engine.samples import PipelineFailed, compile_sampler, deman
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
-from log_aggregator.logql.paths import parse_logfmt_key
 from log_aggregator.model.labels import Labels
 
 # What an outline has for the unwrapped label, so that it converts.
@@ -168,28 +167,14 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     """None where only the row-wise stages will do."""
     # Of values that convert, filters behind unwrap are filters before it.
     stages = [*stages_in_use(aggregation), *map(ast.LabelFilterStage, unwrap_filters(aggregation))]
-    labels = plan_labels(stages)
+    labels = plan_labels(stages, demand_of(aggregation))
     if labels is None or not _is_outlined(aggregation, labels.stages_without(frozenset(labels.filters))):
-        return None
-    if not all(map(_finds_all, labels.parsed.parsers)):
         return None
     if aggregation.operation.startswith("bytes_") and any(
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages
     ):
         return None  # it counts the bytes that are made
     return LeafPlan(aggregation, labels)
-
-
-def _finds_all(parser: ParserStage) -> bool:
-    """Whether what it gives does not follow from where a line has its pairs, whatever parsers are asked for.
-
-    With extractions logfmt passes over keys that are no labels, and ends before it has seen all pairs.
-    """
-    if not isinstance(parser, ast.LogfmtStage) or not parser.extractions:
-        return True
-    return len(parser.extractions) == 1 and parser.extractions[0].label == parse_logfmt_key(
-        parser.extractions[0].expression
-    )
 
 
 def unwrap_filters(aggregation: RangeAggregation) -> tuple[ast.LabelFilter, ...]:

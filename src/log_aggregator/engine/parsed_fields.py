@@ -14,8 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, join_names
+from log_aggregator.engine.entry_labels import (
+    ERROR,
+    ERROR_DETAILS,
+    EXTRACTED,
+    PRESERVE_ERROR,
+    REPLACEMENT,
+    Demand,
+    EntryLabels,
+    join_names,
+)
 from log_aggregator.engine.fields import extract, shapes_of, stored_fields
+from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import Shape, json_sample
@@ -103,8 +113,10 @@ def is_made(name: str) -> bool:
 class ParsedFields:
     """What the parsers at the front of a pipeline find, if they have columns. Safe to use from several threads."""
 
-    def __init__(self, parsers: Sequence[ParserStage]) -> None:
+    def __init__(self, parsers: Sequence[ParserStage], demand: Demand | None = None) -> None:
+        """`demand` is what the parsers are asked for: all, if it is not given."""
         self.parsers = tuple(parsers)
+        self._demand = demand or Demand()
         # Those of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
         self._known: tuple[Sequence[Shape], npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None = None
         self._json = next((parser for parser in parsers if isinstance(parser, ast.JsonStage)), None)
@@ -156,8 +168,21 @@ class ParsedFields:
             values = {name: where(has_fields, column) for name, column in values.items()}
         nothing = constant(None, frame.height, pl.String)
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
+        if self.follows_order:
+            values = self._without_passed_over(values, numbers, shapes)
         possible = frozenset(self._extracted or {name for shape in shapes for name in shape.names})
         return Parsed(easy, kinds, values, possible)
+
+    @cached_property
+    def follows_order(self) -> frozenset[str]:
+        """The labels of a logfmt parser that passes over pairs, by the order of a line's keys and by what is asked for.
+
+        `read` does not know which pairs in entries whose stream or metadata has one of these labels.
+        """
+        extractions = self._logfmt.extractions if self._logfmt is not None else ()
+        if len(extractions) == 1 and extractions[0].label == parse_logfmt_key(extractions[0].expression):
+            return frozenset()
+        return frozenset(one.label for one in extractions)
 
     def default(self, name: str) -> str | None:
         """What the label is where its field is missing: those of extractions are empty then."""
@@ -251,6 +276,25 @@ class ParsedFields:
         if self._are_in_lines(shapes, rest):
             values |= stored_fields(_lines(frame), frame[SHAPE], shapes, rest)
         return values
+
+    def _without_passed_over(
+        self, values: Mapping[str, pl.Series], numbers: pl.Series, shapes: Sequence[Shape]
+    ) -> dict[str, pl.Series]:
+        """The values of labels, without those of pairs that the logfmt parser passes over in lines of their shapes."""
+        found = list(map(self._labels_found, shapes))
+        kept = dict(values)
+        for name in values:
+            lacking = [number for number, labels in enumerate(found, 1) if name not in labels]
+            if lacking:
+                kept[name] = where(~numbers.is_in(lacking), values[name])
+        return kept
+
+    def _labels_found(self, shape: Shape) -> frozenset[str]:
+        """The labels that the logfmt parser gives a value, whatever the values are."""
+        assert self._logfmt is not None
+        labels = EntryLabels(0, {}, {}, self._demand)
+        compile_logfmt(self._logfmt)(" ".join(f"{name}=x" for name in shape.names), labels)
+        return frozenset(name for name in self._extracted if labels.get(name))
 
     def _are_in_lines(self, shapes: Sequence[Shape], names: Collection[str]) -> bool:
         """Whether the parsers may find fields of these names in lines of the shapes."""

@@ -32,6 +32,26 @@ def entry(stream: int, time_ms: int, line: str, **metadata: str) -> Entry:
 
 
 CASES: dict[str, tuple[str, list[Entry]]] = {
+    "logfmt with expressions ends with the first pair, where it was asked for no other label": (
+        'sum by (level) (count_over_time({app="x"} | logfmt level, n [10ms]))',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "n=5 level=info"), entry(SHOP, 5, "d=5 level=info")],
+    ),
+    "it passes over pairs whose keys are no labels and are not asked for": (
+        'sum by (made) (count_over_time({app="x"} | logfmt made="level" [10ms]))',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "n=5")],
+    ),
+    "it reads them, if they are asked for": (
+        'sum by (made, level) (count_over_time({app="x"} | logfmt made="level", n [10ms]))',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "n=5 level=info")],
+    ),
+    "its labels may be those of stream and metadata": (
+        'sum by (level, level_extracted, n) (count_over_time({app="x"} | logfmt level, n, d [10ms]))',
+        [entry(WITH_LEVEL, 5, "d=1 level=warn n=5"), entry(SHOP, 5, "level=warn n=5 d=1", n="6")],
+    ),
+    "it is filtered and unwrapped": (
+        'sum by (level) (sum_over_time({app="x"} | logfmt level, n, x="d" | x != "1" | unwrap n [10ms]))',
+        [entry(SHOP, 5, "level=info n=5 d=1"), entry(SHOP, 5, "d=2 n=5 level=info"), entry(SHOP, 5, "n=5 level=a")],
+    ),
     "a capture without a name is no label": (
         'sum by (_) (count_over_time({app="x"} | pattern "<_> <level>" [10ms]))',
         [entry(SHOP, 5, "a info")],
@@ -243,8 +263,6 @@ BY_ROWS = (
     'sum without (level) (count_over_time({app="x"} | json [1m]))',
     'sum by (x) (count_over_time({app="x"} | json x="a[0]" [1m]))',
     'sum by (x) (count_over_time({app="x"} | logfmt | pattern "<x> <_>" [1m]))',
-    'sum by (x) (count_over_time({app="x"} | logfmt x="level" [1m]))',
-    'sum by (level) (count_over_time({app="x"} | logfmt level, n [1m]))',
     'sum by (x) (count_over_time({app="x"} | unpack [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',

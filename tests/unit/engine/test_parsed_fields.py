@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
+from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.shapes import Shape, json_shape, logfmt_shape
@@ -161,6 +162,27 @@ def test_labels_of_extractions_are_empty_where_their_field_is_missing() -> None:
     assert fields.default("x") == ""
     assert fields.default("a_b") is None
     assert ParsedFields(parsers_of("| json")).default("x") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "asked_for", "second", "expected"),
+    [
+        ("| logfmt a, b", None, "b", [("x", "y"), ("x", "y")]),
+        ("| logfmt a, b", {"a"}, "b", [("x", None), (None, "y")]),  # ends with the first pair
+        ("| logfmt a, b", {"a", "c"}, "b", [("x", "y"), ("x", "y")]),
+        ("| logfmt a, d=`c`", {"a", "b"}, "d", [("x", None), ("x", None)]),  # passes over c
+        ("| logfmt a, d=`c`", {"b", "c"}, "d", [("x", "z"), ("x", "z")]),
+        ("| logfmt a", {"a"}, "b", [("x", None), ("x", None)]),
+    ],
+)
+def test_logfmt_with_expressions_passes_over_pairs(
+    text: str, asked_for: set[str] | None, second: str, expected: list[tuple[str | None, str | None]]
+) -> None:
+    lines = pl.DataFrame({LINE: ["a=x b=y c=z", "b=y c=z a=x"]})
+    demand = Demand(None if asked_for is None else frozenset(asked_for))
+    parsed = ParsedFields(parsers_of(text), demand).read(lines, None, ["a", second])
+    assert parsed.easy is None
+    assert list(zip(parsed.values["a"], parsed.values[second], strict=True)) == expected
 
 
 VALUES = {"a": 'q"uote \\ x', "b": "", "level": "é"}
