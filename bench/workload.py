@@ -102,6 +102,9 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
         f"sum by (x) (count_over_time({_J} | json | label_format x=`{{{{trunc 7 .path}}}}` [5m]))",
         _COARSE,
     ),
+    "pattern_ungrouped": (f'count_over_time({_N} | pattern `<_> "<method> <_>" <status> <_>` [1m])', _MINUTES),
+    "logfmt_without": (f"sum without (pod) (count_over_time({_L} | logfmt method, status [1m]))", _MINUTES),
+    "json_ungrouped": (f'max_over_time({_J} | json d="duration_ms", method="method" | unwrap d [1m])', _MINUTES),
     "max_of_max": (f"max by (pod) (max_over_time({_J} | json | unwrap duration_ms [5m]))", _MINUTES),
     "filter_of_unwrapped": (
         f"sum by (method) (sum_over_time({_J} | json | duration_ms > 50 | unwrap duration_ms [1m]))",

@@ -21,7 +21,7 @@ from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
-from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.model.columns import constant
@@ -110,13 +110,18 @@ class ColumnarLeaf:
         common = common_names(streams)
         if names is None or not names <= common:
             wanted.add(METADATA)
-        return wanted | plan.labels.parsed.columns(available, shapes, self._reads(common))
+        reads = self._reads(common, available, shapes)
+        if reads is None:
+            wanted |= {LINE, ARRIVAL}  # for the row-wise stages
+            reads = self._leading_reads(common)
+        return wanted | plan.labels.parsed.columns(available, shapes, reads)
 
     def forms(self, columns: Collection[str]) -> dict[str, Form]:
         """The forms in which `add` wants these columns."""
         plan = self._plan
         column = plan.labels.column
-        numeric = plan.labels.numeric_columns - set(map(column, plan.names_behind_filters or ()))
+        behind = plan.names_behind_filters
+        numeric = set() if behind is None else plan.labels.numeric_columns - set(map(column, behind))
         unwrap = plan.aggregation.range.unwrap
         if unwrap is None:
             return forms_of(columns, numeric)
@@ -131,7 +136,9 @@ class ColumnarLeaf:
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
         plain = {STREAM, TIMESTAMP, ARRIVAL, LINE, METADATA, LINE_BYTES, SHAPE} & set(available)
-        names = {*(self._plan.names or ()), self._plan.unwrap or ""}
+        if self._plan.names is None:
+            return plain | {name for name in available if name.startswith(FIELD_PREFIX)}
+        names = {*self._plan.names, *self._unwrap}
         return plain | (set(map(self._plan.labels.column, names)) & set(available))
 
     def add(self, batch: Batch) -> int:
@@ -179,9 +186,10 @@ class ColumnarLeaf:
         present = batch.present(frame)
         streams = list(present.values())
         common = common_names(streams)
-        parsed = plan.labels.parsed.read(frame, batch.shapes, self._reads(common))
+        reads = self._reads(common, frame.columns, batch.shapes)
+        parsed = plan.labels.parsed.read(frame, batch.shapes, self._leading_reads(common) if reads is None else reads)
         judgement = UNDECIDED
-        if plan.labels.filters and not _are_few_outlines(frame, parsed):
+        if plan.labels.filters and (reads is None or not _are_few_outlines(frame, parsed)):
             judgement = plan.labels.judge(frame, present, parsed)
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
@@ -189,7 +197,9 @@ class ColumnarLeaf:
             value, convertible = self._unwrapped(frame, streams, parsed.values)
             frame = frame.with_columns(value.alias(VALUE))
             unsure = either(unsure, ~convertible)
-        answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
+        answers = None
+        if reads is not None:
+            answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
         if answers is not None and not answers.outlined.early.isdisjoint(parsed.names):
             answers = None
         if any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order):
@@ -226,8 +236,8 @@ class ColumnarLeaf:
 
     def _telling_fields(self, outlined: OutlinedLeaf, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
         """The fields that tell one series from another, and KIND."""
-        reads = set(fields_read(outlined.fields, common)) - {self._plan.unwrap}
-        found = {name: column for name, column in parsed.values.items() if name in reads}
+        reads = parsed.values.keys() if outlined.fields is None else set(fields_read(outlined.fields, common))
+        found = {name: parsed.values[name] for name in parsed.values if name in reads and name != self._plan.unwrap}
         for name in outlined.presence_only & parsed.values.keys():
             there = parsed.values[name].is_not_null()
             found[name] = coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
@@ -295,9 +305,21 @@ class ColumnarLeaf:
                 self._answers[key] = _Answers(outlined, combinations)
         return self._answers[key]
 
-    def _reads(self, common: Collection[str]) -> list[str]:
-        """The fields that all stages depend on where streams have these labels in common."""
-        return fields_read(self._plan.names, common, self._unwrap)
+    def _reads(
+        self, common: Collection[str], available: Collection[str], shapes: Sequence[Shape] | None
+    ) -> list[str] | None:
+        """The fields that all stages and the series depend on where streams have these labels in common.
+
+        None if these are all that a parser finds, and to read them would take longer than to parse lines.
+        """
+        if self._plan.names is not None:
+            return fields_read(self._plan.names, common, self._unwrap)
+        every = self._plan.labels.parsed.all_names(available, shapes)
+        return None if every is None else sorted({*every, *self._leading_reads(common)})
+
+    def _leading_reads(self, common: Collection[str]) -> list[str]:
+        """Those that the leading filters depend on, and the one that is unwrapped."""
+        return fields_read(self._plan.labels.filter_names, common, self._unwrap)
 
     def _sizes(self, frame: pl.DataFrame) -> Integers | None:
         return frame[LINE_BYTES].to_numpy() if self._plan.counts_bytes else None

@@ -48,7 +48,7 @@ class OutlinedLeaf:
         names = names_at_the_start(plan.aggregation, stages)
         others = plan.looked_for - (names or frozenset())
         self.fields = names if names is None or not shows_errors else names | others
-        """The fields that the series depends on; None if there are no parsers."""
+        """The fields that the series depends on; None for all."""
         self.presence_only = frozenset() if shows_errors else others
         """Fields of which only matters whether they are there: a parser looks for what the one before did not find."""
         # What has failed keeps all its labels, whatever the grouping.
@@ -56,7 +56,7 @@ class OutlinedLeaf:
         """The labels of stream and metadata that the series depends on; None for all."""
         self.is_direct = self.names is not None and all(map(_ignores_values, stages))
         """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
-        self.early = _tried_early(plan.aggregation, stages)
+        self.early = frozenset() if self.fields is None else _tried_early(plan.aggregation, stages)
         """The fields that entries must not have for outlines to tell."""
         outlined = with_stages(plan.aggregation, plan.labels.outline_stages(decided))
         if self._unwrap is not None:
@@ -136,14 +136,14 @@ class LeafPlan:
         """The label whose values are aggregated."""
         self.counts_bytes = aggregation.operation.startswith("bytes_")
         self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(frozenset(labels.filters)))
-        """The labels that are looked at when all leading filters are decided; None for all of stream and metadata."""
+        """The labels that are looked at when all leading filters are decided; None for all."""
         demand = demand_of(aggregation)
         has_several = len(labels.parsed.parsers) > 1
         self.looked_for = with_sources(demand.names or ()) if has_several else frozenset()
         """Labels that the second parser does not look for where the first has found all of them."""
         names = self.names_behind_filters
         self.names = None if names is None else names | labels.filter_names | self.looked_for
-        """All labels that are looked at, but the one that is unwrapped; None for all of stream and metadata."""
+        """All labels that are looked at, but the one that is unwrapped; None for all."""
         self.may_show_errors = demand.keeps_errors or demand.names is None
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
 
@@ -190,27 +190,30 @@ def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> Range
 
 def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
     """Whether outlines tell the series: what these stages make of an entry follows from labels that are known."""
-    has_parser = any(isinstance(stage, ParserStage) for stage in stages)
-    names, unwrap = names_at_the_start(aggregation, stages), aggregation.range.unwrap
-    if not depends_on_labels(stages) or (names is None and has_parser):
+    if not depends_on_labels(stages) or order_matters(filters_of(stages)):
         return False
-    if order_matters(filters_of(stages)):
-        return False
+    unwrap = aggregation.range.unwrap
     if unwrap is None:
         return True
-    if not has_parser or any(_may_make(stage, unwrap.label) for stage in stages):
+    if not any(isinstance(stage, ParserStage) for stage in stages):
         return False
-    return names is not None and unwrap.label not in names and not is_made(unwrap.label)
+    if is_made(unwrap.label) or any(_may_make(stage, unwrap.label) for stage in stages):
+        return False
+    names = names_at_the_start(aggregation, stages)
+    # Series have all labels but the one that is unwrapped.
+    read = names_needed(stages, frozenset()) if names is None else names
+    return read is not None and unwrap.label not in read
 
 
 def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:
     """The labels whose filters a parser may try again, or before the stages that make other labels for them.
 
-    Where no label of the result counts, it does (`demand_for_nothing`), but not once it has found all that is read: so
-    the order of a line's fields matters.
+    It does where all labels of the result count or none does (`engine.demand`): in the latter case not once it has found
+    all that is read, so the order of a line's fields matters.
     """
     grouping = aggregation.grouping
-    if aggregation.operation != "absent_over_time" and (grouping is None or grouping.without or grouping.labels):
+    counts_some = grouping is not None and not grouping.without and len(grouping.labels) > 0
+    if counts_some and not aggregation.asks_for_all and aggregation.operation != "absent_over_time":
         return frozenset()
     parsers = [number for number, stage in enumerate(stages) if isinstance(stage, ParserStage)]
     before = stages[: max(parsers, default=0)]
@@ -244,5 +247,9 @@ def names_at_the_start(aggregation: RangeAggregation, stages: Sequence[Stage]) -
     grouping = aggregation.grouping
     if aggregation.operation == "absent_over_time":
         grouping = ast.Grouping(())
-    end = None if grouping is None or grouping.without else with_sources(grouping.labels)
-    return names_needed(stages, end)
+    if grouping is None or grouping.without:
+        # Where one of two parsers has failed, what is left of its error depends on what the other finds.
+        if sum(isinstance(stage, ParserStage) for stage in stages) > 1:
+            return None
+        return names_needed(stages, None)
+    return names_needed(stages, with_sources(grouping.labels))

@@ -142,6 +142,17 @@ class ParsedFields:
         """The field that the label holds."""
         return self._fields((name,)).get(name)
 
+    def all_names(self, available: Collection[str], shapes: Sequence[Shape] | None) -> Collection[str] | None:
+        """All labels that parsers may give in a batch with these columns and shapes; None if they take long to read."""
+        if not self.parsers:
+            return ()
+        if isinstance(self.parsers[0], _CAPTURING):
+            return _captured_names(self.parsers[0])
+        if self._extracted:
+            return self._extracted
+        names = None if shapes is None else self._names_in(shapes)
+        return names if names is not None and all(FIELD_PREFIX + name in available for name in names) else None
+
     def read(self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str]) -> Parsed:
         """The labels of these names. Raises LinesNeeded."""
         if not self.parsers:
@@ -170,8 +181,7 @@ class ParsedFields:
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
-        possible = frozenset(self._extracted or {name for shape in shapes for name in shape.names})
-        return Parsed(easy, kinds, values, possible)
+        return Parsed(easy, kinds, values, frozenset(self._extracted or self._names_in(shapes)))
 
     @cached_property
     def follows_order(self) -> frozenset[str]:
@@ -298,11 +308,13 @@ class ParsedFields:
 
     def _are_in_lines(self, shapes: Sequence[Shape], names: Collection[str]) -> bool:
         """Whether the parsers may find fields of these names in lines of the shapes."""
+        return not self._names_in(shapes).isdisjoint(names)
+
+    def _names_in(self, shapes: Sequence[Shape]) -> set[str]:
+        """The fields that the parsers may find in lines of the shapes."""
         codes, _ = self._tables(shapes)
-        return any(
-            code in (_JSON, _LOGFMT) and any(name in shape.names for name in names)
-            for code, shape in zip(codes[1:], shapes, strict=True)
-        )
+        found = (shape.names for code, shape in zip(codes[1:], shapes, strict=True) if code in (_JSON, _LOGFMT))
+        return {name for names in found for name in names}
 
     def _tables(self, shapes: Sequence[Shape]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """By the numbers of shapes: codes, and whether the logfmt parser finds something in lines with a `=`."""

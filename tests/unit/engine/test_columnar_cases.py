@@ -52,6 +52,41 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level) (sum_over_time({app="x"} | logfmt level, n, x="d" | x != "1" | unwrap n [10ms]))',
         [entry(SHOP, 5, "level=info n=5 d=1"), entry(SHOP, 5, "d=2 n=5 level=info"), entry(SHOP, 5, "n=5 level=a")],
     ),
+    "series of all that a pattern captures": (
+        'count_over_time({app="x"} | pattern "<level> <_> <n>" | n != "6" [10ms])',
+        [
+            *(entry(stream, 5, "info a 5") for stream in (SHOP, WITH_LEVEL, WITH_N)),
+            entry(SHOP, 5, "x"),
+            entry(SHOP, 5, "a b 6"),
+        ],
+    ),
+    "series of all that expressions extract, but for one": (
+        'sum without (app, level) (count_over_time({app="x"} | json n, level, x="a.b" [10ms]))',
+        [entry(SHOP, 5, '{"n":5,"level":"a"}'), entry(SHOP, 5, '{"a":{"b":"y"}}', n="7"), entry(WITH_N, 5, '{"n":5}')],
+    ),
+    "series of all fields": (
+        'count_over_time({app="x"} | logfmt | level = "info" [10ms])',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "level=warn n=5"), entry(WITH_LEVEL, 5, "d=1 level=info")],
+    ),
+    "series of all fields, some of which failed": (
+        'count_over_time({app="x"} | json | __error__ != "" [10ms])',
+        [entry(SHOP, 5, '{"n":5}'), entry(SHOP, 5, "no JSON", trace="x"), entry(SHOP, 5, '{"n":5')],
+    ),
+    "a filter behind keep is tried when the parser finds its field": (
+        'count_over_time({app="x"} | logfmt | keep n | level != "info" [10ms])',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "level=warn n=5"), entry(SHOP, 5, "n=5")],
+    ),
+    "what is left of an error shows where another parser has found labels": (
+        'count_over_time({app="x"} | json | drop __error__ | logfmt | keep app [10ms])',
+        [entry(SHOP, 5, "level=info"), entry(SHOP, 5, "plain text"), entry(SHOP, 5, "")],
+    ),
+    "series of all fields but the one that is unwrapped": (
+        'max_over_time({app="x"} | json | n > 1 | unwrap n [10ms])',
+        [
+            *(entry(SHOP, 5, f'{{"level":"{level}","n":{n}}}') for level in "ab" for n in (1, 2, 3)),
+            entry(WITH_N, 5, "{}"),
+        ],
+    ),
     "a capture without a name is no label": (
         'sum by (_) (count_over_time({app="x"} | pattern "<_> <level>" [10ms]))',
         [entry(SHOP, 5, "a info")],
@@ -259,8 +294,6 @@ def test_many_combinations_give_what_rows_give(form: Form) -> None:
 
 
 BY_ROWS = (
-    'count_over_time({app="x"} | json [1m])',
-    'sum without (level) (count_over_time({app="x"} | json [1m]))',
     'sum by (x) (count_over_time({app="x"} | json x="a[0]" [1m]))',
     'sum by (x) (count_over_time({app="x"} | logfmt | pattern "<x> <_>" [1m]))',
     'sum by (x) (count_over_time({app="x"} | unpack [1m]))',
