@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from redis.asyncio import Redis
 
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.services.compactor import RowsUnread
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.wal.names import Names
 from replica import Fate, Killed, Replica
@@ -148,3 +149,4 @@ class FatedReplicas:
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
             assert error is None or isinstance(error, LogAggregatorError | Killed), error
+            assert not isinstance(error, RowsUnread), error  # which no fate explains

@@ -17,6 +17,7 @@ from log_aggregator.errors import LogAggregatorError
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Choice, runs_to_merge
 from log_aggregator.services.compactor import Compactor
 from log_aggregator.services.deletion import DeletionMetrics, Deletions, Hidden
 from log_aggregator.services.erasure import ErasureMetrics, Erasures
@@ -166,6 +167,8 @@ class Replica:
         *,
         clock: Clock = STOPPED,
         limits: Limits = KEEPING,
+        choose: Choice = runs_to_merge,
+        cell_text_bytes: int = CELL_TEXT_BYTES,
     ) -> None:
         self.gate = Gate()
         self.holder = holder
@@ -189,7 +192,7 @@ class Replica:
         row_groups, skip_filters = RowGroups(gated, self.catalog), SkipFilters(gated, SkipFilterMetrics(registry))
         self.scanner = Scanner(row_groups, self.catalog, self.tail, HOUR_NS, self.hidden, skip_filters)
         merged = Scanner(RowGroups(gated, self.catalog), self.catalog, self.tail, HOUR_NS)
-        self.compactor = Compactor(gated, self.catalog, merged, HOUR_NS, _leading)
+        self.compactor = Compactor(gated, self.catalog, merged, HOUR_NS, _leading, cell_text_bytes, choose=choose)
         self.erasures = Erasures(
             self.compactor,
             self.catalog,

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from cluster import LATER_NS, TENANT, Cluster
 from log_aggregator.model.segment import LINE
-from log_aggregator.services.compactor import Compaction, Compactor
+from log_aggregator.services import compactor
+from log_aggregator.services.compaction_plan import Run
+from log_aggregator.services.compactor import Compaction, Compactor, RowsUnread
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 from log_aggregator.storage.errors import ObjectExists
@@ -61,6 +64,35 @@ async def test_late_data_joins_a_compacted_period(cluster: Cluster) -> None:
     await collect(cluster.reader())
     await assert_found(reader, list(set(entries)))
     assert len(await cluster.keys("index")) == 1
+
+
+async def test_a_run_that_stays_hides_nothing_that_is_merged_beside_it(cluster: Cluster) -> None:
+    def but_the_first(runs: Sequence[Run], *, closed: bool) -> list[Run]:
+        return list(runs[1:]) if len(runs) > 2 else []
+
+    writer = await cluster.writer()
+    # One that goes on, with what it remembers of earlier generations.
+    reader = Replica(cluster.redis, cluster.names, cluster.store, "compactor", choose=but_the_first)
+    entries = []
+    for number in range(8):
+        entries.append(Entry(TENANT, f"stream-{number % 3}", number, f"line {number}"))
+        await writer.push(entries[-1:])
+        await writer.flush()
+        await compact(reader)
+        await assert_found(reader, entries)
+    await assert_found(cluster.reader(), entries)
+
+
+async def test_a_compaction_that_misses_rows_replaces_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = await cluster.flushed(3)
+    replica = cluster.reader()
+    monkeypatch.setattr(compactor, "_units", lambda *arguments: [])
+    with pytest.raises(RowsUnread, match="0 of 30 rows"):
+        await compact(replica)
+    await assert_found(replica, entries)
+    assert len(await cluster.keys("index")) == 3
 
 
 async def test_repeated_pushes_are_stored_once(cluster: Cluster) -> None:

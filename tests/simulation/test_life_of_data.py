@@ -6,6 +6,7 @@ runs one again. A failure prints the seed and its history.
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -20,6 +21,7 @@ from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE, STREAM, TIMESTAMP
+from log_aggregator.services.compaction_plan import Run
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.results_cache import ResultsCache, ResultsCacheMetrics
 from log_aggregator.services.statistics import ScanStatistics
@@ -29,6 +31,7 @@ from log_aggregator.wal.result_slots import ResultSlots
 from replica import HOUR_NS, POLICY, Entry, Replica
 
 ACTIONS = 70
+RECENT_HOURS = (1, 1, 1, 2)  # most logs come in time, so that periods have several runs
 TOKENS = ("red", "green", "blue")
 COUNTS = parse_expr('count_over_time({stream=~".+"}[1h])')
 assert isinstance(COUNTS, RangeAggregation)
@@ -119,7 +122,21 @@ class Simulation(FatedReplicas):
             await self._end_all()
 
     def _made(self, holder: str) -> Replica:
-        return Replica(self._redis, self._names, self._store, holder, POLICY, clock=self._clock, limits=LIMITS)
+        return Replica(
+            self._redis,
+            self._names,
+            self._store,
+            holder,
+            POLICY,
+            clock=self._clock,
+            limits=LIMITS,
+            choose=self._chosen,
+            cell_text_bytes=50,
+        )
+
+    def _chosen(self, runs: Sequence[Run], *, closed: bool) -> list[Run]:
+        """Any, as if they were of any size: so some stay beside what is merged."""
+        return self._random.sample(runs, self._random.randint(2, len(runs))) if len(runs) > 1 else []
 
     # -- what replicas do, which may be held, fail or be its replica's end ---------------------------------------------
 
@@ -131,7 +148,9 @@ class Simulation(FatedReplicas):
             Entry(
                 tenant,
                 f"stream-{self._random.randrange(3)}",
-                hour - self._random.randrange(60) * HOUR_NS + self._random.randrange(1000),
+                hour
+                - self._random.choice((*RECENT_HOURS, self._random.randrange(60))) * HOUR_NS
+                + self._random.randrange(1000),
                 f"{self._random.choice(TOKENS)} {self._random.randrange(20)}",
             )
             for _ in range(self._random.randint(1, 4))
@@ -209,7 +228,7 @@ class Simulation(FatedReplicas):
         await self._watcher.logs.forget_lists()
 
     async def _settle(self) -> None:
-        """In the end one compacted index object a period has everything, also for one who has only the store."""
+        """In the end the store alone has everything."""
         await self._let_all_finish()
         await self._end_all()
         await self._delete_leases()

@@ -208,8 +208,8 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
 def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:
     """The labels whose filters a parser may try again, or before the stages that make other labels for them.
 
-    It does where all labels of the result count or none does (`engine.demand`): in the latter case not once it has found
-    all that is read, so the order of a line's fields matters.
+    It does where all labels of the result count, or none does (`engine.demand`): then, only until it has found all that
+    is read, so the order of a line's fields matters.
     """
     grouping = aggregation.grouping
     counts_some = grouping is not None and not grouping.without and len(grouping.labels) > 0

@@ -8,7 +8,7 @@ large run of its period alone. Runs below 4 MB count as 4 MB: they are written m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 
@@ -49,6 +49,12 @@ class Cell:
 
     def holds(self, stream: int) -> bool:
         return stream % self.parts == self.part
+
+
+class Choice(Protocol):
+    """Which runs of a period are merged: two or more, or none."""
+
+    def __call__(self, runs: Sequence[Run], *, closed: bool) -> list[Run]: ...
 
 
 def runs_to_merge(runs: Sequence[Run], *, closed: bool) -> list[Run]:

@@ -17,7 +17,8 @@ from typing import Final
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.formats.chunk import MAX, MIN, ChunkOrigin
+from log_aggregator.errors import LogAggregatorError
+from log_aggregator.formats.chunk import MAX, MIN, ROWS, ChunkOrigin
 from log_aggregator.formats.delta import THOROUGH
 from log_aggregator.formats.index import Index, encode_index, joined, restricted
 from log_aggregator.formats.keys import (
@@ -33,7 +34,7 @@ from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAM
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
-from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Run, cells_of, runs_to_merge
+from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Choice, Run, cells_of, runs_to_merge
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
@@ -43,6 +44,10 @@ from log_aggregator.storage.store import ObjectStore
 
 # A period is over this long after its end: by then, a flush of what arrived in time has been written.
 _CLOSED_AFTER_NS: Final = 2 * 3600 * 1_000_000_000
+
+
+class RowsUnread(LogAggregatorError):
+    """A compaction did not get every row once that it was to write again: nothing is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class _Period:
 
 
 class Compactor:
-    """Raises the store's errors, WalUnavailable, CorruptData, and what `still_leading` raises.
+    """Raises the store's errors, WalUnavailable, CorruptData, RowsUnread, and what `still_leading` raises.
 
     `still_leading` is asked before anything is made visible.
     """
@@ -83,6 +88,7 @@ class Compactor:
         still_leading: Callable[[], Awaitable[None]],
         cell_text_bytes: int = CELL_TEXT_BYTES,
         *,
+        choose: Choice = runs_to_merge,
         mines_patterns: bool = False,
     ) -> None:
         self._store = store
@@ -92,6 +98,7 @@ class Compactor:
         self._period_ns = period_ns
         self._still_leading = still_leading
         self._cell_text_bytes = cell_text_bytes
+        self._choose = choose
 
     async def compact(
         self, tenant: str, period_start_ns: int, now_ns: int, erasing: HiddenRows | None = None
@@ -99,7 +106,7 @@ class Compactor:
         """Merges runs of the period, if that pays, and leaves out what is to be erased."""
         period = await self._read(tenant, period_start_ns)
         closed = now_ns >= period_start_ns + self._period_ns + _CLOSED_AFTER_NS
-        chosen = runs_to_merge(period.runs, closed=closed)
+        chosen = self._choose(period.runs, closed=closed)
         if not chosen:
             return None
         chunks = frozenset(key for run in chosen for key in run.chunks)
@@ -156,6 +163,9 @@ class Compactor:
         whole = all(chunks.issuperset(run.chunks) or chunks.isdisjoint(run.chunks) for run in period.runs)
         writing = self._write(period, sources, _run_coverage(period, chunks), whole, erasing, statistics)
         written = [part async for part in writing]
+        rows = sum(int(source.refs[ROWS].sum()) for source in sources)
+        if statistics.lines != rows:
+            raise RowsUnread(f"{statistics.lines} of {rows} rows were read of {period.tenant}'s {sorted(chunks)}")
         kept = [_without(index, chunks) for key, index in period.indexes if key.generation]
         index = await asyncio.to_thread(joined, period.tenant, period.start_ns, coverage, [*kept, *written])
         data = await asyncio.to_thread(encode_index, index)
@@ -165,8 +175,8 @@ class Compactor:
             len({run_of_chunk(key) for key in chunks}),
             sum(entries[key] for key in chunks),
             len(data) + sum(chunk.size for part in written for chunk in part.chunks),
-            statistics.lines,
-            sum(int(part.refs["rows"].sum()) for part in written),
+            rows,
+            sum(int(part.refs[ROWS].sum()) for part in written),
         )
 
     async def _write(

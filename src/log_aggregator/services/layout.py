@@ -1,6 +1,7 @@
 """Where the rows of each stream lie in the chunks of an index object, as plain values that a scan can walk quickly."""
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import NamedTuple
 
 from log_aggregator.engine.shapes import Shape
@@ -10,7 +11,7 @@ from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.segment import STREAM
 
 DEFAULT_CACHE_BYTES = 64 << 20
-_RUN_BYTES = 250
+_RUN_BYTES = 320  # and its ref in the index
 
 
 class Run(NamedTuple):
@@ -34,21 +35,23 @@ class RowGroupLayout:
 
 
 class Layouts:
-    """Index objects do not change, so neither do their layouts. Safe to use from several threads."""
+    """Those of index objects in use. Safe to use from several threads."""
 
     def __init__(self, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
-        self._cache: SizedLru[str, tuple[RowGroupLayout, ...]] = SizedLru(cache_bytes)
+        self._lock = Lock()
+        # By the identity of the index, which what is kept holds on to. Chunks tell no index from another: the next
+        # generation has chunks of the one before, and a compaction reads indexes of some of their chunks.
+        self._cache: SizedLru[int, tuple[Index, tuple[RowGroupLayout, ...]]] = SizedLru(cache_bytes)
 
     def of(self, index: Index) -> tuple[RowGroupLayout, ...]:
-        """The row groups of all its chunks."""
-        if not index.chunks:
-            return ()
-        key = index.chunks[0].key  # a chunk belongs to one index object
-        layout = self._cache.get(key)
-        if layout is None:
-            layout = _layout(index)
-            self._cache.put(key, layout, index.refs.height * _RUN_BYTES)
-        return layout
+        """The row groups to which the index has refs."""
+        with self._lock:
+            known = self._cache.get(id(index))
+        if known is None:
+            known = index, _layout(index)
+            with self._lock:
+                self._cache.put(id(index), known, index.refs.height * _RUN_BYTES)
+        return known[1]
 
 
 def _layout(index: Index) -> tuple[RowGroupLayout, ...]:
