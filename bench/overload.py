@@ -9,26 +9,18 @@ and how long a push and a query of a tenant that does nothing else took. docs/li
 """
 
 import argparse
-import http.client
 import json
 import random
-import resource
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import client
+from own_server import Server, serving
 
 _CONFIG = """
 auth_enabled: true
@@ -40,54 +32,9 @@ limits_config:
   per_stream_rate_limit_burst: 10GB
   max_global_streams_per_user: 0
 """
-_READY_SECONDS = 60
 _SECONDS_OF_LOAD = 8
 _PAUSE_SECONDS = 0.05
 _MEGABYTE = 1 << 20
-
-
-@dataclass(slots=True)
-class Server:
-    """The server under load. `answers` counts statuses of the load, not of the quiet tenant."""
-
-    port: int
-    pid: int
-    answers: Counter[int] = field(default_factory=Counter)
-
-    def ask(self, tenant: str, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        """0 where the connection was closed."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had all
-                connection.request(method, path, body, {"X-Scope-OrgID": tenant, **headers})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except OSError:
-            return 0, b""
-        finally:
-            connection.close()
-
-    def push(self, tenant: str, body: bytes, **headers: str) -> int:
-        sent = {"Content-Type": "application/json", **headers}
-        status, _ = self.ask(tenant, "POST", "/loki/api/v1/push", body, **sent)
-        self.answers[status] += 1
-        return status
-
-    def query(self, tenant: str, query: str, **parameters: str) -> tuple[int, bytes]:
-        now = time.time_ns()
-        given = {"query": query, "start": str(now - 3600 * 10**9), "end": str(now), **parameters}
-        path = "query" if "time" in given else "query_range"
-        status, text = self.ask(tenant, "GET", f"/loki/api/v1/{path}?{urllib.parse.urlencode(given)}")
-        self.answers[status] += 1
-        return status, text
-
-    def bytes_of(self, name: str) -> int:
-        """VmHWM or VmRSS of the process alone: the embedded Redis is another."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
-
-    def forget_peak(self) -> None:
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
 class Quiet:
@@ -246,37 +193,7 @@ def queries(server: Server) -> None:
 LOADS = (flood, large_bodies, one_body, dense_bodies, many_tenants, many_streams, queries)
 
 
-# The server and the table
-
-
-@contextmanager
-def _server(memory_mb: int, scratch: Path) -> Iterator[Server]:
-    (scratch / "config.yml").write_text(_CONFIG)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "log_aggregator", f"-config.file={scratch / 'config.yml'}"]
-    usable = memory_mb * _MEGABYTE
-
-    def bounded() -> None:
-        resource.setrlimit(resource.RLIMIT_RSS, (usable, usable))  # which the server heeds, not the kernel
-
-    with (scratch / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, f"-server.http-listen-port={port}", f"-common.path-prefix={scratch / 'data'}"],
-            stdout=log,
-            stderr=log,
-            preexec_fn=bounded,
-        )
-    try:
-        deadline = time.monotonic() + _READY_SECONDS
-        while Server(port, process.pid).ask("", "GET", "/ready")[0] != 200:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit((scratch / "log").read_text()[-2000:])
-            time.sleep(0.05)
-        yield Server(port, process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+# The table
 
 
 def _percentile(seconds: Sequence[float], share: float) -> float:
@@ -292,7 +209,7 @@ def main() -> None:
     loads = [load for load in LOADS if not args.only or load.__name__ in args.only.split(",")]
     with (
         tempfile.TemporaryDirectory(prefix="log-aggregator-overload-") as scratch,
-        _server(args.memory_mb, Path(scratch)) as server,
+        serving(_CONFIG, args.memory_mb, Path(scratch)) as server,
     ):
         rows = [_measured(server, load) for _ in range(args.rounds) for load in loads]
     print("\nload          seconds  peak MB  after MB  push p50/p99 ms   query p50/p99 ms  refused  answers")
