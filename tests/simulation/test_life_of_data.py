@@ -188,15 +188,18 @@ class Simulation(FatedReplicas):
         replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
 
         async def collect() -> None:
-            retention = replica.hidden.retention(tenant)
-            assert retention is not None
-            for period in await replica.janitor.periods(tenant):
-                if replica.janitor.is_over(period, self._clock.time_ns - retention.longest_ns):
-                    await replica.janitor.expire(tenant, period)
-                else:
-                    await replica.janitor.collect(tenant, period, self._clock.time_ns)
+            await self._clean(replica, tenant)
 
         await self._act(f"collect {tenant}", replica, collect, steps=60)
+
+    async def _clean(self, replica: Replica, tenant: str) -> None:
+        retention = replica.hidden.retention(tenant)
+        assert retention is not None
+        for period in await replica.janitor.periods(tenant):
+            if replica.janitor.is_over(period, self._clock.time_ns - retention.longest_ns):
+                await replica.janitor.expire(tenant, period)
+            else:
+                await replica.janitor.collect(tenant, period, self._clock.time_ns)
 
     # -- what happens to them, and what people ask for -----------------------------------------------------------------
 
@@ -244,8 +247,8 @@ class Simulation(FatedReplicas):
         await self._check(self._watcher)
         self._clock.time_ns += 25 * HOUR_NS  # orphans are old, and what was deleted is not hidden any more
         for tenant in TENANTS:
+            await self._clean(last, tenant)
             for period in await last.janitor.periods(tenant):
-                await last.janitor.collect(tenant, period, self._clock.time_ns)
                 kept = await last.catalog.load(await last.catalog.stored_keys(tenant, period))
                 chunks = [meta.key async for meta in self._store.list(f"{tenant}/chunks/")]
                 assert {chunk.key for index in kept for chunk in index.chunks} <= set(chunks)
