@@ -117,6 +117,13 @@ def test_nothing_found_leaves_data_out(client: httpx.Client) -> None:
         ({"match[]": ['{app="web"}', '{pod=~".+1"}']}, [STREAMS[0], STREAMS[2]]),
         ({"match[]": '{app="api"}', "match": '{pod="api-1"}'}, STREAMS[:2]),
         ({"match[]": '{job=~".+", pod=""}'}, [STREAMS[3]]),
+        # From and to the milliseconds of the bounds, the end excluded. The batch job's line comes at second 90.
+        ({"match": '{job="batch"}', "end": str((START + 90) * SECOND_NS)}, []),
+        ({"match": '{job="batch"}', "end": str((START + 90) * SECOND_NS + 999_999)}, []),
+        ({"match": '{job="batch"}', "end": str((START + 90) * SECOND_NS + 1_000_000)}, [STREAMS[3]]),
+        ({"match": '{job="batch"}', "start": str((START + 90) * SECOND_NS + 999_999)}, [STREAMS[3]]),
+        ({"match": '{job="batch"}', "start": str((START + 90) * SECOND_NS + 1_000_000)}, []),
+        ({"match": '{app="web"}', "end": str(START)}, []),
     ],
 )
 def test_series(client: httpx.Client, params: dict[str, Any], expected: list[dict[str, str]]) -> None:
@@ -167,6 +174,13 @@ def test_volume(client: httpx.Client, params: dict[str, str], expected: list[tup
     found = ask(client, "/loki/api/v1/index/volume", **params)
     result = [{"metric": metric, "value": [END, size]} for metric, size in expected]
     assert found == {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def test_end_of_volumes_is_a_whole_millisecond(client: httpx.Client) -> None:
+    moment = str(END * SECOND_NS + 1)
+    for path in ("volume", "volume_range"):
+        answer = ask(client, f"/loki/api/v1/index/{path}", query='{app="web"}', end=moment, step="1d")
+        assert [series["value"][0] for series in answer["data"]["result"]] == [END + 0.001]
 
 
 def test_volume_without_target_labels_is_by_stream_for_the_empty_selector(client: httpx.Client) -> None:
@@ -251,6 +265,12 @@ def test_legacy_query(client: httpx.Client) -> None:
         ("index/stats", {"direction": "up", "step": "0"}, "invalid direction 'up'"),
         ("index/stats", {"interval": "NaN"}, "interval must be >= 0"),
         ("index/volume", {"time": "x", "aggregateBy": "x"}, 'strconv.ParseInt: parsing "x": invalid syntax'),
+        (
+            "index/volume",
+            {"query": "{ }"},  # only {} accepts all streams
+            "parse error : queries require at least one regexp or equality matcher that does not have an "
+            'empty-compatible value. For instance, app=~".*" does not meet this requirement, but app=~".+" will',
+        ),
         ("index/volume", {"limit": "4294967296"}, "limit value 4294967296 is out of range [0, 4294967295]"),
         (
             "index/volume_range",

@@ -16,11 +16,10 @@ from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.extents import Answer, Extents, StreamExtents
 from log_aggregator.services.index_stats import index_stats
-from log_aggregator.services.query_limits import check_span, clamp_start
+from log_aggregator.services.query_limits import MILLISECOND_NS, check_span, clamp_start
 from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, stepped_volumes, total_volumes
 
 _DEFAULT_LIMIT = 100
-_MILLISECOND_NS = 1_000_000
 _AGGREGATIONS: dict[str, AggregateBy] = {"": "series", "series": "series", "labels": "labels"}
 
 
@@ -73,7 +72,7 @@ class IndexRoutes:
         params.direction(given)
         aggregate_by = _aggregate_by(given)
         query = self._volume_query(call, params.ordered_bounds(given, now_ns), limit, aggregate_by)
-        end = _seconds(query.end_ns // _MILLISECOND_NS)
+        end = _seconds(query.end_ns // MILLISECOND_NS)
         volumes = await self._ask(call, query, lambda extents: total_volumes(extents, query))
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
         return json_response(call.request, success({"resultType": "vector", "result": result}))
@@ -98,11 +97,11 @@ class IndexRoutes:
         first_ns = max(asked.start_ns, asked.end_ns - step_ns) if step_ns else asked.start_ns
         check_span(first_ns, asked.end_ns, limits, params.SECOND_NS)
         start_ns = clamp_start(asked.start_ns, asked.end_ns, self.clock.now_ns(), limits)
-        names = given.get("targetLabels")
+        text, names = given.get("query"), given.get("targetLabels")
         return VolumeQuery(
             start_ns,
-            asked.end_ns,
-            params.selector(given.get("query")),
+            -(-asked.end_ns // MILLISECOND_NS) * MILLISECOND_NS,
+            () if text == "{}" else parse_selector(text),
             list(dict.fromkeys(names.split(","))) if names else [],
             aggregate_by,
             limit,
@@ -137,7 +136,7 @@ def _series(volume: SteppedVolume, bounds: Bounds, step_ns: int) -> dict[str, An
     """Samples stand at the last millisecond of their step, the last one at the end of the range."""
     first, last = bounds.start_ns // step_ns, (bounds.end_ns - 1) // step_ns
     ends_ms = (
-        (bounds.end_ns if first + step == last else (first + step + 1) * step_ns - 1) // _MILLISECOND_NS
+        (bounds.end_ns if first + step == last else (first + step + 1) * step_ns - 1) // MILLISECOND_NS
         for step, _ in volume.steps
     )
     values = [

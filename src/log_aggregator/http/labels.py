@@ -15,6 +15,7 @@ from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
+from log_aggregator.services.query_limits import MILLISECOND_NS
 from log_aggregator.services.tenants_series import TenantsSeries
 from log_aggregator.services.tightest_limits import limits_of_all
 
@@ -54,11 +55,11 @@ class LabelRoutes:
         )
 
     async def _names(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        bounds, selector = _with_end(self._allowed(call, self._bounds(call))), _optional_selector(call)
         return _strings(call, await self.series.label_names(call.tenant, bounds.start_ns, bounds.end_ns, selector))
 
     async def _values(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        bounds, selector = _with_end(self._allowed(call, self._bounds(call))), _optional_selector(call)
         name = call.path["name"]
         return _strings(
             call, await self.series.label_values(call.tenant, name, bounds.start_ns, bounds.end_ns, selector)
@@ -69,7 +70,7 @@ class LabelRoutes:
         texts = sorted({*call.params.all("match"), *call.params.all("match[]")})
         for text in texts:
             parse_selector(text, allow_empty=True)  # Loki looks at the range before it minds what is too broad
-        bounds = self._allowed(call, asked)
+        bounds = _whole_milliseconds(self._allowed(call, asked))
         streams = await self.series.series(call.tenant, bounds.start_ns, bounds.end_ns, _selectors(texts))
         # Of a hundred thousand streams, more than the event loop should wait for.
         return await asyncio.to_thread(lambda: json_response(call.request, success([dict(s) for s in streams])))
@@ -78,9 +79,17 @@ class LabelRoutes:
         return params.bounds(call.params, self.clock.now_ns())
 
     def _allowed(self, call: Call, asked: Bounds) -> Bounds:
-        """With the end included, as Loki does here."""
-        found = params.allowed(asked, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
-        return Bounds(found.start_ns, found.end_ns + 1)
+        return params.allowed(asked, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
+
+
+def _with_end(bounds: Bounds) -> Bounds:
+    """For labels, Loki's ranges include their end."""
+    return Bounds(bounds.start_ns, bounds.end_ns + 1)
+
+
+def _whole_milliseconds(bounds: Bounds) -> Bounds:
+    """For series, Loki's ranges begin and end at the milliseconds in which their bounds lie."""
+    return Bounds(*(bound - bound % MILLISECOND_NS for bound in (bounds.start_ns, bounds.end_ns)))
 
 
 def _optional_selector(call: Call) -> tuple[Matcher, ...]:

@@ -16,6 +16,7 @@ from log_aggregator.model.limits import Limits
 MAX_STEPS = 11_000
 MILLISECOND_NS = 1_000_000
 _SECOND_NS = 1_000_000_000
+_LONGEST_NS = 2**63 - 1  # that a duration of Go's can be
 
 
 class QueryRefused(LogAggregatorError):
@@ -106,7 +107,7 @@ def _check_length(length_ns: int, limits: Limits) -> None:
     allowed = limits.max_query_length
     if 0 < allowed < length_ns:
         raise QueryRefused(
-            f"the query time range exceeds the limit (query length: {format_go_duration(length_ns)}, "
+            f"the query time range exceeds the limit (query length: {format_go_duration(min(length_ns, _LONGEST_NS))}, "
             f"limit: {format_prometheus_duration(allowed)})",
             "max_query_length",
         )

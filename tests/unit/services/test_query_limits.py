@@ -34,6 +34,8 @@ async def test_no_timeout_is_no_deadline() -> None:
         ('rate({app="x"}[40d])', 2, 1, "962h0m0s"),
         ('rate({app="x"}[20d])', 720, 1, "960h0m0s"),
         ('rate({app="x"}[1h])', 2, 2400, "2401h0m0s"),
+        # No more than a 64-bit duration can say.
+        ('{app="x"}', 3_000_000, 1, "2562047h47m16.854775807s"),
     ],
 )
 def test_length_of_a_query(query: str, hours: int, step_hours: int, seen: str | None) -> None:
