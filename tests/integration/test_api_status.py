@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -28,12 +30,55 @@ def client() -> Iterator[httpx.Client]:
         ("/loki/api/v1/cache/generation_numbers", 200, '""'),
         ("/loki/api/v1/nosuch", 404, "404 page not found\n"),
         ("/loki/api/v1/labels/", 404, "404 page not found\n"),
-        ("/loki/api/v1/label//values", 404, "404 page not found\n"),
     ],
 )
 def test_plain_answers(client: httpx.Client, path: str, status: int, text: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        ("//", "/"),
+        ("//loki/api/v1/labels?query={a=%22b%22}", "/loki/api/v1/labels?query={a=%22b%22}"),
+        ("/loki//api/./v1/x/../labels/", "/loki/api/v1/labels/"),
+        ("/loki/api/v1/label//values", "/loki/api/v1/label/values"),
+        ("//elsewhere.example/%0d%0aX:%20y", "/elsewhere.example/%0D%0AX:%20y"),
+    ],
+)
+def test_unclean_paths_are_redirected(client: httpx.Client, path: str, clean: str) -> None:
+    for method in ("GET", "POST"):
+        assert asked_raw(client, method, path) == (301, clean, "")
+
+
+def asked_raw(client: httpx.Client, method: str, url: str) -> tuple[int, str | None, str]:
+    """Status, location and text of the answer to a request whose URL is sent as it is."""
+    with closing(HTTPConnection(client.base_url.host, client.base_url.port)) as connection:
+        connection.request(method, url)
+        with connection.getresponse() as answer:
+            return answer.status, answer.getheader("Location"), answer.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("a=%zz", 'invalid URL escape "%zz"'),
+        ("query=%7Ba=%22b%22%7D&b=1%&c=d", 'invalid URL escape "%"'),
+        ("a=%zz&start=1;end=2", "invalid semicolon separator in query"),
+    ],
+)
+def test_parameters_that_are_wrongly_encoded_are_refused(client: httpx.Client, query: str, message: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("/loki/api/v1/labels", "/loki/api/v1/query_range", "/loki/api/v1/index/stats"):
+        answer = client.post(path, content=query, headers=form)
+        assert (answer.status_code, answer.text) == (400, message)
+        assert asked_raw(client, "GET", f"{path}?{query}") == (400, None, message)
+
+
+def test_posted_form_comes_before_the_query_string(client: httpx.Client) -> None:
+    answer = client.post("/loki/api/v1/format_query", params={"query": "{a='x'}"}, data={"query": "{a=`x`}"})
+    assert answer.json() == {"status": "success", "data": '{a="x"}'}
 
 
 @pytest.mark.parametrize(("path", "kind"), [("rules", "groups"), ("alerts", "alerts")])

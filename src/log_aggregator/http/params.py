@@ -29,6 +29,7 @@ _INT64_DIGITS = 20
 _MAX_NUMBER = 2**32 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})[^&=]{0,2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,8 +40,16 @@ class InvalidParameter(LogAggregatorError):
     name: str = ""
 
 
+def check_encoding(text: str) -> None:
+    """Raises InvalidParameter if a query string or form is not encoded as Go asks for."""
+    if ";" in text:
+        raise InvalidParameter("invalid semicolon separator in query")
+    if broken := _BROKEN_ESCAPE.search(text):
+        raise InvalidParameter(f"invalid URL escape {quote_text(broken[0])}")
+
+
 class Params:
-    """The values of a request's query string, followed by those of a posted form."""
+    """The values of a posted form, followed by those of the query string: also in Go, the first ones count."""
 
     def __init__(self, *sources: Mapping[str, Sequence[str]]) -> None:
         self._sources = sources

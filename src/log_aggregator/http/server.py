@@ -26,7 +26,8 @@ from log_aggregator.http.connection import MAX_FRAME_BYTES, BodyRequest, Connect
 from log_aggregator.http.errors import error_line, error_response, first_error, let_go, status_of
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
-from log_aggregator.http.params import InvalidParameter, Params
+from log_aggregator.http.params import InvalidParameter, Params, check_encoding
+from log_aggregator.http.paths import clean_url
 from log_aggregator.http.refusal_log import RefusalLog
 from log_aggregator.http.socket import PING_SECONDS, Conversation, Socket, is_upgrade, upgraded
 from log_aggregator.http.tenant import tenant_of
@@ -208,7 +209,7 @@ class HttpServer:
                     methods=("GET",),
                     name=f"{socket_route.name}_{number}",
                 )
-        self._app.error_handler.add(SanicException, _refused)
+        self._app.error_handler.add(Exception, _refused)
 
     async def start(self, listening: socket.socket) -> None:
         arguments: dict[str, Any] = {"start_serving": False}
@@ -330,7 +331,7 @@ class HttpServer:
         try:
             caller = await self._admitted(route, request)
             tenant = self._tenant(route, request, caller) if route.tenant else ""
-            given = _params(request)
+            given = Params() if route.is_push else _params(request)
             with damage_left_out(allowed=route.partial and self._settings.partial_results):
                 return await route.handler(Call(request, given, tenant, path))
         except (LogAggregatorError, ExceptionGroup) as raised:
@@ -386,24 +387,36 @@ class HttpServer:
 
 
 def _params(request: Request) -> Params:
-    # As plain mappings: `get` of Sanic's own gives only the first value.
-    arguments = dict(request.get_args(keep_blank_values=True))
+    form = {}
     if request.method == "POST" and "form-urlencoded" in request.headers.get("content-type", ""):
-        return Params(arguments, _form(request.body))
-    return Params(arguments)
+        form = _form(request.body)
+    check_encoding(request.query_string)
+    # As a plain mapping: `get` of Sanic's own gives only the first value.
+    return Params(form, dict(request.get_args(keep_blank_values=True)))
 
 
 def _form(body: bytes) -> dict[str, list[str]]:
     if len(body) > _MAX_FORM_BYTES:
         raise FormTooLarge(f"http: request body too large: a form may have {_MAX_FORM_BYTES} bytes")
+    text = body.decode(errors="replace")
+    check_encoding(text)
     try:
-        return parse_qs(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+        return parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
     except ValueError as error:
         raise InvalidParameter(f"a form may have {_MAX_FORM_FIELDS} fields") from error
 
 
-def _refused(request: Request, error: SanicException) -> HTTPResponse:
-    """What Sanic itself refuses. A push path answers other methods as unknown, as in Loki."""
+def _refused(request: Request, error: Exception) -> HTTPResponse:
+    """What Sanic itself refuses, or fails to route. A push path answers other methods as unknown, as in Loki.
+
+    Like Loki, points at the clean form of a path that is unknown because it has slashes too many or dots.
+    """
+    clean = clean_url(request.raw_url)
+    if clean and not isinstance(error, PayloadTooLarge):
+        return HTTPResponse(status=301, headers={"Location": clean})
+    if not isinstance(error, SanicException):
+        logger.error("request failed", exc_info=error)
+        return error_line("internal error", 500)
     if isinstance(error, NotFound):
         return error_line("404 page not found", 404)
     if isinstance(error, MethodNotAllowed):
