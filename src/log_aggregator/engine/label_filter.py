@@ -97,10 +97,9 @@ def label_expression(matcher: Matcher) -> str:
 
 
 def _value_predicate(matcher: Matcher) -> Predicate:
-    loose = value_expression(matcher.value) if matcher.op in ("=~", "!~") else None
-    if loose is None:
+    if matcher.op in ("=", "!="):
         return compile_matcher(matcher)
-    search = compile_regex(loose).search
+    search = compile_regex(label_expression(matcher)).search
     positive = matcher.op == "=~"
     return lambda value: (search(value) is not None) is positive
 

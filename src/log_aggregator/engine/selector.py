@@ -9,6 +9,8 @@ from log_aggregator.model.labels import Labels
 Accepts = Callable[[Labels], bool]
 Predicate = Callable[[str], bool]
 
+_DOTS_MATCH_NEWLINES = "(?s)"
+
 
 def compile_selector(matchers: Iterable[Matcher]) -> Accepts:
     """Whether a stream satisfies every matcher."""
@@ -22,7 +24,7 @@ def compile_selector(matchers: Iterable[Matcher]) -> Accepts:
 
 
 def compile_matcher(matcher: Matcher) -> Predicate:
-    """Whether a value satisfies the matcher. Regular expressions must match all of it."""
+    """Whether a value satisfies the matcher: an expression must match all of it, and its dots match newlines too."""
     wanted = matcher.value
     match matcher.op:
         case "=":
@@ -30,8 +32,8 @@ def compile_matcher(matcher: Matcher) -> Predicate:
         case "!=":
             return lambda value: value != wanted
         case "=~":
-            fullmatch = compile_regex(wanted).fullmatch
+            fullmatch = compile_regex(_DOTS_MATCH_NEWLINES + wanted).fullmatch
             return lambda value: fullmatch(value) is not None
         case "!~":
-            fullmatch = compile_regex(wanted).fullmatch
+            fullmatch = compile_regex(_DOTS_MATCH_NEWLINES + wanted).fullmatch
             return lambda value: fullmatch(value) is None
