@@ -27,6 +27,7 @@ from log_aggregator.config.effective import config_yaml
 from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.files import Configuration, configure
 from log_aggregator.config.flags import parse_flags
+from log_aggregator.config.roles import TARGETS
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import data_directory_of, store_of
 from log_aggregator.embedded import EmbeddedRedis
@@ -73,6 +74,7 @@ Flags of serve, in Go's form (-name=value or -name value):
   -config.strict=false       warn of unknown keys instead of refusing them
   -verify-config             check the configuration and exit
   -print-config-stderr       print the configuration in force
+  -log-config-reverse-order  log it, the last line first
   -target=all                which roles to run: all, or some of write, read, backend
   -workers=N                 processes; default 1 with the embedded Redis, else one per core
   -log.level=info            debug, info, warn or error
@@ -103,6 +105,9 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
         return _help((), stop)
     if flags.version:
         return _print_version((), stop)
+    if flags.list_targets:
+        print("\n".join(TARGETS))
+        return 0
     configuration = configure(flags, os.environ)
     if flags.print_config:
         print(config_yaml(configuration.config), file=sys.stderr)
@@ -112,6 +117,9 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
         print("the configuration is valid")
         return 0
     _log_start(configuration, data)
+    if flags.log_config:
+        for line in reversed(config_yaml(configuration.config).splitlines()):
+            logger.info(line)
     return _until_stopped(_serve_all(configuration.config, store, data, stop))
 
 

@@ -23,6 +23,8 @@ _OPTIONS: Final = {
     "config.strict": True,
     "verify-config": True,
     "print-config-stderr": True,
+    "log-config-reverse-order": True,
+    "list-targets": True,
     "version": True,
     "help": True,
     "h": True,
@@ -34,7 +36,37 @@ _LOKIS: Final[Mapping[str, Path]] = {
     "log.level": ("server", "log_level"),
     "store.retention": ("limits_config", "retention_period"),
     "runtime-config.reload-period": ("runtime_config", "period"),
+    "server.path-prefix": ("server", "http_path_prefix"),
 }
+_LOKIS_LIMITS: Final = {
+    "compactor": "deletion-mode",
+    "distributor": """
+        ingestion-burst-size-mb ingestion-rate-limit-mb=ingestion_rate_mb
+        ingestion-rate-limit-strategy=ingestion_rate_strategy max-line-size max-line-size-truncate
+        max-line-size-truncate-identifier
+    """,
+    "frontend": "max-cache-freshness=max_cache_freshness_per_query max-querier-bytes-read max-query-bytes-read",
+    "ingester": "max-global-streams-per-user per-stream-rate-limit per-stream-rate-limit-burst",
+    "limits": """
+        block-ingestion-status-code block-ingestion-until max-structured-metadata-entries-count
+        max-structured-metadata-size volume-enabled volume-max-series
+    """,
+    "querier": """
+        max-concurrent-tail-requests max-query-lookback max-query-parallelism max-query-range max-query-series
+        max-streams-matcher-per-query=max_streams_matchers_per_query split-queries-by-interval
+        tsdb-max-query-parallelism
+    """,
+    "store": "max-query-length",
+    "validation": """
+        allow-structured-metadata create-grace-period=creation_grace_period discover-log-levels
+        increment-duplicate-timestamps=increment_duplicate_timestamp log-level-from-json-max-depth
+        max-entries-limit=max_entries_limit_per_query max-label-names-per-series
+        max-length-label-name=max_label_name_length max-length-label-value=max_label_value_length reject-old-samples
+        reject-old-samples.max-age=reject_old_samples_max_age
+    """,
+}
+# Flags of Loki's that have no key of their name, and mean nothing here.
+_IGNORED: Final = frozenset({"legacy-read-mode", "log.format", "reporting.enabled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +76,8 @@ class Flags:
     strict: bool
     verify_config: bool
     print_config: bool
+    log_config: bool  # from its last line to the first, as log viewers turn lines round
+    list_targets: bool
     version: bool
     help: bool
     given: tuple[Given, ...]  # values of keys
@@ -53,7 +87,13 @@ def keys_by_flag() -> dict[str, Path]:
     """Every key's flag is its dotted path, with dashes; some have Loki's own name as well."""
     renamed = [tuple(old.split(".")) for old in RENAMED]
     paths = [*leaf_fields(Config), *renamed]
-    return {".".join(path).replace("_", "-"): path for path in paths} | dict(_LOKIS)
+    return {".".join(path).replace("_", "-"): path for path in paths} | dict(_LOKIS) | _lokis_limits()
+
+
+def _lokis_limits() -> dict[str, Path]:
+    """In the table, the name of a flag is followed by its key where that is not the name with underscores."""
+    names = [(block, *name.partition("=")) for block, names in _LOKIS_LIMITS.items() for name in names.split()]
+    return {f"{block}.{name}": ("limits_config", key or name.replace("-", "_")) for block, name, _, key in names}
 
 
 def parse_flags(arguments: Sequence[str]) -> Flags:
@@ -74,6 +114,8 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
             raise ConfigError(f"unknown flag -{name}{f'; did you mean -{hint[0]}?' if hint else ''}")
         if not has_value and name in switches:
             value = "true"
+        elif not has_value and name not in _OPTIONS and name not in keys and (not rest or rest[0].startswith("-")):
+            value = "true"  # of what is ignored, nobody knows which are switches
         elif not has_value:
             if not rest:
                 raise ConfigError(f"flag needs a value: -{name}")
@@ -89,6 +131,8 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
         strict=_switch(options, "config.strict", default=True),
         verify_config=_switch(options, "verify-config", default=False),
         print_config=_switch(options, "print-config-stderr", default=False),
+        log_config=_switch(options, "log-config-reverse-order", default=False),
+        list_targets=_switch(options, "list-targets", default=False),
         version=_switch(options, "version", default=False),
         help=_switch(options, "help", default=False) or _switch(options, "h", default=False),
         given=tuple(given),
@@ -99,7 +143,7 @@ def _is_known(name: str, keys: Mapping[str, Path]) -> bool:
     """Flags of what is ignored in a file are ignored too."""
     dotted = name.replace("-", "_")
     ignored = any(dotted == key or dotted.startswith(f"{key}.") for key in IGNORED)
-    return name in _OPTIONS or name in keys or ignored
+    return name in _OPTIONS or name in keys or name in _IGNORED or ignored
 
 
 def _is_switch(path: Path) -> bool:

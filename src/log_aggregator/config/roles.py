@@ -15,14 +15,14 @@ class Role(Flag):
         """One target or several, comma-separated. Raises ValueError."""
         roles = Role(0)
         for name in target.split(","):
-            if name.strip() not in _TARGETS:
-                raise ValueError(f"unrecognised target '{name.strip()}': use one of {', '.join(_TARGETS)}")
-            roles |= _TARGETS[name.strip()]
+            if name.strip() not in TARGETS:
+                raise ValueError(f"unrecognised target '{name.strip()}': use one of {', '.join(TARGETS)}")
+            roles |= TARGETS[name.strip()]
         return roles
 
 
 # Loki's finer targets do here what the nearest role does.
-_TARGETS: Final = {
+TARGETS: Final = {
     "all": Role.ALL,
     "write": Role.WRITE,
     "read": Role.READ,

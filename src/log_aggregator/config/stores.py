@@ -14,13 +14,14 @@ _S3_KINDS = frozenset({"s3", "aws"})
 
 def store_of(config: Config, data_directory: Path) -> S3Settings | FilesystemSettings:
     """The settings of the object store in use. Raises ConfigError."""
-    kind = _kind(config)
+    kind, key = _kind(config)
     if kind in _S3_KINDS:
         return _s3(config)
     if kind == "filesystem":
         return FilesystemSettings(directory=_configured_directory(config) or data_directory / "chunks")
     raise ConfigError(
-        f"object store '{kind}' is not supported: use s3 (also for gcs, through its S3 interoperability) or filesystem"
+        f"{key}: object store '{kind}' is not supported: use s3 (also for gcs, through its S3 "
+        "interoperability) or filesystem"
     )
 
 
@@ -44,13 +45,14 @@ def index_period_ns(config: Config) -> int:
     return (periods[-1].index.period if periods else 0) or _DAY_NS
 
 
-def _kind(config: Config) -> str:
+def _kind(config: Config) -> tuple[str, str]:
+    """And the key that says so, "" where none does."""
     periods = config.schema_config.configs
     if periods and periods[-1].object_store:
-        return periods[-1].object_store
+        return periods[-1].object_store, f"schema_config.configs[{len(periods) - 1}].object_store"
     if config.storage_config.shared_store:
-        return config.storage_config.shared_store
-    return "s3" if _configured_s3(config) is not None else "filesystem"
+        return config.storage_config.shared_store, "storage_config.shared_store"
+    return ("s3" if _configured_s3(config) is not None else "filesystem"), ""
 
 
 def _s3(config: Config) -> S3Settings:

@@ -7,7 +7,10 @@ from config_files import DAY, configured, value_at
 
 from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.files import configure
-from log_aggregator.config.flags import parse_flags
+from log_aggregator.config.flags import keys_by_flag, parse_flags
+from log_aggregator.config.keys import RENAMED
+from log_aggregator.config.schema import leaf_fields
+from log_aggregator.config.sections import Config
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,13 @@ def test_flag_wins_over_environment_and_environment_over_file(tmp_path: Path) ->
         (["-querier.max-concurrent=9"], "querier.max_concurrent", 9),
         (["-limits-config.retention-period=1d"], "limits_config.retention_period", DAY),
         (["-store.retention=1d"], "limits_config.retention_period", DAY),
+        (["-distributor.max-line-size=2KB"], "limits_config.max_line_size", 2048),
+        (["-distributor.ingestion-rate-limit-mb=9"], "limits_config.ingestion_rate_mb", 9),
+        (["-validation.reject-old-samples.max-age=1d"], "limits_config.reject_old_samples_max_age", DAY),
+        (["-validation.reject-old-samples", "-workers=2"], "limits_config.reject_old_samples", True),
         (["-memberlist.join=dns+loki:7946", "-workers=2"], "workers", 2),
+        (["-memberlist.join", "dns+loki:7946", "-workers=2"], "workers", 2),
+        (["-tracing.enabled", "-workers=2", "-legacy-read-mode=false"], "workers", 2),
     ],
 )
 def test_flag_sets_its_key(arguments: list[str], key: str, value: object) -> None:
@@ -110,6 +119,11 @@ def test_wrong_value_says_where_it_came_from(arguments: list[str], environment: 
     assert str(raised.value) == (
         f"{place}: workers: input should be a valid integer, unable to parse string as an integer (got 'few')"
     )
+
+
+def test_every_flag_sets_a_key_that_is_there() -> None:
+    known = leaf_fields(Config)
+    assert [flag for flag, path in keys_by_flag().items() if path not in known and ".".join(path) not in RENAMED] == []
 
 
 def test_switches_need_no_value() -> None:

@@ -107,7 +107,8 @@ def test_second_spelling_of_s3_means_the_same(tmp_path: Path) -> None:
         ),
         (
             "schema_config: {configs: [{object_store: gcs}]}",
-            "object store 'gcs' is not supported: use s3 (also for gcs, through its S3 interoperability) or filesystem",
+            "schema_config.configs[0].object_store: object store 'gcs' is not supported: use s3 (also for gcs, through "
+            "its S3 interoperability) or filesystem",
         ),
     ],
 )
