@@ -240,8 +240,8 @@ LIST_MEANINGS: Final = {
         "pattern": "The query, or with `regex` an expression for it; empty: any",
         "regex": "Whether `pattern` is an expression",
         "hash": "The 32-bit FNV-1 hash of the query; 0: any",
-        "types": "`metric`, `filter` or `limited`; empty: any",
-        "tags": "Of `X-Query-Tags`",
+        "types": "`metric`, `filter` or `limited`, also as text with commas; empty: any",
+        "query_tags": "Of `X-Query-Tags`",
     },
     StreamRetention: {
         "selector": "Which streams",

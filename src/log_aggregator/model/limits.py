@@ -3,9 +3,9 @@
 Source: Loki's configuration reference, limits_config.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.quantity import ByteSize, Duration, Time
@@ -31,14 +31,21 @@ class StreamRetention(Section):
         return period
 
 
+def _separated(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+QueryType = Literal["metric", "filter", "limited"]
+
+
 class BlockedQuery(Section):
     """A query is refused if everything that is set here fits it."""
 
     pattern: str = ""
     regex: bool = False
     hash: int = 0  # 32-bit FNV-1 of the query's text
-    types: tuple[Literal["metric", "filter", "limited"], ...] = ()
-    tags: dict[str, str] = Field(default_factory=dict)
+    types: Annotated[tuple[QueryType, ...], BeforeValidator(_separated)] = ()  # a list, or separated by commas
+    query_tags: dict[str, str] = Field(default_factory=dict)
 
 
 class Limits(Section):

@@ -2,16 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Expr, LabelFilterStage, LineFilterStage, LogExpr
 from log_aggregator.logql.regex import InvalidRegex, compile_regex
-from log_aggregator.model.limits import BlockedQuery, Limits
+from log_aggregator.model.limits import BlockedQuery, Limits, QueryType
 
 logger = logging.getLogger(__name__)
-
-QueryType = Literal["metric", "filter", "limited"]
 
 _FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
 
@@ -49,7 +47,7 @@ def query_hash(text: str) -> int:
 def _fits(blocked: BlockedQuery, text: str, expr: Expr, tags: Mapping[str, str]) -> bool:
     if blocked.types and query_type(expr) not in blocked.types:
         return False
-    if any(tags.get(name.lower(), "").lower() != value.lower() for name, value in blocked.tags.items()):
+    if any(tags.get(name.lower(), "").lower() != value.lower() for name, value in blocked.query_tags.items()):
         return False
     if blocked.hash:
         return blocked.hash == query_hash(text)

@@ -32,8 +32,9 @@ def test_hash_is_fnv_1_of_32_bits(text: str, expected: int) -> None:
         (METRIC, {"hash": query_hash(METRIC)}),
         (METRIC, {"types": ["metric"]}),
         (LIMITED, {"types": ["filter", "limited"]}),
-        (LIMITED, {"tags": {"Source": "Grafana"}}),
-        (LIMITED, {"pattern": ".*", "regex": True, "types": ["limited"], "tags": {"source": "grafana"}}),
+        (LIMITED, {"types": "filter,limited"}),
+        (LIMITED, {"query_tags": {"Source": "Grafana"}}),
+        (LIMITED, {"pattern": ".*", "regex": True, "types": ["limited"], "query_tags": {"source": "grafana"}}),
         (LIMITED, {}),
     ],
 )
@@ -51,8 +52,9 @@ def test_query_that_fits_is_blocked(text: str, blocked: dict[str, object]) -> No
         (METRIC, {"hash": query_hash(METRIC) + 1}),
         (METRIC, {"hash": query_hash(METRIC), "types": ["filter"]}),
         (FILTER, {"types": ["metric", "limited"]}),
-        (FILTER, {"tags": {"source": "other"}}),
-        (FILTER, {"tags": {"absent": "x"}}),
+        (FILTER, {"types": "metric, limited"}),
+        (FILTER, {"query_tags": {"source": "other"}}),
+        (FILTER, {"query_tags": {"absent": "x"}}),
     ],
 )
 def test_query_that_does_not_fit_in_everything_passes(text: str, blocked: dict[str, object]) -> None:
