@@ -39,6 +39,7 @@ overrides:
   disabled: {tsdb_max_query_parallelism: 0}
   small: {max_query_bytes_read: 1KB}
   short: {max_query_length: 1h}
+  recent: {max_query_lookback: 2h, max_query_length: 3h}
 """
 
 
@@ -310,3 +311,46 @@ def metric(client: httpx.Client, name: str, *parts: str) -> float:
         for line in lines
         if line.startswith(name) and all(part in line for part in parts)
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "nothing"),
+    [
+        ("query_range", {"query": '{job="a"}'}, {"resultType": "streams", "result": []}),
+        ("query_range", {"query": 'rate({job="a"}[2h])'}, {"resultType": "matrix", "result": []}),
+        ("query", {"query": 'rate({job="a"}[2h])', "time": str(NOW - 10_800)}, {"resultType": "vector", "result": []}),
+        ("query", {"query": '{job="a"}', "time": str(NOW - 10_800)}, {"resultType": "streams", "result": []}),
+        ("index/volume", {"query": '{job="a"}'}, {"resultType": "vector", "result": []}),
+        ("index/volume_range", {"query": '{job="a"}'}, {"resultType": "vector", "result": []}),
+        ("series", {}, []),
+        ("labels", {}, None),
+        ("label/job/values", {}, None),
+        ("detected_labels", {}, None),
+        ("detected_fields", {"query": '{job="a"}'}, None),
+    ],
+)
+def test_what_is_older_than_the_lookback_is_not_there(
+    client: httpx.Client, path: str, params: dict[str, str], nothing: Any
+) -> None:
+    old = {"start": str(NOW - 4 * 3600), "end": str(NOW - 3 * 3600)}
+    push(client, "recent", {"job": "a"}, [[f"{NOW - 3 * 3600 - 1}000000000", "old"]])
+    answer = client.get(f"/loki/api/v1/{path}", params=old | params, headers={"X-Scope-OrgID": "recent"})
+    assert answer.status_code == 200, answer.text
+    assert without_statistics(answer.json().get("data")) == nothing
+
+
+def without_statistics(data: Any) -> Any:
+    return {key: value for key, value in data.items() if key != "stats"} if isinstance(data, dict) else data
+
+
+def test_the_lookback_cuts_a_range_before_its_length_is_looked_at(client: httpx.Client) -> None:
+    push(client, "recent", {"job": "b"}, [[f"{NOW - age}000000000", f"{age}"] for age in (60, 3 * 3600)])
+    wide = {"start": str(NOW - 4 * 3600), "end": str(NOW)}
+    streams = get(client, "recent", "query_range", query='{job="b"}', **wide)["result"]
+    assert [line for stream in streams for _, line in stream["values"]] == ["60"]
+    series = get(client, "recent", "query_range", query='count_over_time({job="b"}[1m])', step="60", **wide)
+    (one,) = series["result"]
+    assert min(moment for moment, _ in one["values"]) > NOW - 2 * 3600
+    wanted = {"query": '{job="b"}'} | wide
+    answer = client.get("/loki/api/v1/index/stats", params=wanted, headers={"X-Scope-OrgID": "recent"})
+    assert answer.json()["streams"] == 1

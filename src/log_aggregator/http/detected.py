@@ -43,6 +43,8 @@ class DetectedRoutes:
         bounds = params.allowed(params.ordered_bounds(call.params, now_ns), self.limits_of(call.tenant), now_ns)
         text = call.params.get("query")
         selector = parse_selector(text) if text else ()
+        if bounds is None:
+            return json_response(call.request, {})
         found = await self.detection.labels(call.tenant, bounds.start_ns, bounds.end_ns + 1, selector)
         labels = [{"label": name, "cardinality": count} for name, count in sorted(found.items())]
         return json_response(call.request, {"detectedLabels": labels} if labels else {})

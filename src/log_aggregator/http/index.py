@@ -12,11 +12,12 @@ from log_aggregator.http import params
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Route
+from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.extents import Answer, Extents, StreamExtents
-from log_aggregator.services.index_stats import index_stats
-from log_aggregator.services.query_limits import MILLISECOND_NS, check_span, clamp_start
+from log_aggregator.services.index_stats import IndexStats, index_stats
+from log_aggregator.services.query_limits import MILLISECOND_NS, check_span, seen_start
 from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, stepped_volumes, total_volumes
 
 _DEFAULT_LIMIT = 100
@@ -54,15 +55,16 @@ class IndexRoutes:
         now_ns = self.clock.now_ns()
         bounds = params.allowed(params.ranged(call.params, now_ns).bounds, self.limits_of(call.tenant), now_ns)
         selector = parse_selector(call.params.get("query"))
-        found = await self.extents.ask(
-            call.tenant,
-            bounds.start_ns,
-            bounds.end_ns,
-            lambda extents: index_stats(extents, bounds.start_ns, bounds.end_ns, selector),
-        )
+        found = IndexStats(0, 0, 0, 0) if bounds is None else await self._ask_stats(call.tenant, bounds, selector)
         return json_response(
             call.request,
             {"streams": found.streams, "chunks": found.chunks, "bytes": found.text_bytes, "entries": found.entries},
+        )
+
+    async def _ask_stats(self, tenant: str, bounds: Bounds, selector: Sequence[Matcher]) -> IndexStats:
+        start_ns, end_ns = bounds.start_ns, bounds.end_ns
+        return await self.extents.ask(
+            tenant, start_ns, end_ns, lambda extents: index_stats(extents, start_ns, end_ns, selector)
         )
 
     async def _volume(self, call: Call) -> HTTPResponse:
@@ -72,6 +74,8 @@ class IndexRoutes:
         params.direction(given)
         aggregate_by = _aggregate_by(given)
         query = self._volume_query(call, params.ordered_bounds(given, now_ns), limit, aggregate_by)
+        if query is None:
+            return json_response(call.request, success({"resultType": "vector", "result": []}))
         end = _seconds(query.end_ns // MILLISECOND_NS)
         volumes = await self._ask(call, query, lambda extents: total_volumes(extents, query))
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
@@ -80,6 +84,8 @@ class IndexRoutes:
     async def _volume_range(self, call: Call) -> HTTPResponse:
         asked = params.ranged(call.params, self.clock.now_ns(), _limit)
         query = self._volume_query(call, asked.bounds, asked.limit, _aggregate_by(call.params), asked.step_ns)
+        if query is None:
+            return json_response(call.request, success({"resultType": "vector", "result": []}))
         bounds, step_ns = Bounds(query.start_ns, query.end_ns), asked.step_ns
         volumes = await self._ask(call, query, lambda extents: stepped_volumes(extents, query, step_ns))
         return json_response(call.request, success(_stepped(volumes, bounds, step_ns)))
@@ -89,14 +95,18 @@ class IndexRoutes:
 
     def _volume_query(
         self, call: Call, asked: Bounds, limit: int, aggregate_by: AggregateBy, step_ns: int = 0
-    ) -> VolumeQuery:
-        """Steps are limited each: the whole range may be longer than a tenant may ask for."""
+    ) -> VolumeQuery | None:
+        """None where `max_query_lookback` leaves nothing of the range. Steps are limited each: the whole range may be
+        longer than a tenant may ask for.
+        """
         limits, given = self.limits_of(call.tenant), call.params
         if not limits.volume_enabled:
             raise VolumeDisabled
-        first_ns = max(asked.start_ns, asked.end_ns - step_ns) if step_ns else asked.start_ns
+        start_ns = seen_start(asked.start_ns, asked.end_ns, self.clock.now_ns(), limits)
+        if start_ns is None:
+            return None
+        first_ns = max(start_ns, asked.end_ns - step_ns) if step_ns else start_ns
         check_span(first_ns, asked.end_ns, limits, params.SECOND_NS)
-        start_ns = clamp_start(asked.start_ns, asked.end_ns, self.clock.now_ns(), limits)
         text, names = given.get("query"), given.get("targetLabels")
         return VolumeQuery(
             start_ns,

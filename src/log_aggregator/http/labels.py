@@ -55,41 +55,39 @@ class LabelRoutes:
         )
 
     async def _names(self, call: Call) -> HTTPResponse:
-        bounds, selector = _with_end(self._allowed(call, self._bounds(call))), _optional_selector(call)
-        return _strings(call, await self.series.label_names(call.tenant, bounds.start_ns, bounds.end_ns, selector))
+        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        if bounds is None:
+            return _strings(call, [])
+        # For labels, Loki's ranges include their end.
+        start_ns, end_ns = bounds.start_ns, bounds.end_ns + 1
+        return _strings(call, await self.series.label_names(call.tenant, start_ns, end_ns, selector))
 
     async def _values(self, call: Call) -> HTTPResponse:
-        bounds, selector = _with_end(self._allowed(call, self._bounds(call))), _optional_selector(call)
-        name = call.path["name"]
-        return _strings(
-            call, await self.series.label_values(call.tenant, name, bounds.start_ns, bounds.end_ns, selector)
-        )
+        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        if bounds is None:
+            return _strings(call, [])
+        name, start_ns, end_ns = call.path["name"], bounds.start_ns, bounds.end_ns + 1
+        return _strings(call, await self.series.label_values(call.tenant, name, start_ns, end_ns, selector))
 
     async def _series(self, call: Call) -> HTTPResponse:
         asked = self._bounds(call)
         texts = sorted({*call.params.all("match"), *call.params.all("match[]")})
         for text in texts:
             parse_selector(text, allow_empty=True)  # Loki looks at the range before it minds what is too broad
-        bounds = _whole_milliseconds(self._allowed(call, asked))
-        streams = await self.series.series(call.tenant, bounds.start_ns, bounds.end_ns, _selectors(texts))
+        bounds = self._allowed(call, asked)
+        if bounds is None:
+            return json_response(call.request, success([]))
+        # For series, they begin and end at the milliseconds in which their bounds lie.
+        start_ns, end_ns = (bound - bound % MILLISECOND_NS for bound in (bounds.start_ns, bounds.end_ns))
+        streams = await self.series.series(call.tenant, start_ns, end_ns, _selectors(texts))
         # Of a hundred thousand streams, more than the event loop should wait for.
         return await asyncio.to_thread(lambda: json_response(call.request, success([dict(s) for s in streams])))
 
     def _bounds(self, call: Call) -> Bounds:
         return params.bounds(call.params, self.clock.now_ns())
 
-    def _allowed(self, call: Call, asked: Bounds) -> Bounds:
+    def _allowed(self, call: Call, asked: Bounds) -> Bounds | None:
         return params.allowed(asked, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
-
-
-def _with_end(bounds: Bounds) -> Bounds:
-    """For labels, Loki's ranges include their end."""
-    return Bounds(bounds.start_ns, bounds.end_ns + 1)
-
-
-def _whole_milliseconds(bounds: Bounds) -> Bounds:
-    """For series, Loki's ranges begin and end at the milliseconds in which their bounds lie."""
-    return Bounds(*(bound - bound % MILLISECOND_NS for bound in (bounds.start_ns, bounds.end_ns)))
 
 
 def _optional_selector(call: Call) -> tuple[Matcher, ...]:

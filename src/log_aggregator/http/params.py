@@ -18,7 +18,7 @@ from log_aggregator.logql.parser import parse_selector
 from log_aggregator.logql.template.strconv import names_infinity, parse_float, quote_text
 from log_aggregator.logql.units import parse_prometheus_duration
 from log_aggregator.model.limits import Limits
-from log_aggregator.services.query_limits import check_order, check_resolution, check_span, clamp_start
+from log_aggregator.services.query_limits import check_order, check_resolution, check_span, seen_start
 
 SECOND_NS = 1_000_000_000
 DEFAULT_LIMIT = 100
@@ -89,11 +89,13 @@ def ordered_bounds(params: Params, now_ns: int) -> Bounds:
     return found
 
 
-def allowed(found: Bounds, limits: Limits, now_ns: int) -> Bounds:
+def allowed(found: Bounds, limits: Limits, now_ns: int) -> Bounds | None:
     """What `max_query_lookback` leaves of the bounds. Raises QueryRefused where the tenant may not ask for them."""
-    start_ns = clamp_start(found.start_ns, found.end_ns, now_ns, limits)
+    start_ns = seen_start(found.start_ns, found.end_ns, now_ns, limits)
+    if start_ns is None:
+        return None
     check_span(start_ns, found.end_ns, limits)
-    check_order(start_ns, found.end_ns, limits)
+    check_order(start_ns, found.end_ns)
     return Bounds(start_ns, found.end_ns)
 
 

@@ -67,8 +67,9 @@ class Exports:
         query_limits.check_enabled(limits)
         check_blocked(query.text, expr, context.tags, limits)
         query_limits.check_expr(expr, limits)
-        start_ns = query_limits.clamp_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
-        return self._parts(tenant, expr, replace(query, start_ns=start_ns), limits)
+        start_ns = query_limits.seen_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
+        seen = replace(query, start_ns=query.end_ns if start_ns is None else start_ns)
+        return self._parts(tenant, expr, seen, limits)
 
     async def _parts(
         self, tenant: str, expr: LogExpr, query: ExportQuery, limits: Limits

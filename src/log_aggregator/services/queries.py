@@ -122,12 +122,15 @@ class Queries:
         expr, limits = self._allowed(tenant, query.text, context)
         if isinstance(expr, LogExpr):
             query_limits.check_entries(query.limit, limits)
-        query_limits.check_length(expr, query.start_ns, query.end_ns, query.step_ns, limits)
+        start_ns = query_limits.seen_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
+        if start_ns is None:
+            return _no_streams() if isinstance(expr, LogExpr) else _no_series(query.end_ns)
+        query_limits.check_length(expr, start_ns, query.end_ns, query.step_ns, limits)
         async with self._admitted(tenant, expr, limits):
-            await check_size(self._extents, tenant, expr, query.start_ns, query.end_ns, limits)
+            await check_size(self._extents, tenant, expr, start_ns, query.end_ns, limits)
             if isinstance(expr, LogExpr):
-                return await self._range_logs(tenant, expr, query, limits)
-            steps = Steps.aligned(query.start_ns, query.end_ns, query.step_ns)
+                return await self._range_logs(tenant, expr, query, start_ns)
+            steps = Steps.aligned(start_ns, query.end_ns, query.step_ns)
             return await self._matrix(tenant, expr, steps, limits, context)
 
     async def instant(self, tenant: str, query: InstantQuery, context: QueryContext = NO_CONTEXT) -> Answer:
@@ -137,6 +140,8 @@ class Queries:
                 return await self._instant_logs(tenant, expr, query, limits)
             if isinstance(expr, NumberLiteral):
                 return Scalar(expr.value, query.time_ns)
+            if query_limits.seen_start(query.time_ns, query.time_ns, self._clock.now_ns(), limits) is None:
+                return InstantVector([], query.time_ns, ScanStatistics())
             await check_size(self._extents, tenant, expr, query.time_ns, query.time_ns, limits)
             answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits, context)
             vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])
@@ -161,8 +166,7 @@ class Queries:
             else:
                 yield
 
-    async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, limits: Limits) -> Streams:
-        start_ns = query_limits.clamp_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
+    async def _range_logs(self, tenant: str, expr: LogExpr, query: RangeQuery, start_ns: int) -> Streams:
         limit = query.limit + (query.cursor.given if query.cursor else 0)
         found = await self._run_logs(
             tenant, LogQuery(expr, start_ns, query.end_ns, limit, query.direction, query.interval_ns)
@@ -179,13 +183,16 @@ class Queries:
                 "log queries are not supported as an instant query type, please change your query to a range query type"
             )
         query_limits.check_entries(query.limit, limits)
-        start_ns, end_ns = query.time_ns - _INSTANT_LOGS_NS + 1, query.time_ns + 1
+        first_ns, end_ns = query.time_ns - _INSTANT_LOGS_NS + 1, query.time_ns + 1
+        start_ns = query_limits.seen_start(first_ns, query.time_ns, self._clock.now_ns(), limits)
+        if start_ns is None:
+            return _no_streams()
         await check_size(self._extents, tenant, expr, start_ns, end_ns, limits)
         return await self._run_logs(tenant, LogQuery(expr, start_ns, end_ns, query.limit, query.direction))
 
     async def _run_logs(self, tenant: str, query: LogQuery) -> Streams:
         if query.end_ns <= query.start_ns:
-            return Streams([], ScanStatistics())
+            return _no_streams()
         answer = await self._logs.run(tenant, query)
         return Streams(answer.rows, answer.statistics)
 
@@ -195,3 +202,11 @@ class Queries:
         answer = await self._metrics.run(tenant, expr, steps, fresh=context.no_cache)
         query_limits.check_series(answer.vectors, limits)
         return Matrix(answer.vectors, steps, answer.statistics)
+
+
+def _no_streams() -> Streams:
+    return Streams([], ScanStatistics())
+
+
+def _no_series(time_ns: int) -> Matrix:
+    return Matrix([[]], Steps.at(time_ns), ScanStatistics())

@@ -170,22 +170,15 @@ def check_series(vectors: list[Vector], limits: Limits) -> None:
         )
 
 
-def check_order(start_ns: int, end_ns: int, limits: Limits) -> None:
-    """Loki takes a range that ends before it starts for one that `max_query_lookback` cut."""
+def check_order(start_ns: int, end_ns: int) -> None:
+    """Loki takes a range that ends before it starts for one that a look-back of 0 cut."""
     if end_ns < start_ns:
-        raise _too_old(limits)
+        raise QueryRefused("this data is no longer available, it is past now - max_query_lookback (0s)")
 
 
-def clamp_start(start_ns: int, end_ns: int, now_ns: int, limits: Limits) -> int:
-    """The start that `max_query_lookback` leaves. Raises QueryRefused where nothing is left."""
+def seen_start(start_ns: int, end_ns: int, now_ns: int, limits: Limits) -> int | None:
+    """The start that `max_query_lookback` leaves of a range, its end included; None where nothing is left."""
     if not limits.max_query_lookback:
         return start_ns
     oldest_ns = now_ns - limits.max_query_lookback
-    if end_ns < oldest_ns:
-        raise _too_old(limits)
-    return max(start_ns, oldest_ns)
-
-
-def _too_old(limits: Limits) -> QueryRefused:
-    lookback = format_prometheus_duration(limits.max_query_lookback)
-    return QueryRefused(f"this data is no longer available, it is past now - max_query_lookback ({lookback})")
+    return None if end_ns < oldest_ns else max(start_ns, oldest_ns)
