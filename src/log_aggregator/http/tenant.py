@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.model.tenants import SEPARATOR, are_several, tenants_of
+from log_aggregator.model.tenants import SEPARATOR, tenants_of
 
 HEADER = "x-scope-orgid"
+_BLANKS = " \t"  # which are no part of a header's value, before it and behind it
 _MAX_BYTES = 150
 _UNSUPPORTED = re.compile(r"[^0-9A-Za-z!_.*'()-]")
 
@@ -40,14 +41,15 @@ def tenant_of(
     """
     if not auth_enabled:
         return no_auth_tenant
-    name = headers.get(HEADER, "") or implied
+    name = headers.get(HEADER, "").strip(_BLANKS) or implied
     if not name:
         raise NoTenant
-    if not are_several(name):
-        return checked(name)
+    names = set(tenants_of(name))
+    if len(names) == 1 and "" not in names:
+        return checked(names.pop())
     if not several:
         raise InvalidTenant("multiple org IDs present")
-    return SEPARATOR.join(sorted({_named(one) for one in tenants_of(name)}))
+    return SEPARATOR.join(sorted(map(_named, names)))
 
 
 def _named(name: str) -> str:

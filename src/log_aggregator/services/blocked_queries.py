@@ -1,11 +1,12 @@
 """Queries that an operator has blocked: `limits_config.blocked_queries`. Rules and words are Loki's."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Expr, LabelFilterStage, LineFilterStage, LogExpr
+from log_aggregator.logql.printer import expr_text
 from log_aggregator.logql.regex import InvalidRegex, compile_regex
 from log_aggregator.model.limits import BlockedQuery, Limits, QueryType
 
@@ -23,7 +24,10 @@ class QueryBlocked(LogAggregatorError):
 
 def check_blocked(text: str, expr: Expr, tags: Mapping[str, str], limits: Limits) -> None:
     """Raises QueryBlocked."""
-    if any(_fits(blocked, text, expr, tags) for blocked in limits.blocked_queries):
+    if not limits.blocked_queries:
+        return
+    texts = (text, expr_text(expr))  # Loki often has no more than the parsed query when it looks at what is blocked
+    if any(_fits(blocked, texts, expr, tags) for blocked in limits.blocked_queries):
         raise QueryBlocked
 
 
@@ -44,15 +48,15 @@ def query_hash(text: str) -> int:
     return value
 
 
-def _fits(blocked: BlockedQuery, text: str, expr: Expr, tags: Mapping[str, str]) -> bool:
+def _fits(blocked: BlockedQuery, texts: Sequence[str], expr: Expr, tags: Mapping[str, str]) -> bool:
     if blocked.types and query_type(expr) not in blocked.types:
         return False
     if any(tags.get(name.lower(), "").lower() != value.lower() for name, value in blocked.query_tags.items()):
         return False
     if blocked.hash:
-        return blocked.hash == query_hash(text)
+        return blocked.hash in map(query_hash, texts)
     # Without a pattern, every query of these types and tags.
-    return not blocked.pattern or _matches(blocked, text)
+    return not blocked.pattern or any(_matches(blocked, text) for text in texts)
 
 
 def _matches(blocked: BlockedQuery, text: str) -> bool:

@@ -17,9 +17,16 @@ def test_valid_names(name: str) -> None:
     assert tenant_of({"x-scope-orgid": name}, True, "fake") == name
 
 
+@pytest.mark.parametrize("name", [" a", "a \t", "a|a"])
+def test_blanks_around_a_name_and_repetitions_mean_nothing(name: str) -> None:
+    assert tenant_of({"x-scope-orgid": name}, True, "fake") == "a"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("a b", "tenant ID 'a b' contains unsupported character ' '"),
+        ("|", "multiple org IDs present"),
         ("a/b", "tenant ID 'a/b' contains unsupported character '/'"),
         ("..", "tenant ID is '.' or '..'"),
         ("a" * 151, "tenant ID is too long: max 150 characters"),

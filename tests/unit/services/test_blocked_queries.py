@@ -29,6 +29,7 @@ def test_hash_is_fnv_1_of_32_bits(text: str, expected: int) -> None:
         (FILTER, {"pattern": FILTER}),
         (FILTER, {"pattern": f"  {FILTER}\n"}),
         (METRIC, {"pattern": "rate", "regex": True}),
+        (f" {METRIC.replace('(', ' ( ')} # laid out otherwise", {"pattern": METRIC}),
         (METRIC, {"hash": query_hash(METRIC)}),
         (METRIC, {"types": ["metric"]}),
         (LIMITED, {"types": ["filter", "limited"]}),
