@@ -187,6 +187,20 @@ def test_tail_prints_lines_as_they_arrive_and_ends_with_ctrl_c(server: LogAggreg
         assert process.wait(DEADLINE_SECONDS) == 130
 
 
+def test_tail_ends_when_its_reader_has_enough(server: LogAggregator) -> None:
+    command = f"'{PROGRAM}' tail '{{job=\"piped\"}}' -o raw | head -1"
+    environment = {**os.environ, "LOKI_ADDR": server.url}
+    process = subprocess.Popen(
+        ["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        push(server, "piped", [(time.time_ns(), "one of many")])
+        time.sleep(POLL_SECONDS)
+    assert process.communicate() == ("one of many\n", f"connected to {server.url}\n")
+
+
 def wait_for(out: Path, text: str) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while text not in out.read_text():

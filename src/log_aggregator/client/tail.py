@@ -4,6 +4,7 @@ import ssl
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
-from log_aggregator.client.entries import CATEGORIZED, StreamAnswer, printer
+from log_aggregator.client.entries import CATEGORIZED, Entry, StreamAnswer, printer
 from log_aggregator.client.errors import ClientError, Refused
 from log_aggregator.client.moments import range_of
 from log_aggregator.client.server import Server
@@ -33,8 +34,14 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 def tail(options: Namespace) -> int:
+    show = printer(options.output, options.color, sys.stdout)
+    for entry in _arriving(Server.of_options(options), options):
+        show(entry)
+    return 0
+
+
+def _arriving(server: Server, options: Namespace) -> Iterator[Entry]:
     """Connects again after an interruption, from the last entry seen."""
-    server, show = Server.of_options(options), printer(options.output, options.color, sys.stdout)
     start_ns, _ = range_of(options, time.time_ns())
     pause = _FIRST_PAUSE_SECONDS
     while True:
@@ -50,7 +57,7 @@ def tail(options: Namespace) -> int:
                     frame = _frame(message)
                     entries = [entry for stream in frame.streams or () for entry in stream.entries()]
                     for entry in sorted(entries, key=lambda entry: entry.timestamp_ns):
-                        show(entry)
+                        yield entry
                         start_ns = max(start_ns, entry.timestamp_ns + 1)
                     if frame.dropped:
                         print(f"{len(frame.dropped)} entries were dropped: reading too slowly", file=sys.stderr)

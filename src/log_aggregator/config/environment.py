@@ -13,6 +13,10 @@ from log_aggregator.config.sections import Config
 _PREFIX: Final = "LOKI_"
 # Kubernetes sets these in every pod beside a Service named loki.
 _OF_A_SERVICE: Final = re.compile(r"LOKI_(.*_)?(SERVICE_(HOST|PORT)|PORT)(_.*)?")
+# The program's own client reads these.
+_OF_A_CLIENT: Final = frozenset(
+    {"LOKI_ADDR", "LOKI_ORG_ID", "LOKI_USERNAME", "LOKI_PASSWORD", "LOKI_BEARER_TOKEN", "LOKI_CA_CERT_PATH"}
+)
 _SPECIAL: Final[Mapping[str, Path]] = {
     "REDIS_URL": ("redis", "url"),
     "LOKI_LOG_LEVEL": ("server", "log_level"),
@@ -37,7 +41,7 @@ def from_environment(environment: Mapping[str, str]) -> tuple[list[Given], list[
     strange = [
         name
         for name in sorted(environment)
-        if name.startswith(_PREFIX) and name not in known and not _OF_A_SERVICE.fullmatch(name)
+        if name.startswith(_PREFIX) and name not in (known.keys() | _OF_A_CLIENT) and not _OF_A_SERVICE.fullmatch(name)
     ]
     return given, strange
 

@@ -51,9 +51,17 @@ def test_variable_that_sets_nothing_is_noted() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["LOKI_SERVICE_HOST", "LOKI_SERVICE_PORT", "LOKI_PORT", "LOKI_PORT_3100_TCP_ADDR", "LOKI_READ_SERVICE_PORT_HTTP"],
+    [
+        "LOKI_SERVICE_HOST",
+        "LOKI_SERVICE_PORT",
+        "LOKI_PORT",
+        "LOKI_PORT_3100_TCP_ADDR",
+        "LOKI_READ_SERVICE_PORT_HTTP",
+        "LOKI_ADDR",
+        "LOKI_CA_CERT_PATH",
+    ],
 )
-def test_variables_that_kubernetes_sets_are_no_concern(name: str) -> None:
+def test_variables_of_kubernetes_and_of_clients_are_no_concern(name: str) -> None:
     assert configure(parse_flags([]), {name: "tcp://10.0.0.1:3100"}).notes == []
 
 
