@@ -1,7 +1,7 @@
 """What the entries of a stream must be. Whole columns are checked; entries only where a column is not clean."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
 
@@ -18,19 +18,21 @@ from log_aggregator.services.structured_metadata import clean_metadata, metadata
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Parallel columns of one stream, sizes as limits count them. Without any metadata both its columns are empty."""
+    """Parallel columns of one stream, sizes as limits count them. Without any metadata its columns are empty."""
 
     timestamps_ns: list[int]
     lines: list[str]
     line_bytes: list[int]
     metadata: list[dict[str, str]]
     metadata_bytes: list[int]
+    metadata_counts: list[int]  # as sent: what is empty or has the name of another counts too
 
     @classmethod
     def of(cls, stream: PushStream) -> "Entries":
         metadata = stream.metadata or []
         sizes = [metadata_bytes(own) for own in metadata]
-        return cls(stream.timestamps_ns, stream.lines, _sizes_bytes(stream.lines), metadata, sizes)
+        counts = list(map(len, metadata))
+        return cls(stream.timestamps_ns, stream.lines, _sizes_bytes(stream.lines), metadata, sizes, counts)
 
     @property
     def size_bytes(self) -> int:
@@ -43,6 +45,7 @@ class Entries:
             list(compress(self.line_bytes, chosen)),
             list(compress(self.metadata, chosen)),
             list(compress(self.metadata_bytes, chosen)),
+            list(compress(self.metadata_counts, chosen)),
         )
 
 
@@ -63,12 +66,13 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PushEntries:
-    """Those of a whole push, for what is asked of all at a time. Without any metadata both its columns are empty."""
+    """Those of a whole push, for what is asked of all at a time. Without any metadata its columns are empty."""
 
     timestamps_ns: pl.Series
     line_bytes: pl.Series
     metadata: list[dict[str, str]]  # clean
     metadata_bytes: list[int]
+    metadata_counts: list[int]
 
     @classmethod
     def of(cls, push: Push) -> "PushEntries":
@@ -78,6 +82,7 @@ class PushEntries:
             push.lines.str.len_bytes(),
             [clean_metadata(own) for own in metadata],
             [metadata_bytes(own) for own in metadata],
+            list(map(len, metadata)),
         )
 
     def all_fine(self, limits: IngestLimits, window: Window) -> bool:
@@ -104,7 +109,7 @@ def truncated(entries: Entries, limits: IngestLimits) -> Entries:
         else line.encode()[:room].decode(errors="ignore") + limits.max_line_size_truncate_identifier
         for line, size in zip(entries.lines, entries.line_bytes, strict=True)
     ]
-    return Entries(entries.timestamps_ns, lines, _sizes_bytes(lines), entries.metadata, entries.metadata_bytes)
+    return replace(entries, lines=lines, line_bytes=_sizes_bytes(lines))
 
 
 def checked(labels: Labels, entries: Entries, limits: IngestLimits, window: Window, refusals: Refusals) -> Entries:
@@ -134,7 +139,7 @@ def with_distinct_timestamps(entries: Entries) -> Entries:
         else:
             original_ns = timestamp_ns
             timestamps_ns.append(timestamp_ns)
-    return Entries(timestamps_ns, entries.lines, entries.line_bytes, entries.metadata, entries.metadata_bytes)
+    return replace(entries, timestamps_ns=timestamps_ns)
 
 
 def _too_long(line_bytes: int, limits: IngestLimits) -> bool:
@@ -148,8 +153,7 @@ def _sizes_bytes(lines: list[str]) -> list[int]:
 def _with_clean_metadata(entries: Entries) -> Entries:
     if not entries.metadata:
         return entries
-    cleaned = [clean_metadata(own) for own in entries.metadata]
-    return Entries(entries.timestamps_ns, entries.lines, entries.line_bytes, cleaned, entries.metadata_bytes)
+    return replace(entries, metadata=[clean_metadata(own) for own in entries.metadata])
 
 
 def _sizes_fine(longest_line: int, entries: Entries | PushEntries, limits: IngestLimits) -> bool:
@@ -157,11 +161,11 @@ def _sizes_fine(longest_line: int, entries: Entries | PushEntries, limits: Inges
 
 
 def _metadata_fine(entries: Entries | PushEntries, limits: IngestLimits) -> bool:
-    if not limits.allow_structured_metadata and any(entries.metadata):
+    if not limits.allow_structured_metadata and any(entries.metadata_counts):
         return False
     if 0 < limits.max_structured_metadata_size < max(entries.metadata_bytes):
         return False
-    if 0 < limits.max_structured_metadata_entries_count < max(map(len, entries.metadata)):
+    if 0 < limits.max_structured_metadata_entries_count < max(entries.metadata_counts):
         return False
     return not any("" in own for own in entries.metadata)
 
@@ -174,19 +178,19 @@ def _problem(stream: str, entries: Entries, row: int, limits: IngestLimits, wind
         return Problem(Reason.TOO_NEW, messages.timestamp_too_new(stream, timestamp_ns))
     if _too_long(line_bytes, limits):
         return Problem(Reason.LINE_TOO_LONG, messages.line_too_long(stream, line_bytes, limits.max_line_size))
-    if entries.metadata and (own := entries.metadata[row]):
-        return _metadata_problem(stream, own, entries.metadata_bytes[row], limits)
+    if entries.metadata and (count := entries.metadata_counts[row]):
+        return _metadata_problem(stream, entries.metadata[row], entries.metadata_bytes[row], count, limits)
     return None
 
 
-def _metadata_problem(stream: str, own: dict[str, str], size: int, limits: IngestLimits) -> Problem | None:
+def _metadata_problem(stream: str, own: dict[str, str], size: int, count: int, limits: IngestLimits) -> Problem | None:
     if not limits.allow_structured_metadata:
         return Problem(Reason.METADATA_DISALLOWED, messages.metadata_disallowed(stream))
     if 0 < limits.max_structured_metadata_size < size:
         message = messages.metadata_too_large(stream, size, limits.max_structured_metadata_size)
         return Problem(Reason.METADATA_TOO_LARGE, message)
-    if 0 < limits.max_structured_metadata_entries_count < len(own):
-        message = messages.too_much_metadata(stream, len(own), limits.max_structured_metadata_entries_count)
+    if 0 < limits.max_structured_metadata_entries_count < count:
+        message = messages.too_much_metadata(stream, count, limits.max_structured_metadata_entries_count)
         return Problem(Reason.METADATA_TOO_MANY, message)
     if "" in own:
         return Problem(Reason.METADATA_NAME_INVALID, messages.invalid_metadata_name(stream))

@@ -154,11 +154,11 @@ ENTRY_PROBLEMS: dict[Reason, tuple[PushStream, Settings, str, int]] = {
         6,
     ),
     Reason.METADATA_DISALLOWED: (
-        stream("x", metadata=[{"k": "v"}]),
+        stream("x", metadata=[{"k": ""}]),
         replace(PLAIN, allow_structured_metadata=False),
         f"stream '{S}' includes structured metadata, but this feature is disallowed. Please see "
         "`limits_config.allow_structured_metadata` or contact your Loki administrator to enable it",
-        3,
+        2,
     ),
     Reason.METADATA_TOO_LARGE: (
         stream("x", metadata=[{"k": "vv", "detected_level": "x"}]),
@@ -168,11 +168,11 @@ ENTRY_PROBLEMS: dict[Reason, tuple[PushStream, Settings, str, int]] = {
         4,
     ),
     Reason.METADATA_TOO_MANY: (
-        stream("x", metadata=[{"k": "v", "m": "w"}]),
+        stream("x", metadata=[{"k": "v", "m": ""}]),
         replace(PLAIN, max_structured_metadata_entries_count=1),
         f"stream '{S}' has too many structured metadata labels: '2', limit: '1'. Please see "
         "`limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it",
-        5,
+        4,
     ),
     Reason.METADATA_NAME_INVALID: (
         stream("x", metadata=[{"--": "v"}]),
