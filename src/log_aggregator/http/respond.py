@@ -1,6 +1,7 @@
 """Successful answers: JSON as Loki sends it, compressed when the client takes it."""
 
 import gzip
+import re
 from typing import Any
 
 import msgspec
@@ -13,8 +14,14 @@ _JSON = "application/json; charset=UTF-8"
 # Below this, compression saves no packet.
 _MIN_COMPRESSED_BYTES = 1400
 _GZIP_LEVEL = 1
+_GZIP = re.compile(r"gzip(?:\s*;\s*q=(?!0(?:\.0*)?$)[0-9.]+)?", re.IGNORECASE)
 
 _encoder = msgspec.json.Encoder()
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding names gzip, and not with a weight of zero, which forbids it."""
+    return any(_GZIP.fullmatch(coding.strip()) for coding in accepted.split(","))
 
 
 def json_response(request: Request, body: Any, *, status: int = 200) -> HTTPResponse:
@@ -27,7 +34,7 @@ def json_response(request: Request, body: Any, *, status: int = 200) -> HTTPResp
 
 def compressed(request: Request, body: bytes, content_type: str, *, status: int = 200) -> HTTPResponse:
     headers = {"Vary": "Accept-Encoding"}
-    if len(body) >= _MIN_COMPRESSED_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(body) >= _MIN_COMPRESSED_BYTES and takes_gzip(request.headers.get("accept-encoding", "")):
         body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return raw(body, status=status, headers=headers, content_type=content_type)
