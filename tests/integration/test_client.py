@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -55,6 +58,25 @@ def client(server: LogAggregator, *arguments: str, text: str = "", status: int =
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout if status == 0 else done.stderr
+
+
+def test_delete_asks_as_a_loki_understands() -> None:
+    asked: list[str] = []
+
+    class Loki(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Loki) as loki, ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(loki.handle_request)
+        url = f"http://127.0.0.1:{loki.server_port}"
+        subprocess.run([PROGRAM, "delete", "--older-than", "1d", "--addr", url], check=True, timeout=DEADLINE_SECONDS)
+        answered.result(DEADLINE_SECONDS)
+    given = parse_qs(urlsplit(asked[0]).query)
+    # Seconds of fewer or more than ten digits are refused.
+    assert (given["query"], given["start"], len(given["end"][0])) == (["{}"], ["1970-01-01T00:00:00Z"], 10)
 
 
 def test_delete_says_what_a_server_needs_for_it(server: LogAggregator) -> None:

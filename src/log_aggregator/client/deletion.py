@@ -11,6 +11,7 @@ from log_aggregator.model.quantity import parse_duration
 
 _SECOND_NS = 1_000_000_000
 _NOT_FOUND = 404
+_BEGINNING = "1970-01-01T00:00:00Z"  # a Loki takes seconds of ten digits only
 
 
 def delete(options: Namespace) -> int:
@@ -20,7 +21,7 @@ def delete(options: Namespace) -> int:
     except ValueError as error:
         raise ClientError(f"--older-than {options.older_than}: {error}") from error
     end = (time.time_ns() - age_ns) // _SECOND_NS
-    parameters = urlencode([("query", options.query), ("start", "0"), ("end", str(end))])
+    parameters = urlencode([("query", options.query), ("start", _BEGINNING), ("end", str(end))])
     try:
         Server.of_options(options).post(f"/loki/api/v1/delete?{parameters}", b"", {})
     except Refused as error:
