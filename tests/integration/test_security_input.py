@@ -363,6 +363,7 @@ def head(*lines: str, path: str = PUSH) -> bytes:
         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n", 400),
         (b"GET /ready HTTP/1.1\r\n" + b"".join(b"X-%d: x\r\n" % n for n in range(20_000)) + b"\r\n", 400),
         (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET // HTTP/9.9\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
@@ -388,8 +389,9 @@ def head(*lines: str, path: str = PUSH) -> bytes:
         (head("Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n", 400),
         (head("Transfer-Encoding : chunked") + b"0\r\n\r\n", 400),
         (head("X-Scope-OrgID: two", "Content-Length: 0"), 400),
-        (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", 404),
-        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\n\r\n", 404),
+        (b"GET /../../etc/passwd HTTP/1.1\r\n\r\n", 301),  # to /etc/passwd, which is unknown
+        (b"GET /etc/passwd HTTP/1.1\r\n\r\n", 404),
+        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\n\r\n", 301),
     ],
 )
 def test_broken_http_is_refused(server: LogAggregator, data: bytes, status: int) -> None:

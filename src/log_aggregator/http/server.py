@@ -411,8 +411,8 @@ def _refused(request: Request, error: Exception) -> HTTPResponse:
 
     Like Loki, points at the clean form of a path that is unknown because it has slashes too many or dots.
     """
-    clean = clean_url(request.raw_url)
-    if clean and not isinstance(error, PayloadTooLarge):
+    is_unrouted = isinstance(error, NotFound | MethodNotAllowed) or not isinstance(error, SanicException)
+    if is_unrouted and (clean := clean_url(request.raw_url)):
         return HTTPResponse(status=301, headers={"Location": clean})
     if not isinstance(error, SanicException):
         logger.error("request failed", exc_info=error)
