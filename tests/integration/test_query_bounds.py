@@ -39,6 +39,7 @@ overrides:
   disabled: {tsdb_max_query_parallelism: 0}
   small: {max_query_bytes_read: 1KB}
   short: {max_query_length: 1h}
+  narrow: {max_query_series: 4}
   recent: {max_query_lookback: 2h, max_query_length: 3h}
 """
 
@@ -63,6 +64,7 @@ def client(server: LogAggregator) -> Iterator[httpx.Client]:
         push(client, "two", {"job": "a", "__tenant_id__": "mine"}, lines)
         push(client, "small", {"job": "big"}, [[f"{NOW - 1}000000000", "x" * 2000]])
         push(client, "small", {"job": "little"}, [[f"{NOW - 1}000000000", "x"]])
+        push(client, "narrow", {"job": "a"}, lines)
         yield client
 
 
@@ -354,3 +356,23 @@ def test_the_lookback_cuts_a_range_before_its_length_is_looked_at(client: httpx.
     wanted = {"query": '{job="b"}'} | wide
     answer = client.get("/loki/api/v1/index/stats", params=wanted, headers={"X-Scope-OrgID": "recent"})
     assert answer.json()["streams"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ('count_over_time({job="a"} | pattern "line <n>" [10m])', 400),
+        ('sum without (job) (count_over_time({job="a"} | pattern "line <n>" [10m]))', 400),
+        ('sum(count_over_time({job="a"} | pattern "line <n>" [10m]))', 200),
+        ('absent_over_time({job="a"} | pattern "line <n>" [10m])', 200),
+        ('count_over_time({job="a"} | pattern "line <n>" | n > 0 [10m])', 200),
+    ],
+)
+def test_series_of_the_answer_count(client: httpx.Client, query: str, status: int) -> None:
+    answer = client.get(
+        "/loki/api/v1/query", params={"query": query, "time": str(NOW + 1)}, headers={"X-Scope-OrgID": "narrow"}
+    )
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.text.startswith("maximum number of series (4) reached for a single query")
+        assert answer.text.rstrip().endswith("hint: the limit is limits_config.max_query_series")

@@ -17,7 +17,7 @@ from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
-from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
@@ -65,8 +65,9 @@ class _Series:
         with self._lock:
             number = self._numbers.get(labels)
             if number is None:
-                self._memory.hold("series", SERIES_BYTES)
-                number = self._numbers[labels] = len(self._numbers)
+                number = len(self._numbers)
+                self._memory.hold_series(number + 1)
+                self._numbers[labels] = number
             return number
 
 

@@ -32,11 +32,26 @@ class QueryTooLarge(LogAggregatorError):
         )
 
 
+class TooManySeries(LogAggregatorError):
+    """The query's answer has more series than one may have."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(
+            f"maximum number of series ({allowed}) reached for a single query; consider reducing query cardinality by "
+            "adding more specific stream selectors, reducing the time range, or aggregating results with functions "
+            "like sum(), count() or topk()"
+        )
+
+
 class QueryMemory:
     """Of one query; 0 for no limit. Safe to use from several threads."""
 
-    def __init__(self, limit_bytes: int = 0) -> None:
+    def __init__(self, limit_bytes: int = 0, most_series: int = 0) -> None:
+        """`most_series` may be numbered by an aggregation."""
         self._limit = limit_bytes
+        self._most_series = most_series
         self._held = 0
         self._lock = Lock()
 
@@ -46,6 +61,12 @@ class QueryMemory:
             self._held += size_bytes
             if 0 < self._limit < self._held:
                 raise QueryTooLarge(what, self._limit)
+
+    def hold_series(self, count: int) -> None:
+        """One series more, which makes so many. Raises TooManySeries, QueryTooLarge."""
+        if 0 < self._most_series < count:
+            raise TooManySeries(self._most_series)
+        self.hold("series", SERIES_BYTES)
 
     def release(self, size_bytes: int) -> None:
         with self._lock:

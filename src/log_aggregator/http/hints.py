@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from log_aggregator.engine.query_memory import TooManySeries
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.params import InvalidParameter
 from log_aggregator.logql.errors import ParseError
@@ -73,6 +74,8 @@ def _about(error: LogAggregatorError, queries: Sequence[str]) -> str | None:
             return next(filter(None, map(_hint, queries or ("",))), None)
         case InvalidParameter() if error.name:
             return f"the parameter is '{error.name}'"
+        case TooManySeries():
+            return "the limit is limits_config.max_query_series"
         case QueryRefused() if error.limit:
             return f"the limit is limits_config.{error.limit}"
         case _:

@@ -13,7 +13,7 @@ from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
 from log_aggregator.engine.metric import evaluate
 from log_aggregator.engine.pushdown import push_down
-from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.skip_filter import needles_of
@@ -73,9 +73,15 @@ class MetricQueries:
         self._memory_bytes = memory_bytes
         self._units = LeafUnits(scanner)
 
-    async def run(self, tenant: str, expr: MetricExpr, steps: Steps, *, fresh: bool = False) -> MetricAnswer:
-        """What is to be `fresh` is not taken from the cache."""
-        statistics, memory = ScanStatistics(), QueryMemory(self._memory_bytes)
+    async def run(
+        self, tenant: str, expr: MetricExpr, steps: Steps, *, fresh: bool = False, most_series: int = 0
+    ) -> MetricAnswer:
+        """What is to be `fresh` is not taken from the cache.
+
+        An answer that has more than `most_series` (0 for no limit) may be given up early. Raises TooManySeries then.
+        """
+        most_series = most_series if _has_all_series_of_leaf(expr) else 0
+        statistics, memory = ScanStatistics(), QueryMemory(self._memory_bytes, most_series)
         leaves = {}
         for number, leaf in enumerate(distinct_leaves(expr)):
             question = Question(tenant, expr, number, steps)
@@ -143,8 +149,13 @@ class MetricQueries:
         return await asyncio.to_thread(range_vectors, leaf, samples, steps)
 
 
+def _has_all_series_of_leaf(expr: MetricExpr) -> bool:
+    """Whether each series of the only aggregation of entries is one of the answer."""
+    return isinstance(expr, RangeAggregation) and expr.operation not in ("absent_over_time", "rate_counter")
+
+
 def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples], memory: QueryMemory) -> None:
-    """Raises QueryTooLarge."""
+    """Raises QueryTooLarge, TooManySeries."""
     count = 0
     for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
         sample = sampler.process(timestamp_ns, line, batch.streams[stream], parse_metadata(metadata))
@@ -152,7 +163,7 @@ def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples]
             labels, value = sample
             series = samples.get(labels)
             if series is None:
-                memory.hold("series", SERIES_BYTES)
+                memory.hold_series(len(samples) + 1)
                 series = samples[labels] = SeriesSamples()
             count += 1
             series.times_ns.append(timestamp_ns)

@@ -199,7 +199,8 @@ class Queries:
     async def _matrix(
         self, tenant: str, expr: MetricExpr, steps: Steps, limits: Limits, context: QueryContext
     ) -> Matrix:
-        answer = await self._metrics.run(tenant, expr, steps, fresh=context.no_cache)
+        most = limits.max_query_series
+        answer = await self._metrics.run(tenant, expr, steps, fresh=context.no_cache, most_series=most)
         query_limits.check_series(answer.vectors, limits)
         return Matrix(answer.vectors, steps, answer.statistics)
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import ClassVar
 
 from log_aggregator.clock import timeout
+from log_aggregator.engine.query_memory import TooManySeries
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -158,16 +159,12 @@ def _check_matchers(matchers: tuple[Matcher, ...], limits: Limits) -> None:
 
 
 def check_series(vectors: list[Vector], limits: Limits) -> None:
+    """Raises TooManySeries."""
     allowed = limits.max_query_series
     if not allowed or sum(map(len, vectors)) <= allowed:
         return
     if len({sample.labels for vector in vectors for sample in vector}) > allowed:
-        raise QueryRefused(
-            f"maximum number of series ({allowed}) reached for a single query; consider reducing query cardinality by "
-            "adding more specific stream selectors, reducing the time range, or aggregating results with functions "
-            "like sum(), count() or topk()",
-            "max_query_series",
-        )
+        raise TooManySeries(allowed)
 
 
 def check_order(start_ns: int, end_ns: int) -> None:

@@ -6,6 +6,7 @@ from both_ways import (
     FORMS,
     Entry,
     Form,
+    add_columns,
     assert_same,
     batches_of,
     by_columns,
@@ -14,9 +15,12 @@ from both_ways import (
     log_by_columns,
     log_by_rows,
 )
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.order import Direction
+from log_aggregator.engine.query_memory import QueryMemory, TooManySeries
 from log_aggregator.engine.steps import Steps
+from log_aggregator.engine.windows import Windows
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
 
@@ -291,6 +295,18 @@ def test_many_combinations_give_what_rows_give(form: Form) -> None:
     assert plan is not None
     batches = batches_of([[entry(number % 2, number % 40, f'{{"n":{number}}}') for number in range(MANY)]], [form])
     assert_same(by_rows(leaf, batches, TIMES), by_columns(plan, batches, TIMES))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_more_series_than_allowed_are_not_collected(form: Form) -> None:
+    leaf = leaf_of('count_over_time({app="x"} | json | keep n [10ms])')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    columnar = ColumnarLeaf(plan, Windows(leaf, TIMES, QueryMemory(most_series=2)))
+    for first, last in ((0, 2), (1, 2)):
+        add_columns(columnar, batches_of([[entry(SHOP, 5, f'{{"n":{n}}}') for n in range(first, last)]], [form])[0])
+    with pytest.raises(TooManySeries, match=r"series \(2\)"):
+        add_columns(columnar, batches_of([[entry(SHOP, 5, '{"n":2}')]], [form])[0])
 
 
 BY_ROWS = (
