@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from log_aggregator.engine.entry_labels import (
+    EXTRACTED,
     LONGEST_NAME,
     REPLACEMENT,
-    Demand,
     EntryLabels,
     join_names,
     joined,
     sanitise,
 )
 from log_aggregator.engine.json_scan import Document, InvalidJson, label_text, unescape
+from log_aggregator.logql.template.strconv import SPACE
 
 JSON_ERROR: Final = "JSONParserErr"
 PACKED_ENTRY: Final = "_entry"
@@ -33,7 +34,7 @@ def extract_json(line: str, labels: EntryLabels) -> str | None:
     if labels.satisfied:
         return line
     try:
-        if not labels.extract_all(_fields(_members(line), labels.demand)):
+        if not labels.extract_all(_fields(_members(line), labels)):
             return None
     except InvalidJson as error:
         labels.fail_parsing(JSON_ERROR, str(error))
@@ -64,20 +65,21 @@ def _lenient_members(document: Document, at: int, end: int) -> Members:
                 yield key, document.label_value(value)
 
 
-def _fields(members: Members, demand: Demand) -> Iterator[tuple[str, str]]:
+def _fields(members: Members, labels: EntryLabels) -> Iterator[tuple[str, str]]:
     """Scalars by the names of labels, from the first to the last, at any reasonable depth. Raises InvalidJson."""
+    demand = labels.demand
     pending = [("", members)]
     while pending:
         prefix, members = pending[-1]
         for key, value in members:
             # What join_names does, without the call: there is one for each field of each line.
             name = joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else join_names(prefix, key)
-            if isinstance(value, str):
+            if isinstance(value, str | bool):
+                if key[-1:] in SPACE and len(pending) > 1 and labels.free_name(name) != name:
+                    # It is the key that gets the suffix: which tells where it is empty or ends in white space.
+                    name = join_names(prefix, key + EXTRACTED)
                 if name:
-                    yield name, value
-            elif isinstance(value, bool):
-                if name:
-                    yield name, "true" if value else "false"
+                    yield name, value if isinstance(value, str) else "true" if value else "false"
             elif value is None or isinstance(value, list):
                 continue
             elif len(name) < LONGEST_NAME and demand.wants_prefix(name):

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_number, to_seconds, to_size_bytes
 from log_aggregator.engine.demand import demand_for_all, demand_for_nothing, demand_for_some, filters_of
-from log_aggregator.engine.entry_labels import ERROR, PRESERVE_ERROR, Check, Demand, EntryLabels
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Check, Demand, EntryLabels
 from log_aggregator.engine.label_filter import compile_label_filter
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -78,7 +78,9 @@ class Sampler:
             return stream if len(kept) == len(stream) else kept
         if not self._without:
             return _checked(_sorted(labels.grouped_by(self._names)))
-        return _checked(_sorted({name: value for name, value in labels.all().items() if name not in self._names}))
+        # Where labels are taken away, the details of an error that has been dropped go, too: Loki's way.
+        hidden = {*self._names, ERROR_DETAILS} if self._names else set()
+        return _checked(_sorted({name: value for name, value in labels.all().items() if name not in hidden}))
 
 
 def _sorted(labels: Mapping[str, str]) -> Labels:

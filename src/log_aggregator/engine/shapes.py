@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from log_aggregator.engine.entry_labels import EXTRACTED, LONGEST_NAME, join_names, sanitise
 from log_aggregator.logql.pattern import UNNAMED, Capture
+from log_aggregator.logql.template.strconv import SPACE
 
 Parser = Literal["json", "logfmt"]
 
@@ -154,7 +155,7 @@ def discover(lines: Sequence[str], parser: Parser) -> list[tuple[int, Shape]]:
 
 
 def json_shape(line: str) -> Shape | None:
-    """None for what is not plain: escapes, arrays of objects, keys that stand twice, white space around."""
+    """None for what is not plain: escapes, arrays of objects, keys that stand twice or end in blanks, space around."""
     try:
         reader = _JsonReader(line)
         reader.object("")
@@ -219,7 +220,7 @@ class _JsonReader:
             raise _NotPlain
         while True:
             key = _JSON_KEY.match(self._line, self.at)
-            if key is None:
+            if key is None or key[1][-1] in SPACE:
                 raise _NotPlain
             self.parts.append(re.escape(key[0]))
             self.at = key.end()

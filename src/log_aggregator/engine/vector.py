@@ -157,7 +157,8 @@ class Matching:
     include: tuple[str, ...] = ()
 
     def signature(self, labels: Labels) -> Labels:
-        return tuple(pair for pair in labels if (pair[0] in self.names) == self.on)
+        """What series that pair up have in common; an empty label is as none."""
+        return tuple(pair for pair in labels if (pair[0] in self.names) == self.on and pair[1])
 
 
 def intersect(left: Vector, right: Vector, matching: Matching) -> Vector:

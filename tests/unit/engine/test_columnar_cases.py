@@ -111,6 +111,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level, n) (count_over_time({app="x"} | regexp `(?P<level>[a-z]+)?=(?P<n>[0-9])?` [10ms]))',
         [*(entry(SHOP, 5, line) for line in ("a=5", "a=", "=5", "=", "a", "")), entry(WITH_N, 5, "a=5")],
     ),
+    "a key that ends in white space": (
+        'sum by (level_extracted, level__extracted) (count_over_time({app="x"} | json [10ms]))',
+        [entry(stream, 5, '{" ":{"level ":1}}') for stream in (SHOP, WITH_LEVEL)],
+    ),
     "a group that took no part and is unwrapped": (
         'sum by (level) (sum_over_time({app="x"} | regexp `(?P<level>[a-z]+)=(?P<n>[0-9])?` | unwrap n [10ms]))',
         [*(entry(SHOP, 5, line) for line in ("a=5", "a=", "b", "b=2")), entry(SHOP, 5, "a=5", n="7")],

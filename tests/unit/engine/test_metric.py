@@ -5,7 +5,7 @@ import pytest
 from log_aggregator.engine.metric import NotEvaluable, evaluate
 from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.steps import Steps
-from log_aggregator.engine.vector import Sample
+from log_aggregator.engine.vector import MatchingFailed, Sample
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_text
@@ -52,6 +52,12 @@ LOG = '{app="x"} | json'
 )
 def test_empty_labels_are_lost_where_loki_loses_them(query: str, expected: list[dict[str, str]]) -> None:
     assert evaluated(query, EMPTY, FULL) == expected
+
+
+def test_series_that_differ_in_an_empty_label_match_the_same() -> None:
+    sums = f"rate({LOG} [1m]) + rate({LOG} [1m])"
+    with pytest.raises(MatchingFailed, match="found duplicate series on the right hand-side"):
+        evaluated(sums, EMPTY, WITHOUT)
 
 
 @pytest.mark.parametrize("query", ["sort(1)", "max(1 + 1)", "topk(1, 2)", 'label_replace(1, "a", "b", "c", "d")'])

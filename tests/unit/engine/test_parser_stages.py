@@ -211,6 +211,8 @@ def test_the_first_parser_wins() -> None:
 
 def test_parsed_fields_make_way_for_metadata() -> None:
     assert parsed("| json", '{"id":1}', {"id": "m"}) == {"id_extracted": "1"}
+    assert parsed("| json", '{"a":{"":1,"b ":{"c":2}}}', {"a": "m", "a_b": "m"}) == {"a__extracted": "1", "a_b_c": "2"}
+    assert parsed("| json", '{"a":{"b ":1}}', {"a_b": "m"}) == {"a_b__extracted": "1"}
 
 
 def test_labels_of_an_answer_have_blanks_for_what_was_no_utf8() -> None:

@@ -78,6 +78,11 @@ FORGIVEN = {
     'count_over_time({app="shop"} | json | __error__="" [1m])': None,
     'count_over_time({app="shop"} | line_format `{{div 1 0}}` [1m])': (ALL, 1.0),
     'count_over_time({app="shop"} | line_format `{{div 1 0}}` | decolorize [1m])': (ALL, 1.0),
+    'count_over_time({app="shop"} | drop env | json | drop __error__ [1m])': (
+        {"app": "shop", "__error_details__": "Value looks like object, but can't find closing '}' symbol"},
+        1.0,
+    ),
+    'sum without (n) (rate({app="shop"} | drop env | json | drop __error__ [1m]))': ({"app": "shop"}, 1.0),
     'absent_over_time({app="shop"} | json [1m])': ({}, 1.0),
     'sum(count_over_time({app="shop"} | json [1m]))': ({}, 1.0),
     'sum(count_over_time({app="shop"} | json | level > 5 [1m]))': None,
