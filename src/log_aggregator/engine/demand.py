@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from log_aggregator.engine.entry_labels import EXTRACTED, Check, Demand
-from log_aggregator.engine.label_filter import compile_label_filter, names_read
+from log_aggregator.engine.label_filter import compile_label_filter, names_asked_for, names_read
 from log_aggregator.logql.ast import (
     AndFilter,
     LabelFilter,
@@ -48,7 +48,7 @@ def _checks(filters: Sequence[LabelFilter]) -> Mapping[str, Check]:
 def _needed(stages: Sequence[Stage], filters: Sequence[LabelFilter], needed: Collection[str]) -> frozenset[str] | None:
     names = set(needed)
     for node in filters:
-        names |= names_read(node)
+        names |= names_asked_for(node)
     for template in _templates(stages):
         reads = compile_template(template).needs
         if reads is None:

@@ -74,6 +74,17 @@ def names_read(node: LabelFilter) -> frozenset[str]:
             return frozenset((node.name,))
 
 
+def names_asked_for(node: LabelFilter) -> frozenset[str]:
+    """The labels that parsers are to find for the filter: none for one that accepts every value."""
+    match node:
+        case StringFilter(Matcher(op="=~", value=pattern)) if value_expression(pattern) == "":
+            return frozenset()
+        case AndFilter(left, right) | OrFilter(left, right):
+            return names_asked_for(left) | names_asked_for(right)
+        case _:
+            return names_read(node)
+
+
 def _both(left: Check, right: Check) -> Check:
     def both(labels: EntryLabels) -> bool:
         passes = left(labels)

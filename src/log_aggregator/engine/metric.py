@@ -6,8 +6,8 @@ Everything here works on small things: one vector of samples for each step.
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, assert_never
 
-from log_aggregator.engine.entry_labels import ERROR
-from log_aggregator.engine.label_filter import names_read
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS
+from log_aggregator.engine.label_filter import names_asked_for
 from log_aggregator.engine.label_replace import compile_label_replace
 from log_aggregator.engine.pushdown import ADDITIVE, takes_labels_away
 from log_aggregator.engine.steps import Steps
@@ -28,7 +28,9 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
 
 _NOT_EVALUABLE = "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator)"
-_PUT_TOGETHER = ADDITIVE | {"max_over_time", "min_over_time"}
+_ERRORS = frozenset((ERROR, ERROR_DETAILS))
+_EXTREMES = {"max_over_time": "max", "min_over_time": "min"}
+_PUT_TOGETHER = ADDITIVE | _EXTREMES.keys()
 
 Leaves = Mapping[RangeAggregation, Sequence[Vector]]
 """The range vector of each leaf: one vector a step."""
@@ -54,7 +56,7 @@ def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
         case ast.LabelReplace(expr=ast.NumberLiteral()):
             raise NotEvaluable(_NOT_EVALUABLE)
         case ast.RangeAggregation():
-            return _each(_with_series_put_together, leaves[expr]) if _is_put_together(expr) else list(leaves[expr])
+            return _each(_putting_together(expr), leaves[expr]) if _is_put_together(expr) else list(leaves[expr])
         case ast.NumberLiteral() | ast.VectorLiteral():
             return [[Sample((), expr.value)]] * len(steps)
         case ast.VectorAggregation():
@@ -73,14 +75,21 @@ def _is_put_together(leaf: RangeAggregation) -> bool:
     So it is where labels are taken away. A `without`, which is also what stands for no grouping, loses empty labels
     then, and so does the division by which an average is put together.
     """
-    grouping, unwrap = leaf.grouping, leaf.range.unwrap
-    is_grouped = grouping is not None and not (grouping.without and not grouping.labels)
-    if not is_grouped and not any(map(takes_labels_away, leaf.range.log.stages)):
+    if not _has_fewer_labels(leaf):
         return False
+    grouping, unwrap = leaf.grouping, leaf.range.unwrap
     if leaf.operation == "avg_over_time":
         filters = unwrap.filters if unwrap else ()
-        return not any(ERROR in names_read(one) for one in filters)
-    return leaf.operation in _PUT_TOGETHER and (grouping is None or grouping.without)
+        return all(_ERRORS.isdisjoint(names_asked_for(one)) for one in filters)
+    is_grouped_by = grouping is not None and not grouping.without
+    return leaf.operation in (_EXTREMES if is_grouped_by else _PUT_TOGETHER)
+
+
+def _has_fewer_labels(leaf: RangeAggregation) -> bool:
+    """Whether one of its series may come from several streams."""
+    grouping = leaf.grouping
+    is_grouped = grouping is not None and not (grouping.without and not grouping.labels)
+    return is_grouped or any(map(takes_labels_away, leaf.range.log.stages))
 
 
 def _is_sharded(expr: MetricExpr) -> bool:
@@ -88,12 +97,16 @@ def _is_sharded(expr: MetricExpr) -> bool:
     return (
         isinstance(expr, ast.RangeAggregation)
         and expr.operation in _PUT_TOGETHER | {"avg_over_time"}
-        and not _is_put_together(expr)
+        and not _has_fewer_labels(expr)
     )
 
 
-def _with_series_put_together(vector: Vector) -> Vector:
-    return [Sample(without_empty(labels), value) for labels, value in vector]
+def _putting_together(leaf: RangeAggregation) -> Callable[[Vector], Vector]:
+    """What becomes of the leaf's series; those with an error, which have all their labels, are grouped only now."""
+    if leaf.grouping is None or leaf.operation not in _EXTREMES:
+        return lambda vector: [Sample(without_empty(labels), value) for labels, value in vector]
+    groups, operation = groups_of(leaf.grouping), _EXTREMES[leaf.operation]
+    return lambda vector: reduce(operation, vector, groups, keeps_empty=not groups.without)
 
 
 def is_sorted(expr: MetricExpr) -> bool:

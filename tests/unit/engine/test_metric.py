@@ -44,14 +44,35 @@ LOG = '{app="x"} | json'
         (f"rate({LOG} | label_format a=b [1m])", [WITHOUT, FULL]),
         (f"rate({LOG} | label_format a=`b` [1m])", [EMPTY, FULL]),
         (f"max_over_time({LOG} | unwrap v [1m]) without (a)", [WITHOUT, FULL]),
-        (f"max_over_time({LOG} | unwrap v [1m]) by (a)", [EMPTY, FULL]),
+        (f"max_over_time({LOG} | unwrap v [1m]) by (app, n)", [EMPTY, FULL]),
         (f"avg_over_time({LOG} | unwrap v [1m]) by (a)", [WITHOUT, FULL]),
         (f'avg_over_time({LOG} | unwrap v | __error__="" [1m]) by (a)', [EMPTY, FULL]),
+        (f"avg by (app, n) (max_over_time({LOG} | unwrap v [1m]) by (app, n))", [EMPTY, FULL]),
+        (f'avg by (app, n) (avg_over_time({LOG} | unwrap v | __error__="" [1m]) by (app, n))', [EMPTY, FULL]),
+        (f'avg_over_time({LOG} | unwrap v | __error__=~".*" [1m]) by (a)', [WITHOUT, FULL]),
         (f"last_over_time({LOG} | unwrap v [1m]) without (a)", [EMPTY, FULL]),
     ],
 )
 def test_empty_labels_are_lost_where_loki_loses_them(query: str, expected: list[dict[str, str]]) -> None:
     assert evaluated(query, EMPTY, FULL) == expected
+
+
+FAILED = {"__error__": "JSONParserErr", "__preserve_error__": "true"}
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"),
+    [
+        ("max_over_time({}) by (app)", [WITHOUT]),
+        ("min_over_time({}) without (n)", [WITHOUT, WITHOUT | FAILED]),
+        ("last_over_time({}) by (app)", [WITHOUT, FULL | FAILED]),
+    ],
+)
+def test_series_with_an_error_are_grouped_where_series_are_put_together(
+    aggregation: str, expected: list[dict[str, str]]
+) -> None:
+    query = aggregation.format(f'{LOG} | __error__!="x" | unwrap v [1m]')
+    assert evaluated(query, WITHOUT, FULL | FAILED) == expected
 
 
 def test_series_that_differ_in_an_empty_label_match_the_same() -> None:

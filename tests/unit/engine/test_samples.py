@@ -54,6 +54,7 @@ FAILS = {
     'count_over_time({app="shop"} | json [1m])': "JSONParserErr",
     'count_over_time({app="shop"} | json | keep app [1m])': "JSONParserErr",
     'count_over_time({app="shop"} | json | __error__!="" [1m])': "JSONParserErr",
+    'sum by (app) (count_over_time({app="shop"} | json | __error__=~".*" [1m]))': "JSONParserErr",
     'max by (app) (count_over_time({app="shop"} | json [1m]))': "JSONParserErr",
     'sum by (level) (count_over_time({app="shop"} | json [1m]))': "JSONParserErr",
     'count_over_time({app="shop"} | logfmt | bad > 1 [1m])': "LabelFilterErr",
@@ -86,6 +87,8 @@ FORGIVEN = {
     'absent_over_time({app="shop"} | json [1m])': ({}, 1.0),
     'sum(count_over_time({app="shop"} | json [1m]))': ({}, 1.0),
     'sum(count_over_time({app="shop"} | json | level > 5 [1m]))': None,
+    'sum(count_over_time({app="shop"} | json | level=~".*" [1m]))': ({}, 1.0),
+    'sum(count_over_time({app="shop"} | json | level=~".*" or n=~"" [1m]))': ({}, 1.0),
 }
 
 
