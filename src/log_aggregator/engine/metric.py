@@ -101,6 +101,14 @@ def _is_sharded(expr: MetricExpr) -> bool:
     )
 
 
+def _unwrapped(leaf: MetricExpr) -> str | None:
+    """The label that series of the leaf lack, but not those that are added up below a sum."""
+    if not isinstance(leaf, ast.RangeAggregation) or leaf.operation not in ADDITIVE:
+        return None
+    unwrap = leaf.range.unwrap
+    return None if unwrap is None else unwrap.label
+
+
 def _putting_together(leaf: RangeAggregation) -> Callable[[Vector], Vector]:
     """What becomes of the leaf's series; those with an error, which have all their labels, are grouped only now."""
     if leaf.grouping is None or leaf.operation not in _EXTREMES:
@@ -148,6 +156,8 @@ def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
         case operation:
             # An average is the division of a sum by a count, and binary operations lose empty labels.
             is_divided = operation == "avg" and _is_sharded(expr.expr)
+            if is_divided and _unwrapped(expr.expr) in groups.names and not groups.without:
+                return lambda vector: []  # the sums have the unwrapped label, the counts have it not
             return lambda vector: reduce(operation, vector, groups, keeps_empty=not (groups.without or is_divided))
 
 

@@ -47,6 +47,10 @@ LOG = '{app="x"} | json'
         (f"max_over_time({LOG} | unwrap v [1m]) by (app, n)", [EMPTY, FULL]),
         (f"avg_over_time({LOG} | unwrap v [1m]) by (a)", [WITHOUT, FULL]),
         (f'avg_over_time({LOG} | unwrap v | __error__="" [1m]) by (a)', [EMPTY, FULL]),
+        (f"avg by (app, n) (sum_over_time({LOG} | unwrap v [1m]))", [WITHOUT, FULL]),
+        # Of the two, only the sum knows the unwrapped label.
+        (f"avg by (app, v) (sum_over_time({LOG} | unwrap v [1m]))", []),
+        (f"avg by (app, v) (max_over_time({LOG} | unwrap v [1m]))", [WITHOUT]),
         (f"avg by (app, n) (max_over_time({LOG} | unwrap v [1m]) by (app, n))", [EMPTY, FULL]),
         (f'avg by (app, n) (avg_over_time({LOG} | unwrap v | __error__="" [1m]) by (app, n))', [EMPTY, FULL]),
         (f'avg_over_time({LOG} | unwrap v | __error__=~".*" [1m]) by (a)', [WITHOUT, FULL]),
