@@ -140,6 +140,7 @@ made_lines = st.sampled_from(
     (
         *(["| line_format `{{.level}} {{.n}}`", '|= "info"'], ["| line_format `{{.level}}`", '!~ "a|^$"']),
         *(["| line_format `level={{.n}}`", "| logfmt"], ["| line_format `{{.d}}`", "| level = `info`"]),
+        *(["| line_format `{{div .n 2}}`", "| logfmt"], ["| line_format `{{div 1 0}}`", "|~ `n|^$`"]),
     )
 )
 

@@ -240,7 +240,8 @@ def depends_on_labels(stages: Sequence[Stage]) -> bool:
     for stage in stages:
         match stage:
             case ast.LineFormatStage(template):
-                if not _reads_labels(template):
+                # One that fails leaves the line as it was; and what nothing reads is not made (`idle_formats`).
+                if not _reads_labels(template) or compile_template(template).simple is None:
                     return False
                 is_made = True
             case ast.LabelFormatStage(assignments):

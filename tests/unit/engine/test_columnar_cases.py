@@ -111,6 +111,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level, n) (count_over_time({app="x"} | regexp `(?P<level>[a-z]+)?=(?P<n>[0-9])?` [10ms]))',
         [*(entry(SHOP, 5, line) for line in ("a=5", "a=", "=5", "=", "a", "")), entry(WITH_N, 5, "a=5")],
     ),
+    "a template that fails leaves the line to a parser": (
+        'sum(count_over_time({app="x"} | line_format `{{div .n 0}}` | logfmt | level!="" | drop __error__ [10ms]))',
+        [entry(SHOP, 5, "level=info"), entry(SHOP, 5, ""), entry(WITH_N, 5, "level=warn")],
+    ),
     "a key that ends in white space": (
         'sum by (level_extracted, level__extracted) (count_over_time({app="x"} | json [10ms]))',
         [entry(stream, 5, '{" ":{"level ":1}}') for stream in (SHOP, WITH_LEVEL)],
