@@ -6,7 +6,15 @@ from typing import ClassVar, Final
 
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_number, to_seconds, to_size_bytes
 from log_aggregator.engine.demand import demand_for_all, demand_for_nothing, demand_for_some, filters_of
-from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, PRESERVE_ERROR, Check, Demand, EntryLabels
+from log_aggregator.engine.entry_labels import (
+    ERROR,
+    ERROR_DETAILS,
+    PRESERVE_ERROR,
+    REPLACEMENT,
+    Check,
+    Demand,
+    EntryLabels,
+)
 from log_aggregator.engine.label_filter import compile_label_filter
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -58,7 +66,8 @@ class Sampler:
     ) -> tuple[Labels, float] | None:
         """The series that an entry counts for and its value: 1, the bytes of the line, or the unwrapped label.
 
-        None where it does not count. A label may have an empty value: a parser was asked for it and did not find it.
+        None where it does not count, as where Loki cannot read the series for a U+FFFD in it. A label may have an empty
+        value: a parser was asked for it and did not find it.
         Raises PipelineFailed.
         """
         passed = self._pipeline.run(timestamp_ns, line, stream, metadata)
@@ -68,19 +77,22 @@ class Sampler:
         value = self._measure(line, labels)
         if value is None:
             return None
-        return self._series(stream, labels), value
+        series = self._series(stream, labels)
+        if any(REPLACEMENT in text and name not in labels.cut for name, text in series):
+            return None
+        return _checked(series), value
 
     def _series(self, stream: Labels, labels: EntryLabels) -> Labels:
         if labels.error:  # it must not get lost by grouping
-            return _checked(_sorted(labels.all()))
+            return _sorted(labels.all())
         if not labels.changed:
             kept = tuple(pair for pair in stream if (pair[0] in self._names) is not self._without)
             return stream if len(kept) == len(stream) else kept
         if not self._without:
-            return _checked(_sorted(labels.grouped_by(self._names)))
+            return _sorted(labels.grouped_by(self._names))
         # Where labels are taken away, the details of an error that has been dropped go, too: Loki's way.
         hidden = {*self._names, ERROR_DETAILS} if self._names else set()
-        return _checked(_sorted({name: value for name, value in labels.all().items() if name not in hidden}))
+        return _sorted({name: value for name, value in labels.all().items() if name not in hidden})
 
 
 def _sorted(labels: Mapping[str, str]) -> Labels:

@@ -97,6 +97,22 @@ def test_an_error_that_nothing_depends_on_is_none(query: str, expected: tuple[di
     assert sample(query, LINE) == expected
 
 
+UNREADABLE = {
+    'count_over_time({app="shop"} | pattern "<x> <y>" [1m])': None,
+    'sum by (x) (count_over_time({app="shop"} | pattern "<x> <y>" [1m]))': None,
+    'sum by (y) (count_over_time({app="shop"} | pattern "<x> <y>" [1m]))': ({"y": "b"}, 1.0),
+    'sum by (x) (count_over_time({app="shop"} | pattern "<x> <y>" | y > 1 [1m]))': None,
+    'sum by (z) (count_over_time({app="shop"} | label_format z=`{{trunc 1 "é"}}` [1m]))': ({"z": "\ufffd"}, 1.0),
+}
+
+
+@pytest.mark.parametrize(("query", "expected"), UNREADABLE.items(), ids=UNREADABLE)
+def test_series_with_a_character_for_what_was_none_do_not_count(
+    query: str, expected: tuple[dict[str, str], float] | None
+) -> None:
+    assert sample(query, "a\ufffd b") == expected
+
+
 def test_what_a_sum_needs_is_found_before_the_line_breaks() -> None:
     broken = '{"level":"info","n":'
     assert sample('sum by (level) (rate({app="shop"} | json [1m]))', broken) == ({"level": "info"}, 1.0)
