@@ -83,6 +83,13 @@ def test_a_line_is_given_up_at_the_first_label_that_is_refused() -> None:
     assert passed('| drop app | app=""', LINE) is not None
 
 
+def test_a_dot_is_a_line_end_to_matchers_but_not_to_label_filters() -> None:
+    assert parsed('| logfmt | drop x=~"a.b" | keep x, y=~".+"', r'x="a\nb" y="\n"') == {"y": "\n"}
+    assert parsed('| logfmt | drop x!~"a.b" | keep x=~"(?-s)a.b"', r'x="a\nb"') == {}
+    assert passed('| logfmt | x=~"a.b"', r'x="a\nb"') is None
+    assert passed('| logfmt | x!~"a.b"', r'x="a\nb"') is not None
+
+
 def test_metadata_and_stream_stay_apart() -> None:
     row = passed("| logfmt", "id=1 x=2", {"id": "m", "env": "meta"})
     assert row is not None
