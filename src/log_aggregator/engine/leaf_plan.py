@@ -208,12 +208,10 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
 def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:
     """The labels whose filters a parser may try again, or before the stages that make other labels for them.
 
-    It does where all labels of the result count, or none does (`engine.demand`): then, only until it has found all that
+    It does where all labels of the result count, or none does (`Demand.checks`): then, only until it has found all that
     is read, so the order of a line's fields matters.
     """
-    grouping = aggregation.grouping
-    counts_some = grouping is not None and not grouping.without and len(grouping.labels) > 0
-    if counts_some and not aggregation.asks_for_all and aggregation.operation != "absent_over_time":
+    if not demand_of(aggregation).checks:
         return frozenset()
     parsers = [number for number, stage in enumerate(stages) if isinstance(stage, ParserStage)]
     before = stages[: max(parsers, default=0)]

@@ -115,6 +115,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | line_format `{{div .n 0}}` | logfmt | level!="" | drop __error__ [10ms]))',
         [entry(SHOP, 5, "level=info"), entry(SHOP, 5, ""), entry(WITH_N, 5, "level=warn")],
     ),
+    "a filter of a label that is not kept, tried before it goes": (
+        'count_over_time({app="x"} | json | keep level | n!="5" [10ms])',
+        [entry(SHOP, 5, '{"level":"info","n":5}'), entry(SHOP, 5, '{"level":"info","n":6}')],
+    ),
     "a key that ends in white space": (
         'sum by (level_extracted, level__extracted) (count_over_time({app="x"} | json [10ms]))',
         [entry(stream, 5, '{" ":{"level ":1}}') for stream in (SHOP, WITH_LEVEL)],
