@@ -1,16 +1,22 @@
 """Damaged and lost objects: explicit errors of queries, what `verify` finds, what `rebuild-index` restores."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
 from cluster import LATER_NS, TENANT, Cluster, flipped
 from log_aggregator.errors import LogAggregatorError, first_of
+from log_aggregator.formats.delete_request import DeleteRequest
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.segment import LINE
+from log_aggregator.services.compaction_plan import Run
+from log_aggregator.services.hidden_rows import HiddenRows, deletion_of
 from log_aggregator.services.rebuild import rebuild_indexes
 from log_aggregator.services.verify import Severity, verify_store
+from replica import Entry, Fate, Replica
 
 
 async def compact(cluster: Cluster) -> None:
@@ -97,6 +103,51 @@ async def test_index_objects_are_rebuilt_from_chunks_alone(cluster: Cluster, rou
     if not rounds:
         assert set(await cluster.keys("index")) == set(before)
     assert (await rebuild_indexes(cluster.store)).written == []
+
+
+async def rebuild(cluster: Cluster) -> None:
+    """From chunks alone."""
+    await cluster.store.delete(await cluster.keys("index"))
+    await cluster.redis.flushdb()
+    await rebuild_indexes(cluster.store)
+
+
+async def test_what_stayed_of_a_run_is_rebuilt_beside_what_was_written_anew(cluster: Cluster) -> None:
+    def smallest(runs: Sequence[Run], *, closed: bool) -> list[Run]:
+        return sorted(runs, key=lambda run: len(run.chunks))[:2]
+
+    entries = await cluster.flushed(3)
+    replica = Replica(cluster.redis, cluster.names, cluster.store, "compactor", choose=smallest, cell_text_bytes=50)
+    await replica.compactor.compact(TENANT, 0, LATER_NS)
+    # One of the chunks is written anew, and then merged with what has come since.
+    deletion = deletion_of(DeleteRequest("one", 0, 1000, 1001, "{}"), None)
+    assert await replica.compactor.erase(TENANT, 0, HiddenRows((deletion,), None, LATER_NS)) is not None
+    entries = [entry for entry in entries if entry.timestamp_ns != 1000]
+    late = Entry(TENANT, "stream-0", 5000, "late")
+    writer = await cluster.writer()
+    await writer.push([late])
+    await writer.flush()
+    done = await replica.compactor.compact(TENANT, 0, LATER_NS)
+    assert done is not None
+    assert done.merged_runs == 2
+    await replica.janitor.collect(TENANT, 0, time.time_ns())
+    await rebuild(cluster)
+    assert sorted(await cluster.reader().entries(TENANT)) == sorted([*entries, late])
+
+
+async def test_what_a_dead_compactor_has_written_hides_nothing_that_is_rebuilt(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    for step in range(40):
+        replica = Replica(cluster.redis, cluster.names, cluster.store, f"compactor {step}", cell_text_bytes=50)
+        replica.gate.plan(step, Fate.FAILED)
+        with suppress(LogAggregatorError, ExceptionGroup):
+            await replica.compactor.compact(TENANT, 0, LATER_NS)
+        compacted = [key for key in await cluster.keys("chunks") if "compacted." in key]
+        if compacted:
+            break
+    assert not [key for key in await cluster.keys("index") if "compacted." in key]
+    await rebuild(cluster)
+    assert sorted(await cluster.reader().entries(TENANT)) == sorted(entries)
 
 
 async def test_a_damaged_compacted_index_object_is_rebuilt(cluster: Cluster) -> None:

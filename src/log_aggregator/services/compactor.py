@@ -160,8 +160,7 @@ class Compactor:
         sources = [restricted(index, chunks) for _, index in period.indexes]
         coverage = _merged_coverage(period, chunks)
         statistics = ScanStatistics()
-        whole = all(chunks.issuperset(run.chunks) or chunks.isdisjoint(run.chunks) for run in period.runs)
-        writing = self._write(period, sources, _run_coverage(period, chunks), whole, erasing, statistics)
+        writing = self._write(period, sources, chunks, erasing, statistics)
         written = [part async for part in writing]
         rows = sum(int(source.refs[ROWS].sum()) for source in sources)
         if statistics.lines != rows:
@@ -183,12 +182,14 @@ class Compactor:
         self,
         period: _Period,
         sources: Sequence[Index],
-        coverage: tuple[Coverage, ...],
-        whole_runs: bool,
+        chunks: frozenset[str],
         erasing: HiddenRows | None,
         statistics: ScanStatistics,
     ) -> AsyncIterator[Index]:
         """One chunk object a cell, and the part of the new index that leads to it."""
+        coverage = _run_coverage(period, chunks)
+        left = (chunk for _, index in period.indexes for chunk in index.chunks if chunk.key not in chunks)
+        is_whole = all(set(coverage).isdisjoint(chunk.coverage) for chunk in left)
         refs = pl.concat([source.refs for source in sources])
         cells = await asyncio.to_thread(cells_of, refs, self._cell_text_bytes)
         generation, run = period.generation + 1, secrets.token_hex(8)
@@ -197,7 +198,7 @@ class Compactor:
             streams, rows = await self._rows(period.tenant, sources, cell, numbers, erasing, statistics)
             if rows.is_empty():
                 continue
-            completes = whole_runs and number == len(cells) - 1
+            completes = is_whole and number == len(cells) - 1
             origin = ChunkOrigin(period.tenant, period.start_ns, coverage, generation, completes)
             key = compacted_chunk_key(period.tenant, period.start_ns, generation, run, number)
             written = await self._chunks.write(key, origin, streams, rows)

@@ -64,16 +64,18 @@ async def _rebuild_period(store: ObjectStore, tenant: str, period_start_ns: int,
         runs = [run for run in runs if not run.generation and not run.coverage <= set(current.coverage)]
     chosen = _chosen(runs)
     present = {key.key for key in readable}
+    coverage = frozenset[Coverage]().union(*(run.coverage for run in chosen if run.generation))
+    # Flushes that a compaction has not read to its end are among them: nobody looks at what a compacted one covers.
+    merged = [run for run in chosen if run.coverage <= coverage]
     for run in chosen:
-        if not run.generation:
+        if not run.coverage <= coverage:
             key = index_key(tenant, period_start_ns, *run.bounds_ns, *run.coverage)
             if key not in present:
                 await _write(store, key, run.parts[0], rebuilt)
-    merged = [run for run in chosen if run.generation]
     if merged:
         generation = max(newest, *(run.generation for run in merged)) + 1
-        coverages = tuple(sorted(frozenset[Coverage]().union(*(run.coverage for run in merged))))
-        index = joined(tenant, period_start_ns, coverages, [part for run in merged for part in run.parts])
+        parts = [part for run in merged for part in run.parts]
+        index = joined(tenant, period_start_ns, tuple(sorted(coverage)), parts)
         await _write(store, compacted_index_key(tenant, period_start_ns, generation), index, rebuilt)
 
 
