@@ -1,7 +1,6 @@
 """Where the rows of each stream lie in the chunks of an index object, as plain values that a scan can walk quickly."""
 
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import NamedTuple
 
 from log_aggregator.engine.shapes import Shape
@@ -38,19 +37,16 @@ class Layouts:
     """Those of index objects in use. Safe to use from several threads."""
 
     def __init__(self, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
-        self._lock = Lock()
         # By the identity of the index, which what is kept holds on to. Chunks tell no index from another: the next
         # generation has chunks of the one before, and a compaction reads indexes of some of their chunks.
         self._cache: SizedLru[int, tuple[Index, tuple[RowGroupLayout, ...]]] = SizedLru(cache_bytes)
 
     def of(self, index: Index) -> tuple[RowGroupLayout, ...]:
         """The row groups to which the index has refs."""
-        with self._lock:
-            known = self._cache.get(id(index))
+        known = self._cache.get(id(index))
         if known is None:
             known = index, _layout(index)
-            with self._lock:
-                self._cache.put(id(index), known, index.refs.height * _RUN_BYTES)
+            self._cache.put(id(index), known, index.refs.height * _RUN_BYTES)
         return known[1]
 
 
