@@ -37,6 +37,7 @@ class Writer:
 
     def __init__(self, logs: HeldLogs, tail: Tail, lease: Lease) -> None:
         self._logs, self._tail, self._lease = logs, tail, lease
+        self.wal = lease.wal
         self.positions: list[Position] = []
 
     async def append(self, line: str) -> TailRecord:
@@ -55,8 +56,13 @@ class Writer:
 
 
 @pytest.fixture
-def logs(redis: Redis) -> HeldLogs:
-    logs = HeldLogs(redis, Names(uuid.uuid4().hex))
+def names() -> Names:
+    return Names(uuid.uuid4().hex)
+
+
+@pytest.fixture
+def logs(redis: Redis, names: Names) -> HeldLogs:
+    logs = HeldLogs(redis, names)
     logs.gate, logs.answered = asyncio.Event(), asyncio.Event()
     logs.gate.set()
     return logs
@@ -120,3 +126,25 @@ async def test_a_record_that_is_read_beside_its_appending_counts_once(logs: Held
     assert await asking == ["first", "second"]
     first, *_ = await tail.records(TENANT, 0, 10)
     assert [record.position for record in tail.block_of(first)] == writer.positions
+
+
+async def test_what_is_appended_while_the_log_is_read_again_hides_nothing(
+    logs: HeldLogs, tail: Tail, redis: Redis, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(logs, tail, await logs.open("holder"))
+    for number in range(150):
+        await writer.write(f"line {number}")
+    await writer.flush(writer.positions[0])
+    assert len(await lines(tail)) == 149
+    await redis.hdel(names.trimmed, writer.wal)  # as an older Redis has it
+
+    read = logs.read
+
+    async def read_slowly(cursors: Sequence[tuple[str, Position | None]], count: int) -> Any:
+        answer = await read(cursors, count)
+        await writer.write(f"line {len(writer.positions)}")
+        return answer
+
+    monkeypatch.setattr(logs, "read", read_slowly)
+    await tail.records(TENANT, 0, 10)
+    assert await lines(tail) == sorted(f"line {number}" for number in range(1, len(writer.positions)))

@@ -262,16 +262,21 @@ async def test_forgotten_appends_of_a_holder_that_lost_its_lease_too(cluster: Cl
         await assert_found(reader, *(entries_of(name) for name in ("kept", "forgotten", "new")))
 
 
-async def test_a_commit_that_redis_forgot(cluster: Cluster) -> None:
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_commit_that_redis_forgot(cluster: Cluster, is_known: bool) -> None:
     writer, watcher = await cluster.writer(), cluster.reader()
     await writer.push(entries_of("one"))
     await assert_found(watcher, entries_of("one"))
     older = await cluster.redis_state()
     await writer.flush()
+    if is_known:
+        await assert_found(watcher, entries_of("one"))
     await cluster.restore_redis(older)
-    for reader in (watcher, cluster.reader()):
+    for reader in (writer, watcher, cluster.reader()):
         await assert_found(reader, entries_of("one"))
     await writer.push(entries_of("two"))
+    for reader in (writer, watcher, cluster.reader()):
+        await assert_found(reader, entries_of("one"), entries_of("two"))
     await ends(asyncio.create_task(writer.flush()))
     await cluster.reader().takeover.sweep()
     await writer.flush()

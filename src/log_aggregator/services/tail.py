@@ -1,7 +1,7 @@
 """The write-ahead logs as a query sees them: every acknowledged record that is still in Redis, on any replica."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -64,19 +64,24 @@ class Block:
     runs: tuple[tuple[int, int], ...] = field(repr=False)
 
 
-class _Log:
-    """The records known of one log, in order."""
+_Extent = tuple[Position, Position, int]
+"""The first and the last record of a block, and how many there are."""
 
-    def __init__(self) -> None:
+
+class _Log:
+    """The records known of one log, in order. Until it `is_read` to its end, its next ones are those that follow."""
+
+    def __init__(self, *, is_read: bool = False) -> None:
+        self.is_read = is_read
         self.records: dict[Position, TailRecord] = {}
         self.blocks: dict[tuple[str, int], list[TailRecord]] = {}
         self.cursor: Position | None = None  # everything up to here is known, or was trimmed
-        self._trimmed: Position | None = None
+        self.trimmed: Position | None = None
         self._open: dict[str, tuple[int, int, int]] = {}  # the newest block of a tenant: number, records, bytes
 
     def add(self, record: TailRecord) -> None:
         """Nothing if it is known, as a process may read what it has just appended, or has been trimmed since."""
-        if record.position in self.records or (self._trimmed is not None and record.position <= self._trimmed):
+        if record.position in self.records or (self.trimmed is not None and record.position <= self.trimmed):
             return
         tenant, size = record.header.tenant, record.header.text_bytes
         number, count, filled = self._open.get(tenant, (0, 0, 0))
@@ -98,7 +103,7 @@ class _Log:
                 self.blocks[key] = left
             else:
                 del self.blocks[key]
-        self._trimmed = max(self._trimmed or position, position)
+        self.trimmed = max(self.trimmed or position, position)
         self.cursor = max(self.cursor or position, position)
 
 
@@ -117,7 +122,9 @@ class Tail:
         self._logs = logs
         self._known: dict[str, _Log] = {}
         self._decoded: SizedLru[tuple[str, Position], Segment] = SizedLru(records_bytes)
-        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, int], Block]] = SizedLru(blocks_bytes)
+        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, Position, int], Block]] = SizedLru(
+            blocks_bytes
+        )
         self._reading = asyncio.Lock()
         self._asked = 0
         self._answered = 0
@@ -148,7 +155,7 @@ class Tail:
     async def block(self, records: Sequence[TailRecord]) -> Block:
         """The entries of all records of one block."""
         first = records[0]
-        key, state = (first.wal, first.header.tenant, first.block), (first.position, len(records))
+        key, state = (first.wal, first.header.tenant, first.block), (first.position, records[-1].position, len(records))
         known = self._merged.get(key)
         if known is not None and known[0] == state:
             return known[1]
@@ -159,7 +166,9 @@ class Tail:
     def add_own(self, records: Iterable[TailRecord]) -> None:
         """Records that this process has just appended, in order: they need not be read back."""
         for record in records:
-            self._known.setdefault(record.wal, _Log()).add(record)
+            log = self._known.setdefault(record.wal, _Log(is_read=True))
+            if log.is_read:
+                log.add(record)
 
     def forget_own(self, wal: str, position: Position) -> None:
         """The records up to the position have been flushed: their memory need not wait for the next query."""
@@ -179,8 +188,9 @@ class Tail:
 
     async def _read(self) -> None:
         cursors = [(wal, log.cursor) for wal, log in self._known.items()]
+        trimmed = {wal: log.trimmed for wal, log in self._known.items()}
         states, answers = await self._logs.news(cursors, _RECORDS_PER_READ)
-        self._forget([wal for wal, _ in cursors], states)  # first: what has been read was not trimmed then
+        self._forget(trimmed, states)  # first: what has been read was not trimmed then
         unread = self._add(cursors, answers) + [state.wal for state in states if state.wal not in self._known]
         while unread:
             cursors = [(wal, self._known.setdefault(wal, _Log()).cursor) for wal in unread]
@@ -199,16 +209,23 @@ class Tail:
                 log.add(TailRecord.of_bytes(wal, position, data))
             if len(answer) == _RECORDS_PER_READ:
                 unread.append(wal)
+            else:
+                log.is_read = True
         return unread
 
-    def _forget(self, asked: Sequence[str], states: Sequence[LogState]) -> None:
+    def _forget(self, trimmed: Mapping[str, Position | None], states: Sequence[LogState]) -> None:
+        """`trimmed` is what was known of the logs before Redis was asked for their states."""
         # What a commit has trimmed is in an index object that a later listing will show. A log that this process has
         # opened since Redis answered is not among the states.
-        for wal in set(asked) - {state.wal for state in states}:
+        for wal in trimmed.keys() - {state.wal for state in states}:
             del self._known[wal]
         for state in states:
-            log = self._known.get(state.wal)
-            if log is not None and state.trimmed is not None:
+            log, before = self._known.get(state.wal), trimmed.get(state.wal)
+            if before is not None and (state.trimmed is None or state.trimmed < before):
+                # Redis came back older. Its lists may not have what the commit that it lost had added, but it has the
+                # records again.
+                del self._known[state.wal]
+            elif log is not None and state.trimmed is not None:
                 log.trim(state.trimmed)
 
 
