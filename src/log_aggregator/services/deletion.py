@@ -135,7 +135,7 @@ class Deletions:
         self._metrics = metrics
         self._cancel_period_ns = cancel_period_ns
         self._read: dict[str, _Read] = {}
-        self._compiled: SizedLru[str, Deletion] = SizedLru(_CACHE_BYTES)
+        self._compiled: SizedLru[DeleteRequest, Deletion] = SizedLru(_CACHE_BYTES)
 
     async def add(self, tenant: str, query: str, start_ns: int, end_ns: int) -> DeleteRequest:
         """Raises InvalidDeleteRequest, DeletionDisabled."""
@@ -197,10 +197,10 @@ class Deletions:
         )
 
     def compiled(self, request: DeleteRequest) -> Deletion:
-        deletion = self._compiled.get(request.request_id)
+        deletion = self._compiled.get(request)
         if deletion is None:
             deletion = deletion_of(request, parse_deletion_query(request.query))
-            self._compiled.put(request.request_id, deletion, _REQUEST_BYTES)
+            self._compiled.put(request, deletion, _REQUEST_BYTES)
         return deletion
 
     def _check_mode(self, tenant: str) -> None:
