@@ -229,7 +229,8 @@ LIST_MEANINGS: Final = {
         "object_store": "`s3`, `aws` or `filesystem`",
         "schema": "Accepted without effect; structured metadata works under any schema",
         "index.prefix": "Accepted without effect",
-        "index.period": "What one directory of the bucket holds; 0: a day. Whole minutes",
+        "index.period": "What one directory of the bucket holds; 0: a day. Whole minutes. Not to be changed once there "
+        "are logs: those of other periods are not always found, and may be deleted too early",
     },
     AttributeRule: {
         "action": "`index_label`, `structured_metadata` or `drop`; the first rule that applies decides",
