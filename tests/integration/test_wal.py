@@ -213,6 +213,7 @@ async def test_a_list_is_complete_only_after_filling(lists: IndexList) -> None:
     assert await lists.periods("tenant") == []
 
 
+@pytest.mark.parametrize("names", [Names("plain"), Names(r"[odd]*\?")], ids=["plain", "odd"])
 async def test_forgotten_lists_are_incomplete(logs: WriteAheadLogs, lists: IndexList) -> None:
     await logs.forget_lists()
     for filling in (lists.filling_keys("tenant", "p"), lists.filling_periods("tenant")):

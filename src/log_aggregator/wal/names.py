@@ -1,5 +1,7 @@
 """Names of the keys in Redis. See docs/format/redis.md."""
 
+import re
+
 
 class Names:
     """All keys share one hash tag, so that in a Redis Cluster one script may touch several of them."""
@@ -15,7 +17,8 @@ class Names:
     @property
     def list_patterns(self) -> tuple[str, str]:
         """What the names of all index lists and period lists match, and no other names."""
-        return f"{self._tag}:index:*", f"{self._tag}:periods:*"
+        tag = re.sub(r"[][*?\\]", r"\\\g<0>", self._tag)
+        return f"{tag}:index:*", f"{tag}:periods:*"
 
     def lease(self, wal: str) -> str:
         return f"{self._tag}:lease:{wal}"
