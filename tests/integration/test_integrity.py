@@ -150,6 +150,17 @@ async def test_what_a_dead_compactor_has_written_hides_nothing_that_is_rebuilt(c
     assert sorted(await cluster.reader().entries(TENANT)) == sorted(entries)
 
 
+async def test_what_a_damaged_run_was_merged_from_is_rebuilt_too(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    compactor = Replica(cluster.redis, cluster.names, cluster.store, "compactor", cell_text_bytes=50).compactor
+    await compactor.compact(TENANT, 0, LATER_NS)
+    damaged, *others = [key for key in await cluster.keys("chunks") if "compacted." in key]
+    assert others
+    await cluster.store.put(damaged, b"garbage")
+    await rebuild(cluster)
+    assert sorted(await cluster.reader().entries(TENANT)) == sorted(entries)
+
+
 async def test_a_damaged_compacted_index_object_is_rebuilt(cluster: Cluster) -> None:
     entries = await cluster.flushed(3)
     await compact(cluster)

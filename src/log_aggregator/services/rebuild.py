@@ -2,7 +2,7 @@
 
 Where a period's newest compacted index object is readable it stays, and with it what it says of compacted chunks. Else,
 of runs that hold the same because one was merged into another, the merged one counts if it is known to be whole; if it
-is not, all of them do, since an entry that is stored twice counts once.
+is not, or is damaged, all of them do, since an entry that is stored twice counts once.
 """
 
 import asyncio
@@ -94,14 +94,16 @@ async def _stored(store: ObjectStore, tenant: str, period_start_ns: int) -> tupl
 async def _runs(store: ObjectStore, tenant: str, period_start_ns: int, rebuilt: Rebuilt) -> list[_Run]:
     """What the chunks say of themselves."""
     chunks: dict[str, list[tuple[DecodedChunk, Index]]] = {}
+    damaged: set[str] = set()
     async for meta in store.list(chunk_period_prefix(tenant, period_start_ns)):
         try:
             decoded = await asyncio.to_thread(decode_chunk, meta.key, await store.get(meta.key))
         except LogAggregatorError as error:
             rebuilt.findings.append(Finding(Severity.DAMAGE, meta.key, str(error)))
+            damaged.add(run_of_chunk(meta.key))
             continue
         chunks.setdefault(run_of_chunk(meta.key), []).append((decoded, _part(meta.key, decoded)))
-    return [_run(parts) for parts in chunks.values()]
+    return [_run(parts, is_damaged=run in damaged) for run, parts in chunks.items()]
 
 
 def _part(key: str, decoded: DecodedChunk) -> Index:
@@ -111,12 +113,12 @@ def _part(key: str, decoded: DecodedChunk) -> Index:
     return Index(origin.tenant, origin.period_start_ns, origin.coverage, (entry,), decoded.streams, refs)
 
 
-def _run(parts: Sequence[tuple[DecodedChunk, Index]]) -> _Run:
+def _run(parts: Sequence[tuple[DecodedChunk, Index]], *, is_damaged: bool) -> _Run:
     decoded = [chunk for chunk, _ in parts]
     return _Run(
         decoded[0].origin.generation,
         frozenset(decoded[0].origin.coverage),
-        any(chunk.origin.completes_run for chunk in decoded),
+        not is_damaged and any(chunk.origin.completes_run for chunk in decoded),
         tuple(index for _, index in parts),
         (min(chunk.min_ns for chunk in decoded), max(chunk.max_ns for chunk in decoded)),
     )
