@@ -15,6 +15,12 @@ class MemoryStore:
         self._clock = clock if clock is not None else SystemClock()
         self._objects: dict[str, tuple[bytes, ObjectMeta]] = {}
 
+    def copy(self) -> "MemoryStore":
+        """Another one with what is in this one now."""
+        other = MemoryStore(self._clock)
+        other._objects.update(self._objects)
+        return other
+
     async def get(self, key: str, byte_range: ByteRange | None = None) -> bytes:
         data, meta = await self._find("get", key)
         if byte_range is None:
