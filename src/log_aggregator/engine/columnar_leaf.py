@@ -151,15 +151,17 @@ class ColumnarLeaf:
         return frame.height
 
     def vectors(self) -> list[Vector]:
-        """The vector of every step. Raises QueryTooLarge."""
-        series = self._series.labels
+        """The vector of every step, sorted by labels, so that what adds them up rounds alike. Raises QueryTooLarge."""
+        found = self._series.labels
+        order = sorted(range(len(found)), key=found.__getitem__)
+        series, ranks = [found[number] for number in order], np.argsort(order)
         if self._windows.is_totalled:
-            return self._windows.of_totals(series, Totals.joined(self._totals))
+            return self._windows.of_totals(series, Totals.joined(self._totals).of_series(ranks))
         samples = self._samples
         if self._is_ordered:
             ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
             samples = [ordered.sort(TIME, ARRIVAL, ROW, maintain_order=True).select(SAMPLES_SCHEMA.names())]
-        return self._windows.of_samples(series, samples)
+        return self._windows.of_samples(series, [renumbered(one, ranks) for one in samples])
 
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
