@@ -49,6 +49,19 @@ from log_aggregator.wal.result_slots import ResultSlots
 from replica import HOUR_NS, POLICY, Entry, Replica
 
 ACTIONS = 70
+# At once, as replicas flush by themselves, too: each key with its content; and these keys instead of all there are.
+ALL_KEYS = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  found[#found + 1] = key
+  found[#found + 1] = redis.call('DUMP', key)
+end
+return found
+"""
+RESTORED = """
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end
+for number, key in ipairs(KEYS) do redis.call('RESTORE', key, 0, ARGV[number + 1]) end
+"""
 RECENT_HOURS = (1, 1, 1, 2)  # most logs come in time, so that periods have several runs
 TOKENS = ("red", "green", "blue")
 IDS = [hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest() for number in range(20)]
@@ -298,13 +311,11 @@ class Simulation(FatedReplicas):
         replica.gate.resumed.set()  # what was held may be a flush that the replica began by itself
         self.history.append(f"{replica.holder}: flush, which redis forgets")
         pattern = self._names.epochs.replace("epochs", "*")
-        older = {key: await self._redis.dump(key) async for key in self._redis.scan_iter(pattern)}
+        older = await self._redis.eval(ALL_KEYS, 0, pattern)
         with suppress(LogAggregatorError, ExceptionGroup):  # its lease may have run out
             await asyncio.wait_for(replica.flush(), self.patience_seconds)
         await self._check(*self._readers)
-        await self._redis.delete(*[key async for key in self._redis.scan_iter(pattern)])
-        for key, value in older.items():
-            await self._redis.restore(key, 0, value)
+        await self._redis.eval(RESTORED, len(older[::2]), *older[::2], pattern, *older[1::2])
 
     async def _settle(self) -> None:
         """In the end the store alone has everything."""
