@@ -71,20 +71,26 @@ def _fields(members: Members, labels: EntryLabels) -> Iterator[tuple[str, str]]:
     pending = [("", members)]
     while pending:
         prefix, members = pending[-1]
+        is_nested = len(pending) > 1
         for key, value in members:
             # What join_names does, without the call: there is one for each field of each line.
             name = joined(prefix, key) if len(prefix) + len(key) <= LONGEST_NAME else join_names(prefix, key)
-            if isinstance(value, str | bool):
-                if key[-1:] in SPACE and len(pending) > 1 and labels.free_name(name) != name:
-                    # It is the key that gets the suffix: which tells where it is empty or ends in white space.
-                    name = join_names(prefix, key + EXTRACTED)
-                if name:
-                    yield name, value if isinstance(value, str) else "true" if value else "false"
-            elif value is None or isinstance(value, list):
+            if isinstance(value, str):
+                text = value
+            elif isinstance(value, bool):
+                text = "true" if value else "false"
+            elif value is None or isinstance(value, list) or len(name) >= LONGEST_NAME:
                 continue
-            elif len(name) < LONGEST_NAME and demand.wants_prefix(name):
+            elif demand.wants_prefix(name):
                 pending.append((name, value))
                 break
+            else:
+                continue
+            if is_nested and key[-1:] in SPACE and labels.free_name(name) != name:
+                # It is the key that gets the suffix: which tells where it is empty or ends in white space.
+                name = join_names(prefix, key + EXTRACTED)
+            if name:
+                yield name, text
         else:
             pending.pop()
 
