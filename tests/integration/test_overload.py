@@ -194,8 +194,8 @@ TOO_LARGE = (
     [
         ('sum by (id) (count_over_time({cluster=~".+"} | json [1h]))', {"step": "60"}, "series"),
         ('sum by (id) (count_over_time({cluster=~".+"} | json | line_format "x" [1h]))', {"time": "now"}, "series"),
-        ('count_over_time({cluster=~".+"} | json [1m])', {"step": "1"}, "series"),
-        ('quantile_over_time(0.9, {cluster=~".+"} | json | unwrap ms [1h])', {"time": "now"}, "series"),
+        ('topk(3, count_over_time({cluster=~".+"} | json [1m]))', {"step": "1"}, "series"),
+        ('max(quantile_over_time(0.9, {cluster=~".+"} | json | unwrap ms [1h]))', {"time": "now"}, "series"),
     ],
 )
 def test_query_that_needs_too_much_is_refused(
