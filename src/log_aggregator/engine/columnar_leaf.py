@@ -203,9 +203,10 @@ class ColumnarLeaf:
         answers = None
         if reads is not None:
             answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
-        if answers is not None and not answers.outlined.early.isdisjoint(parsed.names):
-            answers = None
-        if any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order):
+        if answers is not None and (
+            not answers.outlined.early.isdisjoint(parsed.names)
+            or any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order)
+        ):
             answers = None
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)

@@ -18,7 +18,7 @@ from log_aggregator.engine.label_plan import (
     with_sources,
 )
 from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made
-from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of
+from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
@@ -242,10 +242,8 @@ def _may_make(stage: Stage, label: str) -> bool:
 
 def names_at_the_start(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
     """The labels that the aggregation depends on, before these stages of it; None for all."""
-    grouping = aggregation.grouping
-    if aggregation.operation == "absent_over_time":
-        grouping = ast.Grouping(())
-    if grouping is None or grouping.without:
+    grouping = grouping_of(aggregation)
+    if grouping.without:
         # Where one of two parsers has failed, what is left of its error depends on what the other finds.
         if sum(isinstance(stage, ParserStage) for stage in stages) > 1:
             return None

@@ -110,6 +110,19 @@ def is_made(name: str) -> bool:
     return name.endswith(EXTRACTED) or name in OF_ERRORS
 
 
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What follows from shapes: codes, and whether the logfmt parser finds something in lines with a `=`, by number.
+
+    `found` are the labels that it gives a value, shape by shape, if it follows an order (`ParsedFields.follows_order`).
+    """
+
+    shapes: Sequence[Shape]
+    codes: npt.NDArray[np.uint8]
+    has_pairs: npt.NDArray[np.bool_]
+    found: Sequence[frozenset[str]]
+
+
 class ParsedFields:
     """What the parsers at the front of a pipeline find, if they have columns. Safe to use from several threads."""
 
@@ -117,8 +130,8 @@ class ParsedFields:
         """`demand` is what the parsers are asked for: all, if it is not given."""
         self.parsers = tuple(parsers)
         self._demand = demand or Demand()
-        # Those of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
-        self._known: tuple[Sequence[Shape], npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None = None
+        # Of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
+        self._known: _Tables | None = None
         self._json = next((parser for parser in parsers if isinstance(parser, ast.JsonStage)), None)
         self._logfmt = next((parser for parser in parsers if isinstance(parser, ast.LogfmtStage)), None)
 
@@ -291,7 +304,7 @@ class ParsedFields:
         self, values: Mapping[str, pl.Series], numbers: pl.Series, shapes: Sequence[Shape]
     ) -> dict[str, pl.Series]:
         """The values of labels, without those of pairs that the logfmt parser passes over in lines of their shapes."""
-        found = list(map(self._labels_found, shapes))
+        found = self._tables(shapes).found
         kept = dict(values)
         for name in values:
             lacking = [number for number, labels in enumerate(found, 1) if name not in labels]
@@ -312,24 +325,25 @@ class ParsedFields:
 
     def _names_in(self, shapes: Sequence[Shape]) -> set[str]:
         """The fields that the parsers may find in lines of the shapes."""
-        codes, _ = self._tables(shapes)
+        codes = self._tables(shapes).codes
         found = (shape.names for code, shape in zip(codes[1:], shapes, strict=True) if code in (_JSON, _LOGFMT))
         return {name for names in found for name in names}
 
-    def _tables(self, shapes: Sequence[Shape]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """By the numbers of shapes: codes, and whether the logfmt parser finds something in lines with a `=`."""
+    def _tables(self, shapes: Sequence[Shape]) -> "_Tables":
         known = self._known
-        if known is None or known[0] is not shapes:
+        if known is None or known.shapes is not shapes:
             codes = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
             has_pairs = np.array([False, *(self._logfmt is not None and shape.parser == "json" for shape in shapes)])
-            known = self._known = (shapes, codes, has_pairs)
-        return known[1], known[2]
+            found = tuple(map(self._labels_found, shapes)) if self.follows_order else ()
+            known = self._known = _Tables(shapes, codes, has_pairs, found)
+        return known
 
     def _easy_and_kinds(
         self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]
     ) -> tuple[pl.Series | None, pl.Series | None]:
         """As `Parsed` has them, of rows whose shapes have these numbers."""
-        table, has_pairs = self._tables(shapes)
+        tables = self._tables(shapes)
+        table, has_pairs = tables.codes, tables.has_pairs
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)
         own = _JSON if self._json is not None else _LOGFMT

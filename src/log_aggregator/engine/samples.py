@@ -112,7 +112,7 @@ def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None)
     Without a `demand`, parsers are asked for what its own stages make of labels.
     """
     stages = stages_in_use(aggregation)
-    unwrap, grouping = aggregation.range.unwrap, _grouping(aggregation)
+    unwrap, grouping = aggregation.range.unwrap, grouping_of(aggregation)
     pipeline = compile_pipeline(stages, demand or demand_of(aggregation))
     if unwrap is None:
         return Sampler(pipeline, _bytes if aggregation.operation.startswith("bytes_") else _one, grouping)
@@ -124,7 +124,7 @@ def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None)
 def demand_of(aggregation: RangeAggregation) -> Demand:
     """What its series depend on."""
     stages, unwrap = stages_in_use(aggregation), aggregation.range.unwrap
-    grouping = _NO_GROUPING if aggregation.asks_for_all else _grouping(aggregation)
+    grouping = _NO_GROUPING if aggregation.asks_for_all else grouping_of(aggregation)
     filters = [*filters_of(stages), *((reduce(AndFilter, unwrap.filters),) if unwrap and unwrap.filters else ())]
     needed = (*grouping.labels, *((unwrap.label,) if unwrap else ()))
     if grouping.without:
@@ -134,7 +134,8 @@ def demand_of(aggregation: RangeAggregation) -> Demand:
     return demand_for_some(stages, filters, needed)
 
 
-def _grouping(aggregation: RangeAggregation) -> Grouping:
+def grouping_of(aggregation: RangeAggregation) -> Grouping:
+    """That of its series, `without ()` where there is none."""
     return Grouping(()) if aggregation.operation == "absent_over_time" else aggregation.grouping or _NO_GROUPING
 
 
