@@ -73,6 +73,7 @@ class _Log:
 
     def __init__(self, *, is_read: bool = False) -> None:
         self.is_read = is_read
+        self.is_behind = False  # an answer that was on its way may lack what was appended since
         self.records: dict[Position, TailRecord] = {}
         self.blocks: dict[tuple[str, int], list[TailRecord]] = {}
         self.cursor: Position | None = None  # everything up to here is known, or was trimmed
@@ -169,6 +170,8 @@ class Tail:
             log = self._known.setdefault(record.wal, _Log(is_read=True))
             if log.is_read:
                 log.add(record)
+            else:
+                log.is_behind = True
 
     def forget_own(self, wal: str, position: Position) -> None:
         """The records up to the position have been flushed: their memory need not wait for the next query."""
@@ -210,7 +213,8 @@ class Tail:
             if len(answer) == _RECORDS_PER_READ:
                 unread.append(wal)
             else:
-                log.is_read = True
+                log.is_read = log.is_read or not log.is_behind
+                log.is_behind = False
         return unread
 
     def _forget(self, trimmed: Mapping[str, Position | None], states: Sequence[LogState]) -> None:
