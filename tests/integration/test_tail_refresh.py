@@ -128,6 +128,23 @@ async def test_a_record_that_is_read_beside_its_appending_counts_once(logs: Held
     assert [record.position for record in tail.block_of(first)] == writer.positions
 
 
+async def test_what_is_appended_while_a_new_log_is_first_read_is_not_passed_over(
+    logs: HeldLogs, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(logs, tail, await logs.open("holder"))
+    read = logs.read
+
+    async def read_slowly(cursors: Sequence[tuple[str, Position | None]], count: int) -> Any:
+        answer = await read(cursors, count)
+        await writer.write("first")
+        return answer
+
+    monkeypatch.setattr(logs, "read", read_slowly)
+    assert await lines(tail) == []
+    await writer.write("second")
+    assert await lines(tail) == ["first", "second"]
+
+
 async def test_what_is_appended_while_the_log_is_read_again_hides_nothing(
     logs: HeldLogs, tail: Tail, redis: Redis, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
