@@ -73,7 +73,7 @@ class SentinelServer(Server):
                 f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}\n"
                 f"sentinel failover-timeout {MASTER} 4000\n"
             )
-        return ["redis-sentinel", str(config)]
+        return ["redis-server", str(config), "--sentinel"]
 
     def _is_ready(self) -> bool:
         return "flags=master" in self._about_master()
