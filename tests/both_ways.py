@@ -10,7 +10,6 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.field_columns import choose_fields, field_columns
-from log_aggregator.engine.fields import extract
 from log_aggregator.engine.label_columns import PLAIN_NUMBER
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.log_plan import plan_log
@@ -98,7 +97,9 @@ def _chunk(record: pl.DataFrame, *, every_field: bool) -> Batch:
     values = columns.values
     if every_field:
         every = {name for shape in choice.shapes for name in shape.names}
-        values = extract(frame[LINE], choice.shapes, sorted(every)).values
+        found = field_columns(frame[LINE], replace(choice, names=tuple(sorted(every))))
+        assert found is not None
+        values = found.values
     stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
     return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), choice.shapes, _runs(frame))
 

@@ -159,8 +159,10 @@ def regular_records(draw: st.DrawFn) -> list[list[Entry]]:
         line = " ".join(f"{key}={value}" for key, value in pairs)
         if random.random() < share_of_json:
             line = json_object([(key, f'"{value}"') for key, value in pairs], "")
-        if random.random() < 0.05:
-            line = random.choice((*FREE_LINES, line[:-1], f"{line} x"))
+        if random.random() < 0.1:
+            others = (*FREE_LINES, line[:-1], f"{line} x", f'{line[:-1]},"new":"x"}}', f"{line} new=x", line + line)
+            escaped = [line.replace("info", text) for text in (r"in\"fo", r"\u0069nfo", r"\ud800", r"\ufffd", r"\info")]
+            line = random.choice((*others, *escaped, *escaped, *escaped))
         own = {random.choice(METADATA_NAMES): "5"} if random.random() < 0.05 else {}
         return Entry(random.choice(streams), random.randint(0, 40) * SECOND_NS // 4, line, own)
 

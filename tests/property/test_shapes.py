@@ -8,8 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log_aggregator.engine.fields import extract
+from log_aggregator.engine.irregular_lines import with_irregular_lines
 from log_aggregator.engine.pipeline import compile_pipeline
-from log_aggregator.engine.shapes import Parser, compiled, discover, json_shape, logfmt_shape
+from log_aggregator.engine.shapes import (
+    IRREGULAR_JSON,
+    IRREGULAR_LOGFMT,
+    TEXT,
+    TEXT_WITH_PAIRS,
+    Parser,
+    Shape,
+    compiled,
+    discover,
+    json_shape,
+    logfmt_shape,
+)
 from log_aggregator.logql.ast import JsonStage, LogfmtStage
 from log_aggregator.model.labels import Labels
 
@@ -118,3 +130,78 @@ def test_columns_have_what_single_lines_have(parser: Parser, data: st.DataObject
         values = {name: found.values[name][row] for name in wanted}
         expected = labels_of(STAGES[parser][0], text, ()) if matching else {}
         assert values == {name: expected.get(name) for name in wanted}
+
+
+REGULAR = ('{"a":"x","b":1}', "a=x b=1")
+# Most are read one by one or not at all; these are like the regular ones.
+ESCAPED = st.sampled_from(
+    (
+        *(
+            rf'{{"a":"{text}","b":2}}'
+            for text in (r"\n", r"\"b\":7", r"\u0041", r"\ud800", r"\ufffd", r"\x", r"\u00g0", r"\\")
+        ),
+        *(rf'a="{text}" b=2' for text in (r"\n", r"\"b=7", r"\u0041", r"\ud800", r"\ufffd", r"\'", r"\x", r"\\")),
+    )
+)
+TEXTS = st.sampled_from(("", "at main.py", "a = b", "[a=b]", " {", "\ufffd", "=", "x", '"a"'))
+MARKED: dict[int, tuple[Parser, ...]] = {
+    0: (),
+    1: ("json",),
+    2: ("logfmt",),
+    IRREGULAR_JSON: ("json",),
+    IRREGULAR_LOGFMT: ("logfmt",),
+    TEXT: ("json", "logfmt"),
+    TEXT_WITH_PAIRS: ("json",),
+}
+
+
+def shapes_of_regular() -> list[Shape]:
+    return [shape for parser in ("json", "logfmt") for _, shape in discover(REGULAR, parser)]
+
+
+@given(texts=st.lists(json_lines | logfmt_lines | ESCAPED | TEXTS, min_size=1, max_size=20))
+@settings(deadline=None, max_examples=300)
+def test_what_is_known_of_irregular_lines_is_what_their_stage_finds(texts: list[str]) -> None:
+    texts = [*REGULAR, *texts]
+    shapes = shapes_of_regular()
+    lines = pl.Series(texts)
+    found = with_irregular_lines(lines, extract(lines, shapes, ["a", "b"]), shapes)
+    for row, (text, number) in enumerate(zip(texts, found.shape, strict=True)):
+        values = {name: found.values[name][row] for name in ("a", "b")}
+        if number in (0, TEXT, TEXT_WITH_PAIRS):
+            assert values == {"a": None, "b": None}
+        for parser in MARKED[number]:
+            stage = STAGES[parser][0]
+            labels = labels_of(stage, text, ())
+            assert values == {name: labels.get(name) for name in ("a", "b")}
+            taken = {renamed(name, STREAMS[1]): value for name, value in values.items() if value is not None}
+            assert taken.items() <= labels_of(stage, text, STREAMS[1]).items()
+
+
+def test_most_irregular_lines_are_known() -> None:
+    texts = [
+        *REGULAR,
+        r'{"a":"\n","b":1}',
+        '{"c":[{}],"b":2}',
+        r'a="\"" b=1',
+        "b=1 lonely c=",
+        "text",
+        "x = y b=2",
+        "a=1 a=2",
+        "{",
+        '{"a":1,"a":2}',
+    ]
+    shapes = shapes_of_regular()
+    lines = pl.Series(texts)
+    found = with_irregular_lines(lines, extract(lines, shapes, ["a", "b"]), shapes)
+    known = [1, 2, *[IRREGULAR_JSON] * 2, *[IRREGULAR_LOGFMT] * 2, TEXT, IRREGULAR_LOGFMT, TEXT_WITH_PAIRS, 0, 0]
+    assert found.shape.to_list() == known
+    assert found.values["a"].to_list() == ["x", "x", "\n", None, '"', None, None, None, None, None, None]
+    assert found.values["b"].to_list() == ["1", "1", "1", "2", "1", "1", None, "2", None, None, None]
+
+
+def test_of_many_irregular_lines_only_those_are_read_that_begin_like_the_others() -> None:
+    lines = pl.Series([*REGULAR, *["b=1 lonely"] * 10, *["see x = y"] * 100])
+    shapes = shapes_of_regular()
+    found = with_irregular_lines(lines, extract(lines, shapes, ["b"]), shapes)
+    assert found.shape.to_list() == [1, 2, *[IRREGULAR_LOGFMT] * 10, *[TEXT_WITH_PAIRS] * 100]

@@ -204,7 +204,7 @@ class ColumnarLeaf:
         if reads is not None:
             answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
         if answers is not None and (
-            not answers.outlined.early.isdisjoint(parsed.names)
+            (answers.outlined.early if parsed.names is None else answers.outlined.early & parsed.names)
             or any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order)
         ):
             answers = None

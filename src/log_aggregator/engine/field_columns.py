@@ -6,13 +6,15 @@ next to nothing, a trace id as much as it does in the text, and is left there.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from log_aggregator.engine.fields import Fields, extract, sample
-from log_aggregator.engine.shapes import Shape, compiled, discover
+from log_aggregator.engine.irregular_lines import with_irregular_lines
+from log_aggregator.engine.shapes import ESCAPE, Shape, compiled, discover
 
 # Of the bytes of the lines. Lines take about a fifth of their size when compressed, so this is a tenth of a chunk.
 _BUDGET = 0.03
@@ -33,15 +35,18 @@ class FieldChoice:
 
 def choose_fields(lines: pl.Series) -> FieldChoice:
     """For a chunk with these lines."""
-    lines_of_sample = sample(lines)
+    # Without escapes, whether there are any or not: lines with them are like those without.
+    lines_of_sample = [re.sub(ESCAPE, "x", line) for line in sample(lines)]
     found = [*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")]
     shapes = tuple(shape for count, shape in found if count >= _MIN_SHARE * len(lines_of_sample))
     return FieldChoice(shapes, tuple(_affordable(lines_of_sample, shapes)))
 
 
 def field_columns(lines: pl.Series, choice: FieldChoice) -> Fields | None:
-    """The columns for some of the chunk's lines; none when its lines have no shapes."""
-    return extract(lines, choice.shapes, choice.names) if choice.shapes else None
+    """The columns for a row group of the chunk; none when the chunk's lines have no shapes."""
+    if not choice.shapes:
+        return None
+    return with_irregular_lines(lines, extract(lines, choice.shapes, choice.names), choice.shapes)
 
 
 def _affordable(lines: Sequence[str], shapes: Sequence[Shape]) -> list[str]:

@@ -16,7 +16,7 @@ _MATCHED = "__matched__"  # no label of a shape begins so
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """`shape` has 0 where a line has none of the shapes, else 1 + its number. Values are null where a key is absent."""
+    """`shape` has 1 + the number of each line's shape, 0 where it has none. Values are null where a key is absent."""
 
     shape: pl.Series = field(repr=False)
     values: Mapping[str, pl.Series] = field(repr=False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from log_aggregator.engine.entry_labels import (
@@ -95,24 +96,33 @@ def _fields(members: Members, labels: EntryLabels) -> Iterator[tuple[str, str]]:
             pending.pop()
 
 
-def field_paths(line: str) -> dict[str, tuple[str, ...]]:
-    """The keys that lead to each field that `extract_json` finds, by its name before it is told from other labels."""
-    paths: dict[str, tuple[str, ...]] = {}
+def all_fields(line: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The keys that lead to each field that `extract_json` finds, its name before it is told from others, its text.
+
+    Raises InvalidJson, behind what is before the fault.
+    """
     pending: list[tuple[tuple[str, ...], str, Members]] = [((), "", _members(line))]
     while pending:
         path, prefix, members = pending[-1]
-        try:
-            for key, value in members:
-                name = join_names(prefix, key)
-                if isinstance(value, str | bool):
-                    paths.setdefault(name, (*path, key))
-                elif isinstance(value, Iterator) and len(name) < LONGEST_NAME:
-                    pending.append(((*path, key), name, value))
-                    break
-            else:
-                pending.pop()
-        except InvalidJson:
-            break  # as the stage: what is before the fault counts
+        for key, value in members:
+            name = join_names(prefix, key)
+            if isinstance(value, bool):
+                yield (*path, key), name, "true" if value else "false"
+            elif isinstance(value, str):
+                yield (*path, key), name, value
+            elif isinstance(value, Iterator) and len(name) < LONGEST_NAME:
+                pending.append(((*path, key), name, value))
+                break
+        else:
+            pending.pop()
+
+
+def field_paths(line: str) -> dict[str, tuple[str, ...]]:
+    """The keys that lead to each field that `extract_json` finds, by its name."""
+    paths: dict[str, tuple[str, ...]] = {}
+    with suppress(InvalidJson):  # as the stage: what is before the fault counts
+        for path, name, _ in all_fields(line):
+            paths.setdefault(name, path)
     return paths
 
 

@@ -25,10 +25,17 @@ from log_aggregator.engine.entry_labels import (
     join_names,
 )
 from log_aggregator.engine.fields import extract, shapes_of, stored_fields
+from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
-from log_aggregator.engine.shapes import Shape, json_sample
+from log_aggregator.engine.shapes import (
+    IRREGULAR_JSON,
+    NUMBERS,
+    TEXT,
+    Shape,
+    json_sample,
+)
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -48,7 +55,6 @@ KIND: Final = ""
 """Stands among the fields of an outline for how its line is read: no label has this name."""
 # Codes: 1 + the number of a kind; 0 where rows are not easy.
 _UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
-_OBJECT = r"^[ \n\r\t]*\{"
 
 
 class LinesNeeded(Exception):
@@ -65,8 +71,8 @@ class Parsed:
     easy: pl.Series | None = field(repr=False)
     kinds: pl.Series | None = field(repr=False)
     values: Mapping[str, pl.Series] = field(repr=False)
-    names: frozenset[str] = frozenset()
-    """Of all labels that easy rows may have from parsers."""
+    names: frozenset[str] | None = frozenset()
+    """Of all labels that easy rows may have from parsers, None if that is not known."""
 
 
 def has_columns(parsers: Sequence[ParserStage]) -> bool:
@@ -114,11 +120,13 @@ def is_made(name: str) -> bool:
 class _Tables:
     """What follows from shapes: codes, and whether the logfmt parser finds something in lines with a `=`, by number.
 
+    Fields that are not stored make irregular lines unknown.
     `found` are the labels that it gives a value, shape by shape, if it follows an order (`ParsedFields.follows_order`).
     """
 
     shapes: Sequence[Shape]
     codes: npt.NDArray[np.uint8]
+    codes_without_store: npt.NDArray[np.uint8]
     has_pairs: npt.NDArray[np.bool_]
     found: Sequence[frozenset[str]]
 
@@ -186,7 +194,8 @@ class ParsedFields:
             numbers, values = found.shape, dict(found.values)
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
-        easy, kinds = self._easy_and_kinds(frame, numbers, shapes)
+        are_stored = all(FIELD_PREFIX + name in frame.columns for name in wanted)
+        easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
@@ -194,7 +203,9 @@ class ParsedFields:
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
-        return Parsed(easy, kinds, values, frozenset(self._extracted or self._names_in(shapes)))
+        are_regular = not (numbers >= IRREGULAR_JSON).any()
+        known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
+        return Parsed(easy, kinds, values, known)
 
     @cached_property
     def follows_order(self) -> frozenset[str]:
@@ -270,6 +281,17 @@ class ParsedFields:
         taken = [label for label, key in self._extracted.items() if label != key and label in shape.names]
         return _UNKNOWN if taken else _LOGFMT
 
+    def _codes_of_others(self) -> tuple[int, int, int, int]:
+        """How the parsers read irregular JSON, irregular logfmt, text, and text with pairs."""
+        json, logfmt, is_unnamed = self._json is not None, self._logfmt is not None, not self._extracted
+        if json and not is_unnamed:
+            return _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN
+        if not logfmt:
+            return _JSON, _NOTHING, _NOTHING, _NOTHING
+        if not self._is_lenient:
+            return _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN
+        return _JSON if json else _NOTHING, _LOGFMT, _NOTHING, _UNKNOWN
+
     @property
     def _is_lenient(self) -> bool:
         """Whether the logfmt parser has nothing to say about text without `=`."""
@@ -326,24 +348,31 @@ class ParsedFields:
     def _names_in(self, shapes: Sequence[Shape]) -> set[str]:
         """The fields that the parsers may find in lines of the shapes."""
         codes = self._tables(shapes).codes
-        found = (shape.names for code, shape in zip(codes[1:], shapes, strict=True) if code in (_JSON, _LOGFMT))
+        found = (shape.names for number, shape in enumerate(shapes, 1) if codes[number] in (_JSON, _LOGFMT))
         return {name for names in found for name in names}
 
     def _tables(self, shapes: Sequence[Shape]) -> "_Tables":
         known = self._known
         if known is None or known.shapes is not shapes:
-            codes = np.array([_UNKNOWN, *map(self._code, shapes)], np.uint8)
-            has_pairs = np.array([False, *(self._logfmt is not None and shape.parser == "json" for shape in shapes)])
+            codes, has_pairs = np.full(NUMBERS, _UNKNOWN, np.uint8), np.zeros(NUMBERS, np.bool_)
+            numbers = slice(1, len(shapes) + 1)
+            codes[numbers] = list(map(self._code, shapes))
+            codes[IRREGULAR_JSON:] = self._codes_of_others()
+            codes_without_store = codes.copy()
+            irregular = codes_without_store[IRREGULAR_JSON:TEXT]
+            irregular[irregular != _NOTHING] = _UNKNOWN
+            if self._logfmt is not None:
+                has_pairs[numbers] = [shape.parser == "json" for shape in shapes]
+                has_pairs[IRREGULAR_JSON] = True
             found = tuple(map(self._labels_found, shapes)) if self.follows_order else ()
-            known = self._known = _Tables(shapes, codes, has_pairs, found)
+            known = self._known = _Tables(shapes, codes, codes_without_store, has_pairs, found)
         return known
 
     def _easy_and_kinds(
-        self, frame: pl.DataFrame, numbers: pl.Series, shapes: Sequence[Shape]
+        self, frame: pl.DataFrame, numbers: pl.Series, tables: _Tables, *, are_stored: bool
     ) -> tuple[pl.Series | None, pl.Series | None]:
-        """As `Parsed` has them, of rows whose shapes have these numbers."""
-        tables = self._tables(shapes)
-        table, has_pairs = tables.codes, tables.has_pairs
+        """As `Parsed` has them, of rows of these numbers. `are_stored`: all fields that are asked for."""
+        table, has_pairs = tables.codes if are_stored else tables.codes_without_store, tables.has_pairs
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)
         own = _JSON if self._json is not None else _LOGFMT
@@ -382,7 +411,7 @@ class ParsedFields:
             return codes
         nothing = unknown
         if self._json is not None:
-            nothing = nothing & ~lines.str.contains(_OBJECT).to_numpy()
+            nothing = nothing & ~lines.str.contains(OBJECT).to_numpy()
         if self._logfmt is not None:
             nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)

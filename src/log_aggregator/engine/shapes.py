@@ -2,13 +2,14 @@
 
 A shape is one line with its values taken out, as a regular expression that matches a whole line. A line that matches
 is surely well formed, each of its keys stands once, and no value needs unescaping, so the captured text *is* the label
-value that the `json` or `logfmt` stage would give. Lines that match no shape are read by the stage itself.
+value that the `json` or `logfmt` stage would give. Of lines that match no shape, some are told apart by what they look
+like (`engine.irregular_lines`); the others are read by the stage itself.
 """
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -19,24 +20,34 @@ from log_aggregator.logql.template.strconv import SPACE
 Parser = Literal["json", "logfmt"]
 
 MAX_SHAPES = 16
+# In a column of shapes' numbers, those of lines that have none of its shapes (`engine.irregular_lines`).
+IRREGULAR_JSON: Final = 252
+IRREGULAR_LOGFMT: Final = 253
+TEXT: Final = 254
+TEXT_WITH_PAIRS: Final = 255
+NUMBERS: Final = 256
 _MAX_NAMES = 64
 _MAX_LINE_CHARACTERS = 8192
 _MAX_FAILURES = 32
 
 # U+FFFD stands where a line was not UTF-8; the stages treat it in ways of their own.
-_STRING = '"([^"\\\\\\x00-\\x1f\ufffd]*)"'
+_PLAIN = '[^"\\\\\\x00-\\x1f\ufffd]'
+_STRING = f'"({_PLAIN}*)"'
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
 _BOOLEAN = "(true|false)"
-_ELEMENT = '(?:"[^"\\\\\\x00-\\x1f\ufffd]*"|-?[0-9]+(?:\\.[0-9]+)?|true|false|null)'
+_ELEMENT = rf'(?:"{_PLAIN}*"|-?[0-9]+(?:\.[0-9]+)?|true|false|null)'
 _ARRAY = rf"\[ *(?:{_ELEMENT}(?: *, *{_ELEMENT})*)? *\]"
 _BARE = '([^\\x00-\\x20="\ufffd]+)'
-_QUOTED = '"([^"\\\\\\x00-\\x1f\ufffd]+)"'
+_QUOTED = f'"({_PLAIN}+)"'
+# Those that both kinds of lines have.
+ESCAPE: Final = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 
 _JSON_SPACE = re.compile(r"[ \t]*")
 _JSON_KEY = re.compile('"([^"\\\\\x00-\x1f\ufffd]+)"[ \\t]*:[ \\t]*')
 _JSON_VALUES = tuple((re.compile(text), text) for text in (_STRING, _NUMBER, _BOOLEAN))
 _JSON_ARRAY = re.compile(_ARRAY)
-_BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*=")}
+LOGFMT_BEGINNING: Final = r"[A-Za-z_][A-Za-z0-9_.\-]*="
+_BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(LOGFMT_BEGINNING)}
 _LOGFMT_PAIR = re.compile(rf"([A-Za-z_][A-Za-z0-9_.\-]*)=(?:{_QUOTED}|{_BARE})( +|\Z)")
 
 
@@ -65,6 +76,11 @@ _SAMPLES = (
 )
 
 
+def escaped(shape: Shape) -> Shape:
+    """The shape with texts that may have escapes: its groups capture these as they stand."""
+    return replace(shape, pattern=shape.pattern.replace(_PLAIN, f"(?:{_PLAIN}|{ESCAPE})"))
+
+
 @lru_cache(maxsize=512)
 def json_sample(shape: Shape) -> dict[str, object]:
     """A document of the shape: strings where it has values, numbers for nulls, empty arrays."""
@@ -82,6 +98,12 @@ def _without_nulls(document: dict[str, object]) -> dict[str, object]:
         key: _without_nulls(value) if isinstance(value, dict) else 0 if value is None else value
         for key, value in document.items()
     }
+
+
+def are_plain(names: Collection[str]) -> bool:
+    """Whether fields of these names, in whatever order, are labels of the same names."""
+    # Beside a stream label `x`, a field `x` is named as `x_extracted` is: which comes first in the line decides.
+    return all(map(_is_plain, names)) and not any(name + EXTRACTED in names for name in names)
 
 
 _KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
@@ -185,10 +207,7 @@ def logfmt_shape(line: str) -> Shape | None:
 
 
 def _shape(parser: Parser, line: str, parts: Sequence[str], names: Sequence[str]) -> Shape | None:
-    if not names or len(names) > _MAX_NAMES or not all(map(_is_plain, names)):
-        return None
-    # Beside a stream label `x`, a field `x` is named as `x_extracted` is: which comes first in the line decides.
-    if any(name + EXTRACTED in names for name in names):
+    if not names or len(names) > _MAX_NAMES or not are_plain(names):
         return None
     pattern = "".join(parts)
     match = re.compile(pattern.replace(_GROUP, "(")).fullmatch(line)

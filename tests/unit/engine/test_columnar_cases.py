@@ -56,6 +56,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level) (sum_over_time({app="x"} | logfmt level, n, x="d" | x != "1" | unwrap n [10ms]))',
         [entry(SHOP, 5, "level=info n=5 d=1"), entry(SHOP, 5, "d=2 n=5 level=info"), entry(SHOP, 5, "n=5 level=a")],
     ),
+    "a filter before the parser is tried again on labels that are known of no shape": (
+        'sum(count_over_time({app="x"} | level != "warn" | json [10ms]))',
+        [*(entry(SHOP, 5, f'{{"n":"{n}"}}') for n in range(9)), entry(SHOP, 5, r'{"n":"\"","level":"warn"}')],
+    ),
     "series of all that a pattern captures": (
         'count_over_time({app="x"} | pattern "<level> <_> <n>" | n != "6" [10ms])',
         [

@@ -8,7 +8,15 @@ import pytest
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
 from log_aggregator.engine.pipeline import compile_pipeline
-from log_aggregator.engine.shapes import Shape, json_shape, logfmt_shape
+from log_aggregator.engine.shapes import (
+    IRREGULAR_JSON,
+    IRREGULAR_LOGFMT,
+    TEXT,
+    TEXT_WITH_PAIRS,
+    Shape,
+    json_shape,
+    logfmt_shape,
+)
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
@@ -136,6 +144,29 @@ def test_lines_that_shapes_do_not_tell_are_not_easy_without_their_text(text: str
     parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "b=1"), [])
     assert parsed.easy is not None
     assert parsed.easy.to_list() == easy
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "easy"),
+    [
+        ("| json", ["a"], [True, True, True, True, False]),
+        ("| json", ["a", "b"], [False, True, True, True, False]),  # of b nothing is known
+        ("| json x=`a`", ["x"], [False] * 5),
+        ("| logfmt", ["a"], [False, True, True, False, False]),  # JSON may have pairs in it
+        ("| logfmt", ["b"], [False, False, True, False, False]),
+        ("| logfmt --strict", ["a"], [False] * 5),
+        ("| logfmt --keep-empty", ["a"], [False] * 5),
+        ("| logfmt x=`a`", ["x"], [False] * 5),
+        ("| json | logfmt", ["a"], [False, True, True, False, False]),
+    ],
+)
+def test_what_is_known_of_lines_without_a_shape(text: str, names: Sequence[str], easy: list[bool]) -> None:
+    numbers = [IRREGULAR_JSON, IRREGULAR_LOGFMT, TEXT, TEXT_WITH_PAIRS, 0]
+    frame = pl.DataFrame({SHAPE: numbers, A: ["x", "y", None, None, None]}, schema_overrides={SHAPE: pl.UInt16})
+    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "a=1"), names)
+    assert parsed.easy is not None
+    assert parsed.easy.to_list() == easy
+    assert parsed.names is None
 
 
 @pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, False]), ("| logfmt --strict", [False, False])])

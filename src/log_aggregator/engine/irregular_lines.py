@@ -1,0 +1,131 @@
+"""Lines that have none of a chunk's shapes, and what parsers make of them all the same.
+
+Nearly every program that writes JSON or logfmt writes a few lines of other kinds: texts with escapes, rare keys, traces
+of its stack. A query must not have to read all lines for these. So their fields become columns too, as the stages read
+them, and lines in which the stages find nothing are marked as such.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from log_aggregator.engine.entry_labels import REPLACEMENT, sanitise
+from log_aggregator.engine.fields import Fields, extract
+from log_aggregator.engine.json_scan import InvalidJson, label_text
+from log_aggregator.engine.json_stages import all_fields
+from log_aggregator.engine.logfmt import Problem, scan
+from log_aggregator.engine.shapes import (
+    IRREGULAR_JSON,
+    IRREGULAR_LOGFMT,
+    LOGFMT_BEGINNING,
+    TEXT,
+    TEXT_WITH_PAIRS,
+    Parser,
+    Shape,
+    are_plain,
+    escaped,
+)
+from log_aggregator.logql.template.strconv import SPACE
+
+OBJECT: Final = r"^[ \n\r\t]*\{"
+"""How lines begin in which the json stage finds something."""
+
+# Of the lines of a row group, those that are read one by one, which takes as long as all else that becomes of 20 lines.
+_MOST_SHARE = 0.02
+_MOST_OF_FEW = 64
+
+
+def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape]) -> Fields:
+    """What was found by the shapes, with what is known of the other lines of a row group."""
+    rows = (found.shape == 0).arg_true()
+    if not len(rows):
+        return found
+    rest = lines.gather(rows)
+    is_object = rest.str.contains(OBJECT)
+    has_pairs = rest.str.contains("=", literal=True)
+    numbers = pl.Series(np.where(is_object, 0, np.where(has_pairs, TEXT_WITH_PAIRS, TEXT)), dtype=pl.UInt16)
+    values = dict(found.values)
+    most = max(_MOST_OF_FEW, int(_MOST_SHARE * len(lines)))
+    for parser, number, candidates in (
+        ("json", IRREGULAR_JSON, is_object),
+        ("logfmt", IRREGULAR_LOGFMT, has_pairs & ~is_object),
+    ):
+        own = [shape for shape in shapes if shape.parser == parser]
+        if own and candidates.any():
+            at = candidates.arg_true()
+            fields = _read(rest.gather(at), own, values, most)
+            at = at.filter(fields.shape > 0)
+            numbers.scatter(at, number)
+            for name, column in fields.values.items():
+                values[name] = values[name].clone().scatter(rows.gather(at), column.filter(fields.shape > 0))
+    return Fields(found.shape.clone().scatter(rows, numbers), values)
+
+
+def _read(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str], most: int) -> Fields:
+    """The fields of lines that are like the shapes of one parser; its `shape` has 0 where they are not known.
+
+    At most so many are read one by one: all that are left, or else all that begin as the parser's lines do.
+    """
+    parser = shapes[0].parser
+    found = extract(lines, list(map(escaped, shapes)), names)
+    values = {name: _unescaped(column, parser) for name, column in found.values.items()}
+    left = found.shape == 0
+    if left.sum() > most:
+        left &= lines.str.contains(_BEGINNINGS[parser])
+    rows = left.arg_true()
+    if not 0 < len(rows) <= most:
+        return Fields(found.shape, values)
+    read = _READERS[parser]
+    fields = [read(line) for line in lines.gather(rows)]
+    for name in values:
+        texts = [None if own is None else own.get(name) for own in fields]
+        values[name].scatter(rows, pl.Series(texts, dtype=pl.String))
+    return Fields(found.shape.scatter(rows, [own is not None for own in fields]), values)
+
+
+def _unescaped(column: pl.Series, parser: Parser) -> pl.Series:
+    """Captured texts as the values of labels."""
+    rows = column.str.contains("\\", literal=True).fill_null(False).arg_true()
+    if not len(rows):
+        return column
+    text_of = label_text if parser == "json" else _logfmt_text
+    return column.scatter(rows, [text_of(text) for text in column.gather(rows)])
+
+
+def _logfmt_text(quoted: str) -> str:
+    (pair,) = scan(f'x="{quoted}"')
+    assert not isinstance(pair, Problem), "there are only escapes that are known"
+    return _told(pair[1])
+
+
+def _told(value: str) -> str:
+    """As the label of a pair has it."""
+    return value.replace(REPLACEMENT, " ")
+
+
+def _json(line: str) -> Mapping[str, str] | None:
+    """The stage's fields, if nothing depends on where they stand, and each is named by its keys alone."""
+    try:
+        fields = list(all_fields(line))
+    except InvalidJson:
+        return None
+    if any(key[-1:] in SPACE for path, _, _ in fields for key in path):
+        return None
+    return _distinct([(name, text) for _, name, text in fields])
+
+
+def _logfmt(line: str) -> Mapping[str, str] | None:
+    pairs = [one for one in scan(line) if not isinstance(one, Problem)]
+    return _distinct([(sanitise(key), _told(value)) for key, value in pairs if value])
+
+
+def _distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
+    """The fields of a line; None if their order matters."""
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) and are_plain(fields) else None
+
+
+_BEGINNINGS: Mapping[Parser, str] = {"json": OBJECT, "logfmt": f"^{LOGFMT_BEGINNING}"}
+_READERS: Mapping[Parser, Callable[[str], Mapping[str, str] | None]] = {"json": _json, "logfmt": _logfmt}
