@@ -22,6 +22,7 @@ from log_aggregator.engine.shapes import (
     json_shape,
     logfmt_shape,
 )
+from log_aggregator.engine.skeletons import fields_by_skeleton
 from log_aggregator.logql.ast import JsonStage, LogfmtStage
 from log_aggregator.model.labels import Labels
 
@@ -176,6 +177,65 @@ def test_what_is_known_of_irregular_lines_is_what_their_stage_finds(texts: list[
             assert values == {name: labels.get(name) for name in ("a", "b")}
             taken = {renamed(name, STREAMS[1]): value for name, value in values.items() if value is not None}
             assert taken.items() <= labels_of(stage, text, STREAMS[1]).items()
+
+
+@pytest.mark.parametrize("parser", ["json", "logfmt"])
+@given(data=st.data())
+@settings(deadline=None, max_examples=300)
+def test_what_skeletons_tell_is_what_their_stage_finds(parser: Parser, data: st.DataObject) -> None:
+    texts = data.draw(st.lists(lines[parser] | ESCAPED | TEXTS, min_size=1, max_size=20))
+    found = fields_by_skeleton(pl.Series(texts), parser, ["a", "b", "a_b"])
+    for row, text in enumerate(texts):
+        values = {name: column[row] for name, column in found.values.items()}
+        if found.shape[row]:
+            labels = labels_of(STAGES[parser][0], text, ())
+            assert values.keys() == {"a", "b", "a_b"}
+            for name, value in values.items():
+                assert value == labels.get(name) or "\\" in value
+        else:
+            assert set(values.values()) == {None}
+
+
+SKELETONS: dict[Parser, dict[str, dict[str, str] | None]] = {
+    "json": {
+        '{"b":"x, \\"a\\":1" , "a" : -1.5e3, "n":null, "l":[1, "a"]}': {"a": "-1.5e3", "b": 'x, \\"a\\":1'},
+        '{"a": {"b": true}, "b": ""}': None,  # b stands twice
+        '{"a": {"c": 1}, "a_c": 2}': None,
+        '{"a:1":2}': None,
+        '{"a":"\\x00"}'.replace("\\x00", "\0"): None,
+        '{"l":[{"a":1}]}': None,
+        '{"l":[1 2]}': None,
+        '{"a":01}': {"a": "01"},
+        '{"l":["a:1"],"a":1}': None,
+        '{"a":1}}': None,
+        '{"a\\"b":1}': None,
+        '{"a":1,"a_extracted":2}': None,
+        "[]": None,
+        '{"o":{},"a":2}': {"a": "2"},
+    },
+    "logfmt": {
+        "a=1 lonely b= c=": {"a": "1"},
+        'c="a=2 b" a=1': {"a": "1"},
+        'a="x y" b=1': None,  # is in quotes
+        "a= a=1": None,
+        "a=1b=2 =3": None,
+        "a=1 a.b=1 a_b=2": None,
+        " a=1": None,
+        'a=x"y"': None,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("parser", "text", "expected"),
+    [(parser, text, expected) for parser, cases in SKELETONS.items() for text, expected in cases.items()],
+)
+def test_of_well_formed_lines_skeletons_tell_the_fields(
+    parser: Parser, text: str, expected: dict[str, str] | None
+) -> None:
+    found = fields_by_skeleton(pl.Series([text]), parser, ["a", "b"])
+    assert found.shape[0] == (expected is not None)
+    assert {name: column[0] for name, column in found.values.items() if column[0] is not None} == (expected or {})
 
 
 def test_most_irregular_lines_are_known() -> None:

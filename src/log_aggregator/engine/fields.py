@@ -33,17 +33,29 @@ def shapes_of(lines: pl.Series, parser: Parser) -> list[Shape]:
 
 
 def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
-    """The values of these names, as `json` or `logfmt` would extract them. No line has two of the shapes."""
+    """The values of these names, as `json` or `logfmt` would extract them. No line has two of the shapes.
+
+    Each shape is looked for in lines that have none of those before it.
+    """
     lines = lines.alias("line")
-    found = [_matches(lines, shape, names) for shape in shapes]
-    number = constant(0, len(lines), pl.UInt16)
-    for n, one in enumerate(found, 1):
-        number = number + one[_MATCHED].cast(pl.UInt16) * n
-    values = {}
-    for name in names:
-        columns = [one[name] for one in found if name in one]
-        values[name] = _coalesced(columns, len(lines)).alias(name)
-    return Fields(number.alias("shape"), values)
+    numbers = constant(0, len(lines), pl.UInt16)
+    values = {name: constant(None, len(lines), pl.String) for name in names}
+    rows, rest = None, lines
+    for number, shape in enumerate(shapes, 1):
+        if not len(rest):
+            break
+        found = _matches(rest, shape, names)
+        matched = found.pop(_MATCHED)
+        if rows is None:
+            numbers, values = matched.cast(pl.UInt16), values | found
+        else:
+            at = rows.filter(matched)
+            numbers.scatter(at, number)
+            for name, column in found.items():
+                values[name].scatter(at, column.filter(matched))
+        left = (~matched).arg_true()
+        rows, rest = left if rows is None else rows.gather(left), rest.gather(left)
+    return Fields(numbers.alias("shape"), {name: column.alias(name) for name, column in values.items()})
 
 
 def stored_fields(
@@ -55,7 +67,7 @@ def stored_fields(
     for name in names:
         own = [(number, shape) for number, shape in enumerate(shapes, 1) if name in shape.names]
         columns = [_cut_out(where(numbers == number, lines), shape, name) for number, shape in own]
-        values[name] = _coalesced(columns, len(lines)).alias(name)
+        values[name] = coalesced(columns, len(lines)).alias(name)
     return values
 
 
@@ -83,7 +95,8 @@ def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str
     return {**values, _MATCHED: values[wanted[0]].is_not_null()}
 
 
-def _coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:
+def coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:
+    """The first text of each row, null where no column has one."""
     if not columns:
         return constant(None, rows, pl.String)
     if len(columns) == 1:

@@ -19,7 +19,7 @@ from log_aggregator.engine.logfmt import Problem, scan
 from log_aggregator.engine.shapes import (
     IRREGULAR_JSON,
     IRREGULAR_LOGFMT,
-    LOGFMT_BEGINNING,
+    LOGFMT_KEY,
     TEXT,
     TEXT_WITH_PAIRS,
     Parser,
@@ -27,12 +27,13 @@ from log_aggregator.engine.shapes import (
     are_plain,
     escaped,
 )
+from log_aggregator.engine.skeletons import fields_by_skeleton
 from log_aggregator.logql.template.strconv import SPACE
 
 OBJECT: Final = r"^[ \n\r\t]*\{"
 """How lines begin in which the json stage finds something."""
 
-# Of the lines of a row group, those that are read one by one, which takes as long as all else that becomes of 20 lines.
+# Of the lines of a row group, those that are read one by one: each takes twice as long as all else that ingestion does.
 _MOST_SHARE = 0.02
 _MOST_OF_FEW = 64
 
@@ -70,34 +71,42 @@ def _read(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str], mos
     """
     parser = shapes[0].parser
     found = extract(lines, list(map(escaped, shapes)), names)
-    values = {name: _unescaped(column, parser) for name, column in found.values.items()}
-    left = found.shape == 0
+    rows = (found.shape == 0).arg_true()
+    if len(rows):
+        found = _replaced(found, rows, fields_by_skeleton(lines.gather(rows), parser, names))
+    known, values = found.shape > 0, dict(found.values)
+    for name, column in values.items():
+        if parser == "json":
+            values[name] = _unescaped(column)
+        else:  # whether a backslash is one depends on quotes
+            known &= ~_has_backslash(column)
+    found = Fields(known.cast(pl.UInt16), values)
+    left = ~known
     if left.sum() > most:
         left &= lines.str.contains(_BEGINNINGS[parser])
     rows = left.arg_true()
     if not 0 < len(rows) <= most:
-        return Fields(found.shape, values)
-    read = _READERS[parser]
-    fields = [read(line) for line in lines.gather(rows)]
-    for name in values:
-        texts = [None if own is None else own.get(name) for own in fields]
-        values[name].scatter(rows, pl.Series(texts, dtype=pl.String))
-    return Fields(found.shape.scatter(rows, [own is not None for own in fields]), values)
+        return found
+    read = [_READERS[parser](line) for line in lines.gather(rows)]
+    known = pl.Series([own is not None for own in read], dtype=pl.UInt16)
+    texts = {name: pl.Series([(own or {}).get(name) for own in read], dtype=pl.String) for name in names}
+    return _replaced(found, rows, Fields(known, texts))
 
 
-def _unescaped(column: pl.Series, parser: Parser) -> pl.Series:
-    """Captured texts as the values of labels."""
-    rows = column.str.contains("\\", literal=True).fill_null(False).arg_true()
-    if not len(rows):
-        return column
-    text_of = label_text if parser == "json" else _logfmt_text
-    return column.scatter(rows, [text_of(text) for text in column.gather(rows)])
+def _replaced(found: Fields, rows: pl.Series, others: Fields) -> Fields:
+    """With other fields in some rows."""
+    values = {name: column.scatter(rows, others.values[name]) for name, column in found.values.items()}
+    return Fields(found.shape.scatter(rows, others.shape), values)
 
 
-def _logfmt_text(quoted: str) -> str:
-    (pair,) = scan(f'x="{quoted}"')
-    assert not isinstance(pair, Problem), "there are only escapes that are known"
-    return _told(pair[1])
+def _has_backslash(column: pl.Series) -> pl.Series:
+    return column.str.contains("\\", literal=True).fill_null(False)
+
+
+def _unescaped(column: pl.Series) -> pl.Series:
+    """Texts of JSON as the values of labels."""
+    rows = _has_backslash(column).arg_true()
+    return column.scatter(rows, [label_text(text) for text in column.gather(rows)]) if len(rows) else column
 
 
 def _told(value: str) -> str:
@@ -127,5 +136,5 @@ def _distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
     return fields if len(fields) == len(pairs) and are_plain(fields) else None
 
 
-_BEGINNINGS: Mapping[Parser, str] = {"json": OBJECT, "logfmt": f"^{LOGFMT_BEGINNING}"}
+_BEGINNINGS: Mapping[Parser, str] = {"json": OBJECT, "logfmt": f"^{LOGFMT_KEY}="}
 _READERS: Mapping[Parser, Callable[[str], Mapping[str, str] | None]] = {"json": _json, "logfmt": _logfmt}

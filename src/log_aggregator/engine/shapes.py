@@ -31,14 +31,14 @@ _MAX_LINE_CHARACTERS = 8192
 _MAX_FAILURES = 32
 
 # U+FFFD stands where a line was not UTF-8; the stages treat it in ways of their own.
-_PLAIN = '[^"\\\\\\x00-\\x1f\ufffd]'
-_STRING = f'"({_PLAIN}*)"'
+PLAIN: Final = '[^"\\\\\\x00-\\x1f\ufffd]'
+_STRING = f'"({PLAIN}*)"'
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)"
 _BOOLEAN = "(true|false)"
-_ELEMENT = rf'(?:"{_PLAIN}*"|-?[0-9]+(?:\.[0-9]+)?|true|false|null)'
+_ELEMENT = rf'(?:"{PLAIN}*"|-?[0-9]+(?:\.[0-9]+)?|true|false|null)'
 _ARRAY = rf"\[ *(?:{_ELEMENT}(?: *, *{_ELEMENT})*)? *\]"
 _BARE = '([^\\x00-\\x20="\ufffd]+)'
-_QUOTED = f'"({_PLAIN}+)"'
+_QUOTED = f'"({PLAIN}+)"'
 # Those that both kinds of lines have.
 ESCAPE: Final = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 
@@ -46,9 +46,9 @@ _JSON_SPACE = re.compile(r"[ \t]*")
 _JSON_KEY = re.compile('"([^"\\\\\x00-\x1f\ufffd]+)"[ \\t]*:[ \\t]*')
 _JSON_VALUES = tuple((re.compile(text), text) for text in (_STRING, _NUMBER, _BOOLEAN))
 _JSON_ARRAY = re.compile(_ARRAY)
-LOGFMT_BEGINNING: Final = r"[A-Za-z_][A-Za-z0-9_.\-]*="
-_BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(LOGFMT_BEGINNING)}
-_LOGFMT_PAIR = re.compile(rf"([A-Za-z_][A-Za-z0-9_.\-]*)=(?:{_QUOTED}|{_BARE})( +|\Z)")
+LOGFMT_KEY: Final = r"[A-Za-z_][A-Za-z0-9_.\-]*"
+_BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(f"{LOGFMT_KEY}=")}
+_LOGFMT_PAIR = re.compile(rf"({LOGFMT_KEY})=(?:{_QUOTED}|{_BARE})( +|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ _SAMPLES = (
 
 def escaped(shape: Shape) -> Shape:
     """The shape with texts that may have escapes: its groups capture these as they stand."""
-    return replace(shape, pattern=shape.pattern.replace(_PLAIN, f"(?:{_PLAIN}|{ESCAPE})"))
+    return replace(shape, pattern=shape.pattern.replace(PLAIN, f"(?:{PLAIN}|{ESCAPE})"))
 
 
 @lru_cache(maxsize=512)
