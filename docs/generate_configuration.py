@@ -230,7 +230,7 @@ LIST_MEANINGS: Final = {
         "schema": "Accepted without effect; structured metadata works under any schema",
         "index.prefix": "Accepted without effect",
         "index.period": "What one directory of the bucket holds; 0: a day. Whole minutes. Not to be changed once there "
-        "are logs: those of other periods are not always found, and may be deleted too early",
+        "are logs: a server does not start on a store with logs of another period",
     },
     AttributeRule: {
         "action": "`index_label`, `structured_metadata` or `drop`; the first rule that applies decides",

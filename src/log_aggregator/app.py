@@ -6,18 +6,20 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from log_aggregator.clock import Clock, SystemClock
+from log_aggregator.clock import Clock, SystemClock, timeout
 from log_aggregator.config.effective import config_yaml
+from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.roles import Role
 from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import index_period_ns
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import LogAggregatorError, first_of
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import Credentials
 from log_aggregator.http.bucket_rules import BucketRuleRoutes
@@ -64,6 +66,7 @@ from log_aggregator.services.flush import Flusher
 from log_aggregator.services.flushed_records import FlushedRecords
 from log_aggregator.services.follower import Follower
 from log_aggregator.services.forced_flush import ForcedFlush
+from log_aggregator.services.index_period import AWAY, OnePeriod, PeriodDiffers
 from log_aggregator.services.ingester import FlushPolicy, Ingester
 from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.live_tail import LiveTailMetrics, LiveTails
@@ -107,6 +110,8 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _SECOND_NS = 1_000_000_000
+# A store that takes longer to answer is used once it does, as one that is away.
+_FIRST_CHECK_SECONDS = 5.0
 # Row groups that two chunks of a compaction share are read for both.
 _COMPACTION_CACHE_BYTES = 32 << 20
 _KEEPING = Limits(retention_period=0, retention_stream=(), deletion_mode="disabled")
@@ -326,17 +331,29 @@ async def serve(
     listening: socket.socket,
     stop: asyncio.Event,
     *,
+    schema_key: str,
     shown: CollectorRegistry | None = None,
 ) -> None:
-    """A replica with its store, until `stop` is set. Raises the store's errors."""
+    """A replica with its store, until `stop` is set. Raises the store's errors, groups of them and of ConfigError.
+
+    A message about `index.period` begins with the schema key.
+    """
     return_freed_memory()
     clock, registry = SystemClock(), CollectorRegistry()
-    store = await open_store(store_settings, StoreMetrics(registry), clock)
+    store = OnePeriod(await open_store(store_settings, StoreMetrics(registry), clock), index_period_ns(config))
     try:
+        with suppress(TimeoutError, *AWAY):  # then it is checked before the store is used
+            async with timeout(_FIRST_CHECK_SECONDS):
+                await store.check()
         lifecycle = BucketLifecycle(store_settings) if isinstance(store_settings, S3Settings) else None
         server = Server(config, store, registry, clock, lifecycle=lifecycle, shown=shown)
         pass_over_present_objects()
-        await server.run(listening, stop)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(store.watch(clock), name="index-period")
+            await server.run(listening, stop)
+            watching.cancel()
+    except* PeriodDiffers as differing:
+        raise ConfigError(f"{schema_key}.{first_of(differing)}") from None
     finally:
         await store.close()
 

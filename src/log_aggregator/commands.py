@@ -38,7 +38,7 @@ from log_aggregator.processes import die_with_parent, listen, usable_cores
 from log_aggregator.stopping import StopSignal
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
-from log_aggregator.supervisor import Assignment, Supervisor
+from log_aggregator.supervisor import REFUSED_STATUS, Assignment, Supervisor
 from log_aggregator.worker_metrics import summed_registry
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
     if flags.log_config:
         for line in reversed(config_yaml(configuration.config).splitlines()):
             logger.info(line)
-    return _until_stopped(_serve_all(configuration.config, store, data, stop))
+    return _until_stopped(_serve_all(configuration, store, data, stop))
 
 
 def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
@@ -129,7 +129,7 @@ def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
     # Without mercy: a new supervisor may want the port at once, and all that was acknowledged is in the log.
     die_with_parent(assignment.parent_pid, signal.SIGKILL)
     set_up_logs(assignment.config.server.log_level)
-    return _until_stopped(_serve_one(assignment, stop))
+    return _until_stopped(_serve_one(assignment, stop), REFUSED_STATUS)
 
 
 def _health(arguments: Sequence[str], stop: StopSignal) -> int:
@@ -212,14 +212,15 @@ _COMMANDS: Final[Mapping[str, Callable[[Sequence[str], StopSignal], int]]] = {
 }
 
 
-def _until_stopped(serving: Coroutine[Any, Any, None]) -> int:
-    """The exit status."""
+def _until_stopped(serving: Coroutine[Any, Any, None], refused: int = 1) -> int:
+    """The exit status: `refused` if another start with this configuration would end in the same way."""
     status = 0
     try:
         asyncio.run(serving)
     except* LogAggregatorError as group:
-        status = 1
-        for error in _leaves(group):
+        errors = list(_leaves(group))
+        status = refused if any(isinstance(error, ConfigError) for error in errors) else 1
+        for error in errors:
             logger.error("cannot go on", extra={"error": str(error)})
     return status
 
@@ -233,9 +234,9 @@ def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> Iterator[BaseExcep
 
 
 async def _serve_all(
-    config: Config, store: S3Settings | FilesystemSettings, data_directory: Path, stop: StopSignal
+    configuration: Configuration, store: S3Settings | FilesystemSettings, data_directory: Path, stop: StopSignal
 ) -> None:
-    stopping, clock = stop.event(), SystemClock()
+    config, stopping, clock = configuration.config, stop.event(), SystemClock()
     embedded = not config.redis.url.get_secret_value()
     workers = config.workers or (1 if embedded else usable_cores())
     if workers > 1:  # each needs to know how many share the machine's memory
@@ -253,16 +254,23 @@ async def _serve_all(
         if workers == 1:
             from log_aggregator.app import serve
 
-            await serve(config, store, listening[0], stopping)
+            await serve(config, store, listening[0], stopping, schema_key=configuration.schema_key)
         else:
-            await Supervisor(config, store, listening, clock).run(stopping)
+            await Supervisor(config, store, listening, clock, configuration.schema_key).run(stopping)
 
 
 async def _serve_one(assignment: Assignment, stop: StopSignal) -> None:
     from log_aggregator.app import serve
 
     with socket.socket(fileno=assignment.listening_fd) as listening:
-        await serve(assignment.config, assignment.store, listening, stop.event(), shown=summed_registry())
+        await serve(
+            assignment.config,
+            assignment.store,
+            listening,
+            stop.event(),
+            schema_key=assignment.schema_key,
+            shown=summed_registry(),
+        )
 
 
 async def _entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[None], stopping: asyncio.Event) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from log_aggregator.clock import Clock, timeout
 from log_aggregator.config.sections import Config
+from log_aggregator.errors import LogAggregatorError
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.worker_metrics import DIRECTORY_VARIABLE, forget_worker
@@ -26,6 +27,8 @@ from log_aggregator.worker_metrics import DIRECTORY_VARIABLE, forget_worker
 logger = logging.getLogger(__name__)
 
 _SECOND_NS: Final = 1_000_000_000
+REFUSED_STATUS: Final = 3
+"""With which a worker ends that cannot work with its configuration: nor could the next one."""
 # A worker that lived this long may be started again at once.
 _STABLE_SECONDS: Final = 10.0
 _MAX_PAUSE_SECONDS: Final = 30.0
@@ -39,8 +42,13 @@ class Assignment:
 
     config: Config
     store: S3Settings | FilesystemSettings
+    schema_key: str
     listening_fd: int
     parent_pid: int
+
+
+class WorkerRefused(LogAggregatorError):
+    """A worker has ended with REFUSED_STATUS."""
 
 
 class Supervisor:
@@ -52,15 +60,17 @@ class Supervisor:
         store: S3Settings | FilesystemSettings,
         listening: Sequence[socket.socket],
         clock: Clock,
+        schema_key: str,
     ) -> None:
         self._config = config
         self._store = store
         self._listening = listening
         self._clock = clock
+        self._schema_key = schema_key
         self._deadline_seconds = config.server.graceful_shutdown_timeout / _SECOND_NS + _KILL_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set; then ends all workers, and waits for them."""
+        """Until `stop` is set; then ends all workers, and waits for them. Raises groups of WorkerRefused."""
         with tempfile.TemporaryDirectory(prefix="log-aggregator-metrics-") as metrics:
             async with asyncio.TaskGroup() as group:
                 for listening in self._listening:
@@ -80,6 +90,8 @@ class Supervisor:
                 forget_worker(metrics, worker.pid)
             if stop.is_set():
                 return
+            if worker.returncode == REFUSED_STATUS:
+                raise WorkerRefused("a worker cannot work with this configuration: its last message says why")
             lived = self._clock.monotonic_seconds() - begun
             pause_seconds = 0.0 if lived > _STABLE_SECONDS else min(max(1.0, 2 * pause_seconds), _MAX_PAUSE_SECONDS)
             logger.error(
@@ -97,7 +109,8 @@ class Supervisor:
             env={**os.environ, DIRECTORY_VARIABLE: str(metrics)},
         )
         assert worker.stdin is not None
-        worker.stdin.write(pickle.dumps(Assignment(self._config, self._store, listening.fileno(), os.getpid())))
+        assignment = Assignment(self._config, self._store, self._schema_key, listening.fileno(), os.getpid())
+        worker.stdin.write(pickle.dumps(assignment))
         worker.stdin.close()
         logger.info("started a worker", extra={"pid": worker.pid})
         return worker

@@ -10,13 +10,15 @@ from cluster import LATER_NS, TENANT, Cluster, flipped
 from log_aggregator.errors import LogAggregatorError, first_of
 from log_aggregator.formats.delete_request import DeleteRequest
 from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.index_period import encode_index_period
+from log_aggregator.formats.keys import INDEX_PERIOD_KEY
 from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.compaction_plan import Run
 from log_aggregator.services.hidden_rows import HiddenRows, deletion_of
 from log_aggregator.services.rebuild import rebuild_indexes
-from log_aggregator.services.verify import Severity, verify_store
-from replica import Entry, Fate, Replica
+from log_aggregator.services.verify import Finding, Severity, verify_store
+from replica import HOUR_NS, Entry, Fate, Replica
 
 
 async def compact(cluster: Cluster) -> None:
@@ -61,6 +63,16 @@ async def test_damage_is_named(cluster: Cluster, part: str, compacted: bool, dam
     report = await verify_store(cluster.store)
     assert [finding.key for finding in report.findings if finding.severity is Severity.DAMAGE] == [name]
     assert not report.is_whole
+
+
+async def test_damage_of_the_recorded_index_period_is_named(cluster: Cluster) -> None:
+    await cluster.flushed(1)
+    await cluster.store.put(INDEX_PERIOD_KEY, encode_index_period(HOUR_NS))
+    report = await verify_store(cluster.store)
+    assert (report.is_whole, report.tenants) == (True, 1)
+    await cluster.store.put(INDEX_PERIOD_KEY, flipped(encode_index_period(HOUR_NS), 20))
+    (finding,) = (await verify_store(cluster.store)).findings
+    assert finding == Finding(Severity.DAMAGE, INDEX_PERIOD_KEY, "index period @index-period fails its checksum")
 
 
 @pytest.mark.parametrize("part", ["index", "chunks"])

@@ -1,5 +1,6 @@
 """The program as processes: how it starts, is stopped, is killed, and starts again."""
 
+import asyncio
 import os
 import re
 import signal
@@ -16,7 +17,11 @@ import pytest
 import yaml
 
 from log_aggregator.embedded import program_path, socket_path
-from servers import RedisServer, free_port
+from log_aggregator.formats.index_period import encode_index_period
+from log_aggregator.formats.keys import INDEX_PERIOD_KEY
+from log_aggregator.storage.s3 import ensure_bucket, open_s3_store
+from log_aggregator.storage.s3_settings import S3Settings
+from servers import MotoServer, RedisServer, free_port
 
 PROGRAM = Path(sys.executable).parent / "log-aggregator"
 SEED = Path(__file__).parent.parent / "unit" / "config" / "seed.yml"
@@ -385,3 +390,60 @@ def test_usage_may_be_read_in_part() -> None:
     with os.fdopen(writing, "wb") as out:
         done = subprocess.run([PROGRAM, "-help"], stdout=out, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def schema(tmp_path: Path, period: str, **blocks: object) -> Path:
+    file = tmp_path / f"{period}.yml"
+    others = yaml.safe_dump(blocks) if blocks else ""
+    file.write_text(f"schema_config:\n  configs:\n    - index:\n        period: {period}\n{others}")
+    return file
+
+
+def refusal(file: Path) -> str:
+    return (
+        f"{file}:4:17: schema_config.configs[0].index.period is 12h, but the logs in the store were written with 24h: "
+        "set it to 24h, or use another store"
+    )
+
+
+@pytest.mark.parametrize(("target", "workers"), [("all", 1), ("all", 2), ("read", 1)])
+def test_another_index_period_than_that_of_the_store_is_refused(
+    run: Run, tmp_path: Path, target: str, workers: int
+) -> None:
+    program = run()
+    program.until_ready()
+    assert program.push() == 204
+    assert program.stop() == 0, program.log
+    refused = run(f"-config.file={schema(tmp_path, '12h')}", f"-target={target}", f"-workers={workers}")
+    assert refused.process.wait(DEADLINE_SECONDS) == 1
+    assert refusal(tmp_path / "12h.yml") in refused.log
+    assert "Traceback" not in refused.log
+    assert called("verify", f"-common.path-prefix={tmp_path / 'data'}")[0] == 0
+    program = run(f"-config.file={schema(tmp_path, '24h')}", f"-target={target}")
+    program.until_ready()
+    assert program.lines() == ["hello"]
+
+
+def test_store_that_is_away_at_the_start_is_checked_once_it_is_back(run: Run, tmp_path: Path) -> None:
+    moto = MotoServer()
+    settings = S3Settings.model_validate(moto.settings("logs"))
+    storage = {"aws": moto.settings("logs")}
+    program = run(f"-config.file={schema(tmp_path, '12h', storage_config=storage)}")
+    program.until_logged("the index period cannot be checked, will try again")
+    program.until(lambda: program.push() == 204)
+    assert program.answers("/ready") == 503
+    with moto:
+        asyncio.run(record_a_day(settings))
+        assert program.process.wait(DEADLINE_SECONDS) == 1
+        assert refusal(tmp_path / "12h.yml") in program.log
+        program = run(f"-config.file={schema(tmp_path, '24h', storage_config=storage)}")
+        program.until_ready()
+        assert program.lines() == ["hello"]
+        assert program.stop() == 0, program.log
+
+
+async def record_a_day(settings: S3Settings) -> None:
+    await ensure_bucket(settings)
+    store = await open_s3_store(settings)
+    await store.put(INDEX_PERIOD_KEY, encode_index_period(24 * 3600 * 10**9))
+    await store.close()

@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from log_aggregator import __version__
-from log_aggregator.formats import chunk, delete_request, index, wal_record
+from log_aggregator.formats import chunk, delete_request, index, index_period, wal_record
 from servers import LogAggregator
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +100,7 @@ def is_time_of_creation(family: Metric) -> bool:
         ("index.md", index.MAGIC, index.VERSION),
         ("chunk.md", None, chunk.VERSION),
         ("delete-request.md", b"LADR", delete_request.VERSION),
+        ("index-period.md", index_period.MAGIC, index_period.VERSION),
     ],
 )
 def test_format_page_has_the_version_of_the_code(page: str, magic: bytes | None, version: int) -> None:

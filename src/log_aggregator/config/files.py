@@ -27,6 +27,7 @@ class Configuration:
     file: Path | None  # None: defaults
     notes: Sequence[str]
     """For the operator, one line each."""
+    schema_key: str  # as in Loaded
 
 
 def configure(flags: Flags, environment: Mapping[str, str]) -> Configuration:
@@ -43,7 +44,7 @@ def configure(flags: Flags, environment: Mapping[str, str]) -> Configuration:
         *(f"the environment variable {name} sets nothing that is known here" for name in strange),
         *_notes(loaded),
     ]
-    return Configuration(loaded.config, file, notes)
+    return Configuration(loaded.config, file, notes, loaded.schema_key)
 
 
 def _file(named: Sequence[str]) -> Path | None:

@@ -55,6 +55,8 @@ class Loaded:
     """Keys that Loki knows and that change nothing here."""
     warnings: Sequence[str]
     """Unknown keys, where these are not refused."""
+    schema_key: str
+    """What a message about its `index.period` begins with, the place included."""
 
 
 def load(document: Block, given: Sequence[Given], *, strict: bool) -> Loaded:
@@ -69,7 +71,7 @@ def load(document: Block, given: Sequence[Given], *, strict: bool) -> Loaded:
         raise ConfigError("\n".join(problems))
     config = validated(Config, document)
     check_selectors(config.limits_config, document, above=("limits_config",))
-    return Loaded(config, tuple(found.ignored), tuple(found.unknown))
+    return Loaded(config, tuple(found.ignored), tuple(found.unknown), _schema_key(config, document))
 
 
 def rename(document: Block) -> None:
@@ -121,6 +123,12 @@ def check_selectors(limits: Limits, document: Block, *, above: Path = (), name: 
             problems.append(_problem(Limits, document, {"loc": location, "type": "", "msg": str(error)}, name))
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _schema_key(config: Config, document: Block) -> str:
+    newest = max(len(config.schema_config.configs) - 1, 0)
+    _, place = _find(document, ("schema_config", "configs", newest, "index", "period"))
+    return f"{place}: schema_config.configs[{newest}]"
 
 
 def _note(path: Path, entry: Entry, section: type[Section], found: Findings) -> None:

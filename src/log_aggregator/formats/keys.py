@@ -1,5 +1,6 @@
 """Names of objects in the store. See docs/format/keys.md.
 
+    @index-period
     <tenant>/index/<period>/<span>.<wal>.<epoch>.<first>.<last>.idx
     <tenant>/index/<period>/compacted.<generation>.idx
     <tenant>/chunks/<period>/<wal>.<epoch>.<first>.<last>.<n>.parquet
@@ -19,6 +20,8 @@ from typing import ClassVar
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.model.position import Coverage, Position
 
+INDEX_PERIOD_KEY = "@index-period"
+"""No tenant's name has such a character, and nothing that lists tenants lists objects at the root."""
 INDEX_SUFFIX = ".idx"
 CHUNK_SUFFIX = ".parquet"
 DELETE_REQUEST_SUFFIX = ".json"
@@ -85,6 +88,11 @@ def index_prefix(tenant: str) -> str:
 
 def period_prefix(tenant: str, period_start_ns: int) -> str:
     return f"{index_prefix(tenant)}{period_name(period_start_ns)}/"
+
+
+def is_of_period(key: str) -> bool:
+    """Whether it names an object that lies in the directory of an index period."""
+    return key.count("/") == 3  # of the tenant, the kind and the period
 
 
 def index_key(tenant: str, period_start_ns: int, min_ns: int, max_ns: int, coverage: Coverage) -> str:

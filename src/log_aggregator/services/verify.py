@@ -11,8 +11,10 @@ from log_aggregator.formats.chunk import ROWS, check_column
 from log_aggregator.formats.delete_request import decode_request
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import CHUNK, ChunkEntry, Index, decode_index
+from log_aggregator.formats.index_period import decode_index_period
 from log_aggregator.formats.keys import (
     DELETE_REQUEST_SUFFIX,
+    INDEX_PERIOD_KEY,
     IndexKey,
     chunks_prefix,
     deletes_prefix,
@@ -21,6 +23,7 @@ from log_aggregator.formats.keys import (
 )
 from log_aggregator.formats.parquet import ParquetFooter, footer_bytes
 from log_aggregator.services.catalog import counting
+from log_aggregator.storage.errors import ObjectNotFound
 from log_aggregator.storage.store import ObjectMeta, ObjectStore
 
 _CONCURRENT_OBJECTS: Final = 4
@@ -57,10 +60,20 @@ class Report:
 async def verify_store(store: ObjectStore) -> Report:
     """Reads every object of every tenant once. Raises the store's errors but for missing objects."""
     report = Report()
+    await _verify_index_period(store, report)
     for prefix in await store.list_prefixes(""):
         report.tenants += 1
         await _verify_tenant(store, prefix.rstrip("/"), report)
     return report
+
+
+async def _verify_index_period(store: ObjectStore, report: Report) -> None:
+    try:
+        decode_index_period(await store.get(INDEX_PERIOD_KEY))
+    except ObjectNotFound:
+        pass  # what wrote this store did not record it, or has not written anything
+    except LogAggregatorError as error:
+        report.findings.append(Finding(Severity.DAMAGE, INDEX_PERIOD_KEY, str(error)))
 
 
 async def _verify_tenant(store: ObjectStore, tenant: str, report: Report) -> None:

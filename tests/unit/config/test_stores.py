@@ -143,3 +143,16 @@ def test_data_directory(tmp_path: Path, text: str, environment: str, directory: 
 )
 def test_index_period(tmp_path: Path, text: str, period_ns: int) -> None:
     assert index_period_ns(configured(tmp_path, text).config) == period_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("auth_enabled: true", ":1:1: schema_config.configs[0]"),
+        ("schema_config: {configs: [{from: 2024-01-01}]}", ":1:27: schema_config.configs[0]"),
+        ("schema_config: {configs: [{index: {period: 168h}}]}", ":1:44: schema_config.configs[0]"),
+        ("schema_config: {configs: [{from: 2024-01-01}, {index: {period: 1d}}]}", ":1:64: schema_config.configs[1]"),
+    ],
+)
+def test_place_of_the_index_period(tmp_path: Path, text: str, place: str) -> None:
+    assert configured(tmp_path, text).schema_key.endswith(place)
