@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from clocks import SetClock
 from cluster import LATER_NS, TENANT, Cluster
 from log_aggregator.model.segment import LINE
 from log_aggregator.services import compactor
@@ -14,6 +15,7 @@ from log_aggregator.services.compactor import Compaction, Compactor, RowsUnread
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 from log_aggregator.storage.errors import ObjectExists
+from log_aggregator.storage.memory import MemoryStore
 from replica import HOUR_NS, Entry, Fate, Killed, Replica
 
 
@@ -37,7 +39,7 @@ async def test_flushes_become_one_chunk_and_one_index_object(cluster: Cluster) -
     assert done is not None
     assert (done.merged_runs, done.rows_read, done.rows_written) == (5, 50, 50)
     await assert_found(reader, entries)
-    assert len(await cluster.keys("index")) == 6
+    assert len(await cluster.keys("index")) == 7
     await collect(cluster.reader())
     assert len(await cluster.keys("index")) == len(await cluster.keys("chunks")) == 1
     for replica in (reader, cluster.reader()):
@@ -92,7 +94,7 @@ async def test_a_compaction_that_misses_rows_replaces_nothing(
     with pytest.raises(RowsUnread, match="0 of 30 rows"):
         await compact(replica)
     await assert_found(replica, entries)
-    assert len(await cluster.keys("index")) == 3
+    assert len(await cluster.keys("chunks")) == 3
 
 
 async def test_repeated_pushes_are_stored_once(cluster: Cluster) -> None:
@@ -125,6 +127,59 @@ async def test_a_month_of_backfill_is_found_at_once_in_its_own_periods(cluster: 
     await writer.flush()
     await assert_found(cluster.reader(), entries)
     assert await cluster.reader().janitor.periods(TENANT) == [day * 2 * HOUR_NS for day in range(30)]
+
+
+async def test_a_period_that_was_removed_and_has_entries_again_is_not_mistaken_for_itself(cluster: Cluster) -> None:
+    calendar = SetClock(LATER_NS)
+    cluster.store = MemoryStore(calendar)
+    # They remember what they have read.
+    readers, names = [cluster.reader(), cluster.reader()], set[str]()
+    for life in range(3):
+        writer = await cluster.writer()
+        entries = [Entry(TENANT, f"stream-{n % 2}", n, f"line {n} of life {life}") for n in range(6)]
+        for entry in entries:
+            await writer.push([entry])
+            await writer.flush()
+        for replica in readers:
+            await compact(replica)
+            await replica.janitor.collect(TENANT, 0, calendar.now_ns() + HOUR_NS)
+            for reader in readers:
+                await assert_found(reader, entries)
+        found = {*(await cluster.keys("index")), *(await cluster.keys("chunks"))}
+        assert len(found) == 2
+        assert names.isdisjoint(found)
+        names |= found
+        await readers[0].janitor.expire(TENANT, 0)
+        for reader in readers:
+            await assert_found(reader, [])
+        calendar.time_ns += HOUR_NS
+
+
+async def test_a_compactor_that_is_paused_at_any_step_while_another_one_begins_anew(cluster: Cluster) -> None:
+    calendar = SetClock(LATER_NS)
+    cluster.store = MemoryStore(calendar)
+    for step in range(await steps_of(cluster, "counted")):
+        tenant = f"tenant-{step}"
+        entries = await cluster.flushed(3, tenant)
+        paused, other = cluster.reader(), cluster.reader()
+        paused.gate.plan(step, Fate.HELD)
+        attempt = asyncio.create_task(compact(paused, tenant))
+        reached = asyncio.create_task(paused.gate.held.wait())
+        await asyncio.wait([attempt, reached], return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        # Long enough that the object with which the period was begun is collected, and may be put again, later.
+        for _ in range(2):
+            calendar.time_ns += 3 * HOUR_NS
+            entries = list({*entries, *(await cluster.flushed(4, tenant))})
+            await compact(other, tenant)
+            await other.janitor.collect(tenant, 0, calendar.now_ns() + HOUR_NS)
+        calendar.time_ns += 3 * HOUR_NS
+        paused.gate.resumed.set()
+        await asyncio.gather(attempt, return_exceptions=True)
+        await other.catalog.forget(tenant, 0)
+        await assert_found(cluster.reader(), entries, tenant)
+        await other.janitor.collect(tenant, 0, calendar.now_ns() + HOUR_NS)
+        await assert_found(cluster.reader(), entries, tenant)
 
 
 async def steps_of(cluster: Cluster, tenant: str) -> int:

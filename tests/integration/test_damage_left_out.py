@@ -212,7 +212,7 @@ async def test_a_missing_chunk_is_left_out(cluster: Cluster) -> None:
 async def test_a_period_whose_compacted_index_object_is_damaged_is_left_out(cluster: Cluster) -> None:
     await cluster.flushed(2)
     await cluster.reader().compactor.compact(TENANT, 0, LATER_NS)
-    (compacted,) = [key for key in await cluster.keys("index") if "compacted." in key]
+    _, compacted = [key for key in await cluster.keys("index") if "compacted." in key]
     await damage(cluster, compacted)
     writer = await cluster.writer()
     unflushed, other_period = Entry(TENANT, "a", 7, "unflushed"), Entry(TENANT, "a", HOUR_NS * 30, "later")

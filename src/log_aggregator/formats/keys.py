@@ -3,6 +3,7 @@
     @index-period
     <tenant>/index/<period>/<span>.<wal>.<epoch>.<first>.<last>.idx
     <tenant>/index/<period>/compacted.<generation>.idx
+    <tenant>/index/<period>/compacted.00000001.begun.idx
     <tenant>/chunks/<period>/<wal>.<epoch>.<first>.<last>.<n>.parquet
     <tenant>/chunks/<period>/compacted.<generation>.<run>.<n>.parquet
     <tenant>/deletes/<request>.json
@@ -27,6 +28,8 @@ CHUNK_SUFFIX = ".parquet"
 DELETE_REQUEST_SUFFIX = ".json"
 DELETE_PROGRESS_SUFFIX = ".progress"
 COMPACTED = "compacted"
+BEGUN = 1
+"""The generation of the empty index object with which the compaction of a period begins."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PERIOD_FORM = "%Y-%m-%dT%H%MZ"
 SECOND_NS = 1_000_000_000
@@ -110,6 +113,11 @@ def chunks_prefix(tenant: str) -> str:
 
 def chunk_period_prefix(tenant: str, period_start_ns: int) -> str:
     return f"{chunks_prefix(tenant)}{period_name(period_start_ns)}/"
+
+
+def begun_index_key(tenant: str, period_start_ns: int) -> str:
+    """Another name than that of 0.1.0's first generation, which was not empty."""
+    return f"{period_prefix(tenant, period_start_ns)}{COMPACTED}.{BEGUN:08}.begun{INDEX_SUFFIX}"
 
 
 def compacted_index_key(tenant: str, period_start_ns: int, generation: int) -> str:

@@ -73,7 +73,7 @@ class IndexCatalog:
         listed = dict(zip(missing, await self._list_all(tenant, missing), strict=True))
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._counting(listed[period] if keys is None else keys))
+                group.create_task(self.counting(listed[period] if keys is None else keys))
                 for period, keys in zip(periods, known, strict=True)
             ]
         return [key for task in tasks for key in task.result()]
@@ -113,7 +113,21 @@ class IndexCatalog:
 
     async def stored_keys(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
         """The valid index objects of one period as the store itself lists them."""
-        return await self._counting(await self._stored(tenant, period_start_ns))
+        return await self.counting(await self._stored(tenant, period_start_ns))
+
+    async def counting(self, names: Iterable[str]) -> list[IndexKey]:
+        """Of the names of one period, the keys that count, the compacted one completed."""
+        parsed = [parse_index_key(name) for name in names]
+        newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
+        if newest is None:
+            return settled(parsed, ())
+        readable = await self.readable([newest])
+        # What else is there of the period may have been replaced, and hold entries that were deleted since.
+        return [
+            one
+            for _, index in readable
+            for one in (replace(newest, coverages=index.coverage), *settled(parsed, index.coverage))
+        ]
 
     async def stored_counts(self, tenant: str) -> dict[int, int]:
         """How many index objects the store has of each period, needless ones included."""
@@ -127,20 +141,6 @@ class IndexCatalog:
     async def forget(self, tenant: str, period_start_ns: int) -> None:
         """Makes readers list the store: before objects are removed from it."""
         await self._list.forget(tenant, period_name(period_start_ns))
-
-    async def _counting(self, names: Iterable[str]) -> list[IndexKey]:
-        """The keys of one period that count, the compacted one completed."""
-        parsed = [parse_index_key(name) for name in names]
-        newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
-        if newest is None:
-            return settled(parsed, ())
-        readable = await self.readable([newest])
-        # What else is there of the period may have been replaced, and hold entries that were deleted since.
-        return [
-            one
-            for _, index in readable
-            for one in (replace(newest, coverages=index.coverage), *settled(parsed, index.coverage))
-        ]
 
     async def _periods(self, tenant: str, start_ns: int, end_ns: int) -> list[int]:
         # Periods beyond 64 bits may have no name.

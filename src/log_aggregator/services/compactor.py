@@ -6,11 +6,15 @@ was paused past its lease, finds the name taken; or, where that object has been 
 an object of a generation below the newest, which no reader looks at. Chunk objects have names of their own, so nothing
 is ever overwritten. What was replaced stays until the janitor collects it after a delay: readers with an older list go
 on to read it.
+
+A period in which nothing is compacted is begun with an empty index object. When that was put decides the generation to
+follow, for all who list it, and it is another one after the period has been removed and has got entries again.
 """
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,10 +26,14 @@ from log_aggregator.formats.chunk import MAX, MIN, ROWS, ChunkOrigin
 from log_aggregator.formats.delta import THOROUGH
 from log_aggregator.formats.index import Index, encode_index, joined, restricted
 from log_aggregator.formats.keys import (
+    SECOND_NS,
     IndexKey,
+    begun_index_key,
     compacted_chunk_key,
     compacted_index_key,
     parse_index_key,
+    period_name,
+    period_prefix,
     run_of_chunk,
 )
 from log_aggregator.model.labels import Labels
@@ -40,7 +48,7 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import ChunkUnit, Scan
 from log_aggregator.storage.errors import ObjectExists, ObjectNotFound, StoreRefused
-from log_aggregator.storage.store import ObjectStore
+from log_aggregator.storage.store import ObjectMeta, ObjectStore
 
 # A period is over this long after its end: by then, a flush of what arrived in time has been written.
 _CLOSED_AFTER_NS: Final = 2 * 3600 * 1_000_000_000
@@ -67,7 +75,7 @@ class _Period:
 
     tenant: str
     start_ns: int
-    generation: int
+    next_generation: int  # 0: the period has not been begun
     coverage: tuple[Coverage, ...]  # of the compacted index object
     indexes: tuple[tuple[IndexKey, Index], ...]
     runs: tuple[Run, ...]
@@ -139,7 +147,8 @@ class Compactor:
         return found
 
     async def _read(self, tenant: str, period_start_ns: int) -> _Period:
-        keys = await self._catalog.stored_keys(tenant, period_start_ns)
+        listed = {meta.key: meta async for meta in self._store.list(period_prefix(tenant, period_start_ns))}
+        keys = await self._catalog.counting(listed)
         indexes = await self._catalog.load(keys)
         sizes: dict[str, dict[str, int]] = {}
         for index in indexes:
@@ -150,13 +159,15 @@ class Compactor:
         return _Period(
             tenant,
             period_start_ns,
-            compacted.generation if compacted is not None else 0,
+            _following(listed[compacted.key]) if compacted is not None else 0,
             compacted.coverages if compacted is not None else (),
             tuple(zip(keys, indexes, strict=True)),
             runs,
         )
 
     async def _merge(self, period: _Period, chunks: frozenset[str], erasing: HiddenRows | None) -> Compaction:
+        if not period.next_generation:
+            period = await self._begun(period, chunks)
         sources = [restricted(index, chunks) for _, index in period.indexes]
         coverage = _merged_coverage(period, chunks)
         statistics = ScanStatistics()
@@ -178,6 +189,19 @@ class Compactor:
             sum(int(part.refs[ROWS].sum()) for part in written),
         )
 
+    async def _begun(self, period: _Period, chunks: frozenset[str]) -> _Period:
+        """The period, begun and listed anew, as another one may have compacted it meanwhile.
+
+        Raises ObjectExists if the chunks do not all count any more.
+        """
+        empty = joined(period.tenant, period.start_ns, (), [])
+        with suppress(ObjectExists):
+            await self._put_first(begun_index_key(period.tenant, period.start_ns), encode_index(empty))
+        begun = await self._read(period.tenant, period.start_ns)
+        if not chunks <= {chunk.key for _, index in begun.indexes for chunk in index.chunks}:
+            raise ObjectExists(f"period {period_name(period.start_ns)} of {period.tenant} has changed meanwhile")
+        return begun
+
     async def _write(
         self,
         period: _Period,
@@ -192,7 +216,7 @@ class Compactor:
         is_whole = all(set(coverage).isdisjoint(chunk.coverage) for chunk in left)
         refs = pl.concat([source.refs for source in sources])
         cells = await asyncio.to_thread(cells_of, refs, self._cell_text_bytes)
-        generation, run = period.generation + 1, secrets.token_hex(8)
+        generation, run = period.next_generation, secrets.token_hex(8)
         numbers: dict[Labels, int] = {}
         for number, cell in enumerate(cells):
             streams, rows = await self._rows(period.tenant, sources, cell, numbers, erasing, statistics)
@@ -232,7 +256,12 @@ class Compactor:
 
     async def _publish(self, period: _Period, data: bytes) -> None:
         """Makes the new state the one that readers see. Raises ObjectExists if another compactor was faster."""
-        key = compacted_index_key(period.tenant, period.start_ns, period.generation + 1)
+        key = compacted_index_key(period.tenant, period.start_ns, period.next_generation)
+        await self._put_first(key, data)
+        await self._catalog.publish(period.tenant, parse_index_key(key))
+
+    async def _put_first(self, key: str, data: bytes) -> None:
+        """Raises ObjectExists if another compactor was faster."""
         await self._still_leading()
         if await self._exists(key):
             # Also where the server ignores the condition: there, two compactors are told apart by this and the lease.
@@ -245,7 +274,6 @@ class Compactor:
                 raise
         except StoreRefused:
             await self._store.put(key, data)  # a server that does not know the condition
-        await self._catalog.publish(period.tenant, parse_index_key(key))
 
     async def _exists(self, key: str) -> bool:
         try:
@@ -253,6 +281,17 @@ class Compactor:
         except ObjectNotFound:
             return False
         return True
+
+
+def _following(newest: ObjectMeta) -> int:
+    """The generation after that of the newest compacted index object of a period, the same for all who list it.
+
+    After the one with which the period was begun come the seconds since 1970, on the store's clock: no name is given a
+    second time when a period was removed and has entries again, since readers remember objects by name.
+    """
+    key = parse_index_key(newest.key)
+    is_begun = newest.key == begun_index_key(key.tenant, key.period_start_ns)
+    return max(key.generation + 1, newest.modified_ns // SECOND_NS if is_begun else 0)
 
 
 def _units(scanner: Scanner, index: Index, scan: Scan) -> list[ChunkUnit]:

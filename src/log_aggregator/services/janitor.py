@@ -87,7 +87,7 @@ class Janitor:
         return period_start_ns + self._period_ns + self._delay_ns <= oldest_ns
 
     async def expire(self, tenant: str, period_start_ns: int) -> Collected:
-        """Removes all of a period."""
+        """Removes all of a period. Should it get entries again, no object gets the name of one that was removed."""
         indexes = await self._list(period_prefix(tenant, period_start_ns))
         chunks = await self._list(chunk_period_prefix(tenant, period_start_ns))
         await self._catalog.forget(tenant, period_start_ns)
