@@ -18,6 +18,7 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 _ARENAS: Final = 2
+_OBJECTS_PER_COLLECTION: Final = 10_000
 _POLARS_ALLOCATOR: Final = "_RJEM_MALLOC_CONF"
 _POLARS_DECAY: Final = "dirty_decay_ms:2000"
 # From here on, freed memory is kept for what comes next, which may take a hundred megabytes.
@@ -87,12 +88,14 @@ def return_freed_memory() -> None:
 
 
 def pass_over_present_objects() -> None:
-    """Makes the garbage collector leave alone what exists now: modules, classes, settings.
+    """Makes the garbage collector leave alone what exists now (modules, classes, settings), and come less often.
 
-    To look through all of it takes 100 ms, for which the event loop would stand still every few dozen queries.
+    To look through all of it takes 100 ms, for which the event loop would stand still every few dozen queries. To come
+    after every 700 objects takes half the time of a query with 100,000 samples, none of which is garbage.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
 def _memory_limit(path: Path) -> int | None:

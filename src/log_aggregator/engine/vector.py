@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from typing import ClassVar, Literal, NamedTuple
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -20,6 +22,15 @@ class Sample(NamedTuple):
 Vector = list[Sample]
 
 
+def samples_of(labels: Iterable[Labels], values: Iterable[float]) -> Vector:
+    """Samples of these series, one after the other."""
+    # Vectors may have thousands of series, at each step, and a call for each sample is most of the time.
+    return list(map(_SAMPLE, zip(labels, values, strict=True)))
+
+
+_SAMPLE: Callable[[tuple[Labels, float]], Sample] = partial(tuple.__new__, Sample)
+
+
 class MatchingFailed(LogAggregatorError):
     """Two vectors whose series do not pair up. Loki answers 500, and so do we."""
 
@@ -35,6 +46,13 @@ class Groups:
     _known: dict[Labels, Labels] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The same series come at each step."""
 
+    def keys(self, vector: Sequence[Sample]) -> list[Labels]:
+        """The groups of the samples."""
+        if not self.names and not self.without:
+            return [()] * len(vector)
+        known, key = self._known, self.key
+        return [known.get(labels) or key(labels) for labels, _ in vector]
+
     def key(self, labels: Labels) -> Labels:
         key = self._known.get(labels)
         if key is None:
@@ -48,13 +66,6 @@ def without_empty(labels: Labels) -> Labels:
 
 
 # Aggregations
-
-
-def _sum(values: Sequence[float]) -> float:
-    total = 0.0
-    for value in values:
-        total += value
-    return total
 
 
 def _avg(values: Sequence[float]) -> float:
@@ -84,7 +95,6 @@ def _stdvar(values: Sequence[float]) -> float:
 
 
 _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
-    "sum": _sum,
     "avg": _avg,
     "max": _max,
     "min": _min,
@@ -94,30 +104,39 @@ _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def reduce(operation: str, vector: Iterable[Sample], groups: Groups, *, keeps_empty: bool = True) -> Vector:
+def reduce(operation: str, vector: Sequence[Sample], groups: Groups, *, keeps_empty: bool = True) -> Vector:
     """One sample a group, for the operations that make one value of many.
 
     Empty labels tell groups apart, even where they are not kept.
     """
-    members: dict[Labels, list[float]] = {}
-    for labels, value in vector:
-        members.setdefault(groups.key(labels), []).append(value)
-    function = _REDUCTIONS[operation]
-    reduced = [Sample(labels, function(values)) for labels, values in members.items()]
-    return reduced if keeps_empty else [Sample(without_empty(labels), value) for labels, value in reduced]
+    keys = groups.keys(vector)
+    if operation == "sum":
+        reduced = dict.fromkeys(keys, 0.0)
+        for key, (_, value) in zip(keys, vector, strict=True):
+            reduced[key] += value
+    else:
+        members: dict[Labels, list[float]] = {}
+        for key, (_, value) in zip(keys, vector, strict=True):
+            members.setdefault(key, []).append(value)
+        function = _REDUCTIONS[operation]
+        reduced = {key: function(values) for key, values in members.items()}
+    return samples_of(reduced if keeps_empty else map(without_empty, reduced), reduced.values())
 
 
-def select_extremes(vector: Iterable[Sample], groups: Groups, count: int | None, *, largest: bool) -> Vector:
+def select_extremes(vector: Sequence[Sample], groups: Groups, count: int | None, *, largest: bool) -> Vector:
     """`topk` and `bottomk` of each group, `sort` with no count: the samples themselves, in order, NaN last."""
     members: dict[Labels, list[Sample]] = {}
-    for sample in vector:
-        members.setdefault(groups.key(sample.labels), []).append(sample)
-    sign = -1 if largest else 1
+    for key, sample in zip(groups.keys(vector), vector, strict=True):
+        members.setdefault(key, []).append(sample)
+    return [sample for group in members.values() for sample in _ranked(group, largest=largest)[:count]]
 
-    def rank(sample: Sample) -> tuple[bool, float]:
-        return math.isnan(sample.value), sign * sample.value
 
-    return [sample for group in members.values() for sample in sorted(group, key=rank)[:count]]
+def _ranked(group: Sequence[Sample], *, largest: bool) -> Vector:
+    numbers = [sample for sample in group if not math.isnan(sample[1])]
+    return [
+        *sorted(numbers, key=itemgetter(1), reverse=largest),
+        *(sample for sample in group if math.isnan(sample[1])),
+    ]
 
 
 # Binary operations

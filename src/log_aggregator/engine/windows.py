@@ -18,7 +18,7 @@ from log_aggregator.engine.batch import Integers
 from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
 from log_aggregator.engine.steps import Steps
-from log_aggregator.engine.vector import Sample, Vector
+from log_aggregator.engine.vector import Sample, Vector, samples_of
 from log_aggregator.logql.ast import RangeAggregation
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import TIMESTAMP
@@ -198,9 +198,12 @@ class Windows:
             of_part = Totals(groups[part] - first, places[part], counted, values[part] if is_of_values else counted)
             numbers, steps, found = self._in_windows(of_part, len(some))
             self.memory.hold("series", SAMPLE_BYTES * len(numbers))
-            samples = self._of_totals(found)
-            for number, step, value in zip(numbers.tolist(), steps.tolist(), samples.tolist(), strict=True):
-                vectors[step].append(Sample(some[number], value))
+            by_step = np.argsort(steps, kind="stable")
+            numbers, values_found = numbers[by_step], self._of_totals(found)[by_step]
+            ends = np.searchsorted(steps[by_step], np.arange(len(self._steps)), "right").tolist()
+            for vector, begin, end in zip(vectors, [0, *ends], ends, strict=False):
+                labels = map(some.__getitem__, numbers[begin:end].tolist())
+                vector += samples_of(labels, values_found[begin:end].tolist())
         if self._aggregation.operation == "absent_over_time":
             absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
             return [[] if vector else absent for vector in vectors]
