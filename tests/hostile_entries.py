@@ -109,7 +109,8 @@ parsers = st.sampled_from(
     (
         *("json", "json", "json", "logfmt", "logfmt", "logfmt --strict", "logfmt --keep-empty"),
         *('pattern "<_> <level> <n>"', 'pattern "GET <app> <n> <d>"', 'pattern "<level>=<n> <_>=<d>"'),
-        'pattern "<level>:<level_extracted>,<_>"',
+        *('pattern "<level>:<level_extracted>,<_>"', r'pattern `<d> - [<level>] "<_> <n> <_>`'),
+        *(r'pattern `<d> <app> [<level>] "<n>" <_>`', r"pattern `<_> <env> [<level>]<_>`"),
         *('json level, made="n"', 'json level="a.b", n', 'json app="level", d', 'json n="a[\\"b\\"]", app="level"'),
         *("logfmt level", "logfmt --strict n"),
         *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
@@ -151,7 +152,7 @@ def regular_records(draw: st.DrawFn) -> list[list[Entry]]:
     random = Random(draw(st.integers(0, 2**32)))
     value_of = {"level": ("info", "warn", "é"), "n": ("5", "1.5", "-3", "007", "abc"), "d": ("1h", "5KB", "5")}
     orders = [random.sample(("level", "n", "d", "dotted.key", "made"), random.randint(1, 4)) for _ in range(2)]
-    share_of_json = random.choice((0, 0.5, 1, 1))
+    share_of_json, share_of_text = random.choice((0, 0.5, 1, 1)), random.choice((0, 0, 0.3, 1))
     streams = random.choice(((0,), (0, 1), (0, 2), (0, 3)))
 
     def entry() -> Entry:
@@ -159,6 +160,8 @@ def regular_records(draw: st.DrawFn) -> list[list[Entry]]:
         line = " ".join(f"{key}={value}" for key, value in pairs)
         if random.random() < share_of_json:
             line = json_object([(key, f'"{value}"') for key, value in pairs], "")
+        if random.random() < share_of_text:
+            line = f'{value_of["d"][len(pairs) % 3]} - [{pairs[0][1]}] "GET {pairs[-1][1]} x" {len(line)}'
         if random.random() < 0.1:
             others = (*FREE_LINES, line[:-1], f"{line} x", f'{line[:-1]},"new":"x"}}', f"{line} new=x", line + line)
             escaped = [line.replace("info", text) for text in (r"in\"fo", r"\u0069nfo", r"\ud800", r"\ufffd", r"\info")]

@@ -18,6 +18,7 @@ from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import QueryMemory
+from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
@@ -184,13 +185,19 @@ class ColumnarLeaf:
         plan = self._plan
         if self._is_ordered:
             frame = frame.with_row_index(ROW)
-        if self._add_runs(frame, batch):
+        try:
+            if self._add_runs(frame, batch):
+                return
+        except PipelineFailed:  # of which rows have the last word: what cannot be read back does not fail either
+            self._add_rows(frame, batch)
             return
         present = batch.present(frame)
         streams = list(present.values())
         common = common_names(streams)
         reads = self._reads(common, frame.columns, batch.shapes)
-        parsed = plan.labels.parsed.read(frame, batch.shapes, self._leading_reads(common) if reads is None else reads)
+        names = self._leading_reads(common) if reads is None else reads
+        are_all = reads is not None and plan.names is None
+        parsed = plan.labels.parsed.read(frame, batch.shapes, names, are_all_names=are_all)
         judgement = UNDECIDED
         if plan.labels.filters and (reads is None or not _are_few_outlines(frame, parsed)):
             judgement = plan.labels.judge(frame, present, parsed)
@@ -221,7 +228,10 @@ class ColumnarLeaf:
             counted = both(counted, frame[VALUE].is_not_null())
         if answers is not None:
             fields = self._telling_fields(answers.outlined, parsed, common)
-            self._add_counted(frame, batch, answers.combinations, present, fields, counted)
+            try:
+                self._add_counted(frame, batch, answers.combinations, present, fields, counted)
+            except PipelineFailed:
+                self._add_rows(frame if counted is None else frame.filter(counted), batch)
 
     def _add_runs(self, frame: pl.DataFrame, batch: Batch) -> bool:
         """Adds the rows stream by stream, if their series follow from the streams alone. Whether it has done so."""

@@ -15,9 +15,12 @@ import polars as pl
 from log_aggregator.engine.fields import Fields, extract, sample
 from log_aggregator.engine.irregular_lines import with_irregular_lines
 from log_aggregator.engine.shapes import ESCAPE, Shape, compiled, discover
+from log_aggregator.engine.words import discover_text, up_to
 
 # Of the bytes of the lines. Lines take about a fifth of their size when compressed, so this is a tenth of a chunk.
 _BUDGET = 0.03
+# Words are asked for less often, and their lines are shorter.
+_BUDGET_OF_TEXT = 0.01
 # A shape rarer than this is not worth its pass over the lines.
 _MIN_SHARE = 0.02
 _DICTIONARY_SHARE = 0.5  # of distinct values in the sample, up to which a dictionary is expected to pay
@@ -37,9 +40,13 @@ def choose_fields(lines: pl.Series) -> FieldChoice:
     """For a chunk with these lines."""
     # Without escapes, whether there are any or not: lines with them are like those without.
     lines_of_sample = [re.sub(ESCAPE, "x", line) for line in sample(lines)]
-    found = [*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")]
-    shapes = tuple(shape for count, shape in found if count >= _MIN_SHARE * len(lines_of_sample))
-    return FieldChoice(shapes, tuple(_affordable(lines_of_sample, shapes)))
+    structured = _frequent([*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")], lines_of_sample)
+    names = _affordable(lines_of_sample, structured, _BUDGET)
+    # Words that are always the same are seldom asked for, and take time.
+    text = _frequent(discover_text(lines_of_sample), lines_of_sample)
+    words = _affordable(lines_of_sample, text, _BUDGET_OF_TEXT, least_distinct=2)
+    cut = dict.fromkeys(shape for one in text if (shape := up_to(one, words)) is not None)
+    return FieldChoice((*structured, *cut), (*names, *words))
 
 
 def field_columns(lines: pl.Series, choice: FieldChoice) -> Fields | None:
@@ -49,16 +56,20 @@ def field_columns(lines: pl.Series, choice: FieldChoice) -> Fields | None:
     return with_irregular_lines(lines, extract(lines, choice.shapes, choice.names), choice.shapes)
 
 
-def _affordable(lines: Sequence[str], shapes: Sequence[Shape]) -> list[str]:
-    """The names whose columns fit the budget."""
+def _frequent(found: Sequence[tuple[int, Shape]], lines: Sequence[str]) -> list[Shape]:
+    return [shape for count, shape in found if count >= _MIN_SHARE * len(lines)]
+
+
+def _affordable(lines: Sequence[str], shapes: Sequence[Shape], budget: float, *, least_distinct: int = 1) -> list[str]:
+    """The names whose columns fit the budget, a share of the bytes of lines that have one of the shapes."""
     values: dict[str, list[str]] = {}
     for shape in shapes:
         matches = [match for line in lines if (match := compiled(shape).fullmatch(line))]
         for number, name in enumerate(shape.names, 1):
             values.setdefault(name, []).extend(match[number] for match in matches)
-    left = _BUDGET * sum(len(line) for line in lines)
+    left = budget * sum(len(line) for line in lines)
     chosen = []
-    for cost, name in sorted((_cost(own), name) for name, own in values.items()):
+    for cost, name in sorted((_cost(own), name) for name, own in values.items() if len(set(own)) >= least_distinct):
         left -= cost
         if left < 0:
             break

@@ -49,14 +49,15 @@ def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape
     numbers = pl.Series(np.where(is_object, 0, np.where(has_pairs, TEXT_WITH_PAIRS, TEXT)), dtype=pl.UInt16)
     values = dict(found.values)
     most = max(_MOST_OF_FEW, int(_MOST_SHARE * len(lines)))
-    for parser, number, candidates in (
+    others: tuple[tuple[Parser, int, pl.Series], ...] = (
         ("json", IRREGULAR_JSON, is_object),
         ("logfmt", IRREGULAR_LOGFMT, has_pairs & ~is_object),
-    ):
+    )
+    for parser, number, candidates in others:
         own = [shape for shape in shapes if shape.parser == parser]
         if own and candidates.any():
             at = candidates.arg_true()
-            fields = _read(rest.gather(at), own, values, most)
+            fields = _read(rest.gather(at), parser, own, values, most)
             at = at.filter(fields.shape > 0)
             numbers.scatter(at, number)
             for name, column in fields.values.items():
@@ -64,12 +65,11 @@ def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape
     return Fields(found.shape.clone().scatter(rows, numbers), values)
 
 
-def _read(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str], most: int) -> Fields:
-    """The fields of lines that are like the shapes of one parser; its `shape` has 0 where they are not known.
+def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Collection[str], most: int) -> Fields:
+    """The fields of lines that are like the shapes of the parser; its `shape` has 0 where they are not known.
 
     At most so many are read one by one: all that are left, or else all that begin as the parser's lines do.
     """
-    parser = shapes[0].parser
     found = extract(lines, list(map(escaped, shapes)), names)
     rows = (found.shape == 0).arg_true()
     if len(rows):

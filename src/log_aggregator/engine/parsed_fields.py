@@ -24,7 +24,7 @@ from log_aggregator.engine.entry_labels import (
     EntryLabels,
     join_names,
 )
-from log_aggregator.engine.fields import extract, shapes_of, stored_fields
+from log_aggregator.engine.fields import coalesced, extract, shapes_of, stored_fields
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pattern_columns import pattern_columns
@@ -36,6 +36,7 @@ from log_aggregator.engine.shapes import (
     Shape,
     json_sample,
 )
+from log_aggregator.engine.words import captured_words
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -147,7 +148,9 @@ class ParsedFields:
         """What `read` wants of a batch with these columns and shapes to tell labels of these names."""
         if not self.parsers:
             return set()
-        if shapes is None or isinstance(self.parsers[0], _CAPTURING):
+        if isinstance(self.parsers[0], _CAPTURING):
+            return self._columns_of_words(available, shapes, names) or {LINE}
+        if shapes is None:
             return {LINE}
         wanted = {SHAPE}
         fields = set(self._fields(names).values())
@@ -174,12 +177,21 @@ class ParsedFields:
         names = None if shapes is None else self._names_in(shapes)
         return names if names is not None and all(FIELD_PREFIX + name in available for name in names) else None
 
-    def read(self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str]) -> Parsed:
-        """The labels of these names. Raises LinesNeeded."""
+    def read(
+        self,
+        frame: pl.DataFrame,
+        shapes: Sequence[Shape] | None,
+        names: Collection[str],
+        *,
+        are_all_names: bool = False,
+    ) -> Parsed:
+        """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded."""
         if not self.parsers:
             return Parsed(None, None, {})
         first = self.parsers[0]
         if isinstance(first, _CAPTURING):
+            if (words := self._words(frame, shapes, names)) is not None:
+                return Parsed(None, None, words, frozenset(_captured_names(first)))
             lines = _lines(frame)
             # The parser of outlines reads U+FFFD in a way of its own.
             broken = lines.str.contains(REPLACEMENT, literal=True)
@@ -194,7 +206,7 @@ class ParsedFields:
             numbers, values = found.shape, dict(found.values)
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
-        are_stored = all(FIELD_PREFIX + name in frame.columns for name in wanted)
+        are_stored = not are_all_names and all(FIELD_PREFIX + name in frame.columns for name in wanted)
         easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
@@ -262,6 +274,58 @@ class ParsedFields:
                 found |= {one.label: parse_logfmt_key(one.expression) for one in parser.extractions}
         return found
 
+    def _columns_of_words(
+        self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]
+    ) -> set[str]:
+        """What `_words` wants; nothing where there is no shape whose lines it can read."""
+        wanted = set()
+        for shape in shapes or ():
+            captured = self._captured(shape, available, names)
+            if captured is not None:
+                wanted |= {SHAPE, *(FIELD_PREFIX + str(word) for word in captured.values() if isinstance(word, int))}
+        return wanted
+
+    def _words(
+        self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str]
+    ) -> Mapping[str, pl.Series] | None:
+        """What a pattern captures in lines of text, from the words that are stored. None if some are not known."""
+        if shapes is None or SHAPE not in frame.columns:
+            return None
+        numbers = frame[SHAPE]
+        captured: dict[int, Mapping[str, int | str]] = {}
+        for number in [numbers[0]] if numbers.min() == numbers.max() else numbers.unique():
+            own = self._captured(shapes[number - 1], frame.columns, names) if 0 < number <= len(shapes) else None
+            if own is None:
+                return None
+            captured[number] = own
+
+        def column_of(word: int | str | None) -> pl.Series:
+            if isinstance(word, int):
+                return frame[FIELD_PREFIX + str(word)]
+            return constant(word, frame.height, pl.String)
+
+        def column(name: str) -> pl.Series:
+            words = {number: own.get(name) for number, own in captured.items()}
+            if len(set(words.values())) == 1:
+                return column_of(next(iter(words.values())))
+            texts = (where(numbers == number, column_of(word).cast(pl.String)) for number, word in words.items())
+            return coalesced(list(texts), frame.height)
+
+        return {name: column(name) for name in names}
+
+    def _captured(
+        self, shape: Shape, available: Collection[str], names: Collection[str]
+    ) -> Mapping[str, int | str] | None:
+        """The words that captures of these names are in lines of the shape; None if one is not stored."""
+        (parser,) = self.parsers
+        if shape.parser != "text" or not isinstance(parser, ast.PatternStage):
+            return None
+        captured = captured_words(parser.pattern, shape)
+        own = {name: captured.get(name, 0) for name in names if name in parse_pattern(parser.pattern).names}
+        if all(isinstance(word, str) or FIELD_PREFIX + str(word) in available for word in own.values()):
+            return own
+        return None
+
     def _fields(self, names: Collection[str]) -> dict[str, str]:
         """The fields that labels of these names hold, by label."""
         if not self._extracted:
@@ -270,6 +334,8 @@ class ParsedFields:
 
     def _code(self, shape: Shape) -> int:
         """How the parsers read lines of the shape."""
+        if shape.parser == "text":
+            return self._codes_of_others()[TEXT - IRREGULAR_JSON]  # in which there may be pairs
         if shape.parser == "json":
             if self._logfmt is not None and not self._is_lenient:
                 return _UNKNOWN
@@ -362,7 +428,7 @@ class ParsedFields:
             irregular = codes_without_store[IRREGULAR_JSON:TEXT]
             irregular[irregular != _NOTHING] = _UNKNOWN
             if self._logfmt is not None:
-                has_pairs[numbers] = [shape.parser == "json" for shape in shapes]
+                has_pairs[numbers] = [shape.parser != "logfmt" for shape in shapes]
                 has_pairs[IRREGULAR_JSON] = True
             found = tuple(map(self._labels_found, shapes)) if self.follows_order else ()
             known = self._known = _Tables(shapes, codes, codes_without_store, has_pairs, found)
@@ -371,7 +437,7 @@ class ParsedFields:
     def _easy_and_kinds(
         self, frame: pl.DataFrame, numbers: pl.Series, tables: _Tables, *, are_stored: bool
     ) -> tuple[pl.Series | None, pl.Series | None]:
-        """As `Parsed` has them, of rows of these numbers. `are_stored`: all fields that are asked for."""
+        """As `Parsed` has them, of rows of these numbers. `are_stored`: all fields that matter."""
         table, has_pairs = tables.codes if are_stored else tables.codes_without_store, tables.has_pairs
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)

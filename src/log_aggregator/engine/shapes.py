@@ -1,4 +1,4 @@
-"""Shapes of structured lines: the JSON and logfmt lines of a program mostly differ in their values alone.
+"""Shapes of lines: those of a program, in JSON, logfmt or words, mostly differ in their values alone.
 
 A shape is one line with its values taken out, as a regular expression that matches a whole line. A line that matches
 is surely well formed, each of its keys stands once, and no value needs unescaping, so the captured text *is* the label
@@ -55,7 +55,7 @@ _LOGFMT_PAIR = re.compile(rf"({LOGFMT_KEY})=(?:{_QUOTED}|{_BARE})( +|\Z)")
 class Shape:
     """`pattern` is the inside of an anchored expression; its group n is the value of `names[n - 1]`."""
 
-    parser: Parser
+    parser: Parser | Literal["text"]
     names: tuple[str, ...]
     pattern: str
     prefix: str
@@ -63,15 +63,15 @@ class Shape:
 
     def selecting(self, names: Sequence[str]) -> str:
         """A whole-line expression for columns, with groups only for these of its names, in the shape's own order."""
-        parts = self.pattern.split(_GROUP)
+        parts = self.pattern.split(GROUP)
         wanted = ["(" if name in names else "(?:" for name in self.names]
         return "^" + "".join(text + group for text, group in zip(parts, [*wanted, ""], strict=True)) + "$"
 
 
 # In patterns, so that groups can be told from other parentheses without parsing: they are put in at last.
-_GROUP = "\x00("
+GROUP: Final = "\x00("
 _SAMPLES = (
-    *((text.replace("(", _GROUP, 1), '""') for text in (_STRING, _NUMBER, _BOOLEAN)),
+    *((text.replace("(", GROUP, 1), '""') for text in (_STRING, _NUMBER, _BOOLEAN)),
     (_ARRAY, "[]"),
 )
 
@@ -88,7 +88,7 @@ def json_sample(shape: Shape) -> dict[str, object]:
     for pattern, value in _SAMPLES:
         text = text.replace(pattern, value)
     # What is left of the expression are literals.
-    document = json.loads(_unescaped(text))
+    document = json.loads(unescaped(text))
     assert isinstance(document, dict)
     return _without_nulls(document)
 
@@ -123,12 +123,12 @@ def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
     no blanks and `=` either. So a key of JSON with its quotes and its colon is found nowhere else, if no other object
     has it too; and a key of logfmt is found behind a blank, once what is quoted before it has been passed over.
     """
-    first, *rest = shape.pattern.split(_GROUP)
-    literals, ends = [_unescaped(first)], [""]
+    first, *rest = shape.pattern.split(GROUP)
+    literals, ends = [unescaped(first)], [""]
     for part in rest:
         end, literal = next((end, part[len(tail) :]) for tail, end in _TAILS if part.startswith(tail))
         ends.append(end)
-        literals.append(_unescaped(literal))
+        literals.append(unescaped(literal))
     at = shape.names.index(name)
     closing = ends[at + 1] or literals[at + 1][:1]
     value: tuple[str | Capture, ...] = (Capture(VALUE), closing, _ANYTHING) if closing else (Capture(VALUE),)
@@ -147,14 +147,15 @@ def around(shape: Shape, name: str) -> tuple[str | Capture, ...] | None:
     return *before, *value
 
 
-def _unescaped(part: str) -> str:
+def unescaped(part: str) -> str:
+    """The text that a literal part of a pattern stands for."""
     return re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL)
 
 
 @lru_cache(maxsize=512)
 def compiled(shape: Shape) -> "re.Pattern[str]":
     """For single lines; use `fullmatch`."""
-    return re.compile(shape.pattern.replace(_GROUP, "("))
+    return re.compile(shape.pattern.replace(GROUP, "("))
 
 
 def discover(lines: Sequence[str], parser: Parser) -> list[tuple[int, Shape]]:
@@ -198,7 +199,7 @@ def logfmt_shape(line: str) -> Shape | None:
         if pair is None:
             return None
         value = _QUOTED if pair[2] is not None else _BARE
-        parts.append(re.escape(pair[1] + "=") + value.replace("(", _GROUP, 1) + pair[4])
+        parts.append(re.escape(pair[1] + "=") + value.replace("(", GROUP, 1) + pair[4])
         names.append(sanitise(pair[1]))
         at = pair.end()
     if line.endswith(" ") or len(set(names)) != len(names):
@@ -210,7 +211,7 @@ def _shape(parser: Parser, line: str, parts: Sequence[str], names: Sequence[str]
     if not names or len(names) > _MAX_NAMES or not are_plain(names):
         return None
     pattern = "".join(parts)
-    match = re.compile(pattern.replace(_GROUP, "(")).fullmatch(line)
+    match = re.compile(pattern.replace(GROUP, "(")).fullmatch(line)
     return Shape(parser, tuple(names), pattern, line[: match.start(1)]) if match else None
 
 
@@ -259,7 +260,7 @@ class _JsonReader:
         self.paths.append(name)
         for expression, text in _JSON_VALUES:
             if found := expression.match(self._line, self.at):
-                self.parts.append(text.replace("(", _GROUP, 1))
+                self.parts.append(text.replace("(", GROUP, 1))
                 self.names.append(name)
                 self.at = found.end()
                 return

@@ -53,7 +53,7 @@ REF_SCHEMA = pl.Schema(
 class StoredShape(msgspec.Struct, frozen=True):
     """What the lines of a row with this number in its `shape` column look like (docs/format/chunk.md)."""
 
-    parser: Literal["json", "logfmt"]
+    parser: Literal["json", "logfmt", "text"]
     names: tuple[str, ...]
     pattern: str
     prefix: str

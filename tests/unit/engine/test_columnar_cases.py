@@ -60,6 +60,14 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | level != "warn" | json [10ms]))',
         [*(entry(SHOP, 5, f'{{"n":"{n}"}}') for n in range(9)), entry(SHOP, 5, r'{"n":"\"","level":"warn"}')],
     ),
+    "a line without a shape has labels that no shape has": (
+        'count_over_time({app="x"} | logfmt [10ms])',
+        [*(entry(SHOP, 5, f"n={n}") for n in range(9)), entry(SHOP, 5, "level n=5 new=x")],
+    ),
+    "a failure whose series cannot be read back": (
+        'sum(count_over_time({app="x"} | app != ip("1.2.3.0/24") | json [10ms]))',
+        [entry(SHOP, 5, '{"n":"5"}'), entry(SHOP, 5, "", trace="\ufffd")],
+    ),
     "series of all that a pattern captures": (
         'count_over_time({app="x"} | pattern "<level> <_> <n>" | n != "6" [10ms])',
         [
