@@ -44,7 +44,8 @@ def choose_fields(lines: pl.Series) -> FieldChoice:
     names = _affordable(lines_of_sample, structured, _BUDGET)
     # Words that are always the same are seldom asked for, and take time.
     text = _frequent(discover_text(lines_of_sample), lines_of_sample)
-    words = _affordable(lines_of_sample, text, _BUDGET_OF_TEXT, least_distinct=2)
+    own_lines = [line for line in lines_of_sample if any(compiled(shape).fullmatch(line) for shape in text)]
+    words = _affordable(own_lines, text, _BUDGET_OF_TEXT, least_distinct=2)
     cut = dict.fromkeys(shape for one in text if (shape := up_to(one, words)) is not None)
     return FieldChoice((*structured, *cut), (*names, *words))
 
@@ -61,7 +62,7 @@ def _frequent(found: Sequence[tuple[int, Shape]], lines: Sequence[str]) -> list[
 
 
 def _affordable(lines: Sequence[str], shapes: Sequence[Shape], budget: float, *, least_distinct: int = 1) -> list[str]:
-    """The names whose columns fit the budget, a share of the bytes of lines that have one of the shapes."""
+    """The names whose columns fit the budget, a share of the bytes of the lines."""
     values: dict[str, list[str]] = {}
     for shape in shapes:
         matches = [match for line in lines if (match := compiled(shape).fullmatch(line))]

@@ -63,13 +63,16 @@ class Shape:
 
     def selecting(self, names: Sequence[str]) -> str:
         """A whole-line expression for columns, with groups only for these of its names, in the shape's own order."""
-        parts = self.pattern.split(GROUP)
+        # To go over a rest that may be anything takes as long as all before it.
+        pattern, end = (self.pattern[: -len(REST)], "") if self.pattern.endswith(REST) else (self.pattern, "$")
         wanted = ["(" if name in names else "(?:" for name in self.names]
-        return "^" + "".join(text + group for text, group in zip(parts, [*wanted, ""], strict=True)) + "$"
+        return "^" + "".join(text + group for text, group in zip(pattern.split(GROUP), [*wanted, end], strict=True))
 
 
 # In patterns, so that groups can be told from other parentheses without parsing: they are put in at last.
 GROUP: Final = "\x00("
+REST: Final = "(?s:.*)"
+"""At the end of a pattern: what a line goes on with does not matter."""
 _SAMPLES = (
     *((text.replace("(", GROUP, 1), '""') for text in (_STRING, _NUMBER, _BOOLEAN)),
     (_ARRAY, "[]"),

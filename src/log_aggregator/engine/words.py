@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from log_aggregator.engine.shapes import GROUP, Shape, unescaped
+from log_aggregator.engine.shapes import GROUP, REST, Shape, unescaped
 from log_aggregator.logql.pattern import UNNAMED, Capture, Pattern, parse_pattern
 
 MAX_SHAPES = 4
@@ -23,7 +23,6 @@ _SPECIAL: Final = r'\x00-\x20"\[\]\ufffd'
 _WORD: Final = rf"[^{_SPECIAL}]+"
 # Neither JSON nor logfmt begins so.
 _FIRST_WORD: Final = rf"[^{_SPECIAL}{{=][^{_SPECIAL}=]*"
-_REST: Final = "(?s:.*)"
 _NONE: Final = "-"
 """Stands in many logs for a word that is missing, and in patterns for itself."""
 _BEGINNING = re.compile(rf"({_BETWEEN})(?={_FIRST_WORD}(?:[ \t\"\[\]]|\Z))")
@@ -84,7 +83,7 @@ def _shape(beginning: str, tokens: Sequence[_Token]) -> Shape | None:
         word = _WORD if number else _FIRST_WORD
         parts.append((re.escape(_NONE) if is_none else f"{GROUP}{word})") + re.escape(behind))
     if tokens[-1][1]:
-        parts.append(_REST)
+        parts.append(REST)
     return Shape("text", names, "".join(parts), beginning)
 
 
@@ -93,7 +92,7 @@ def up_to(shape: Shape, names: Collection[str]) -> Shape | None:
     count = max((number for number, name in enumerate(shape.names, 1) if name in names), default=0)
     if count in (0, len(shape.names)):
         return shape if count else None
-    pattern = GROUP.join(shape.pattern.split(GROUP)[: count + 1]) + _REST
+    pattern = GROUP.join(shape.pattern.split(GROUP)[: count + 1]) + REST
     return Shape("text", shape.names[:count], pattern, shape.prefix)
 
 
@@ -112,10 +111,10 @@ class _Search:
     def __init__(self, shape: Shape) -> None:
         beginning, *parts = shape.pattern.split(GROUP)
         self._symbols: list[str | int] = list(unescaped(beginning))
-        self._goes_on = shape.pattern.endswith(_REST)
+        self._goes_on = shape.pattern.endswith(REST)
         for name, part in zip(shape.names, parts, strict=True):
             self._symbols.append(int(name))
-            self._symbols += unescaped(part[_end_of_word(part) :].removesuffix(_REST))
+            self._symbols += unescaped(part[_end_of_word(part) :].removesuffix(REST))
 
     def captures(self, pattern: Pattern) -> dict[str, int | str]:
         found: dict[str, int | str] = {}
