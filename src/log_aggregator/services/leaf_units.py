@@ -42,7 +42,7 @@ class LeafUnits:
         self, units: Iterable[LeafUnit], columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics
     ) -> None:
         """Failures come in groups."""
-        adding = _Adding(self._scanner, columnar, scan, statistics)
+        adding = _Adding(self._scanner, columnar, scan, statistics, self._slots)
         quick: list[LeafUnit] = []
         async with asyncio.TaskGroup() as group:
             for one in units:
@@ -71,6 +71,8 @@ class _Adding:
     columnar: ColumnarLeaf
     scan: Scan
     statistics: ScanStatistics
+    slots: asyncio.Semaphore
+    """For units whose lines are looked at."""
 
     async def add(self, units: Sequence[LeafUnit], slots: asyncio.Semaphore) -> None:
         """Some units together, with no more columns than they take."""
@@ -81,13 +83,27 @@ class _Adding:
                     for one in units
                 ]
             batches = [task.result() for task in tasks]
+            tasks.clear()
+            lacking = []
             for one, batch, kept in zip(
                 units, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
             ):
                 if kept is not None:
                     count_rows(batch.frame, kept, self.statistics)
                 else:
+                    lacking.append(one)
+            batches.clear()
+            if slots is self.slots:
+                for one in lacking:
                     await self._add_lines(one)
+                return
+            async with asyncio.TaskGroup() as group:
+                for one in lacking:
+                    group.create_task(self._add_lines_in_turn(one))
+
+    async def _add_lines_in_turn(self, one: LeafUnit) -> None:
+        async with self.slots:
+            await self._add_lines(one)
 
     async def _add_lines(self, one: LeafUnit) -> None:
         """With all columns it has."""
