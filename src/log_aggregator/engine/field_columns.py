@@ -14,11 +14,14 @@ import polars as pl
 
 from log_aggregator.engine.fields import Fields, extract, sample
 from log_aggregator.engine.irregular_lines import with_irregular_lines
-from log_aggregator.engine.shapes import ESCAPE, Shape, compiled, discover
-from log_aggregator.engine.words import discover_text, up_to
+from log_aggregator.engine.shapes import ESCAPE, IRREGULAR_LOGFMT, Shape, compiled, discover
+from log_aggregator.engine.words import WHOLE_LINE, discover_text, up_to
+from log_aggregator.model.columns import where
 
 # Of the bytes of the lines. Lines take about a fifth of their size when compressed, so this is a tenth of a chunk.
 _BUDGET = 0.03
+# Of the lines, those without a shape that are stored once more, so that patterns need no others.
+_WHOLE_LINES = 0.02
 # Words are asked for less often, and their lines are shorter.
 _BUDGET_OF_TEXT = 0.01
 # A shape rarer than this is not worth its pass over the lines.
@@ -47,14 +50,18 @@ def choose_fields(lines: pl.Series) -> FieldChoice:
     own_lines = [line for line in lines_of_sample if any(compiled(shape).fullmatch(line) for shape in text)]
     words = _affordable(own_lines, text, _BUDGET_OF_TEXT, least_distinct=2)
     cut = dict.fromkeys(shape for one in text if (shape := up_to(one, words)) is not None)
-    return FieldChoice((*structured, *cut), (*names, *words))
+    return FieldChoice((*structured, *cut), (*names, *words, *([WHOLE_LINE] if cut else [])))
 
 
 def field_columns(lines: pl.Series, choice: FieldChoice) -> Fields | None:
     """The columns for a row group of the chunk; none when the chunk's lines have no shapes."""
     if not choice.shapes:
         return None
-    return with_irregular_lines(lines, extract(lines, choice.shapes, choice.names), choice.shapes)
+    found = with_irregular_lines(lines, extract(lines, choice.shapes, choice.names), choice.shapes)
+    rows = found.shape >= IRREGULAR_LOGFMT
+    if WHOLE_LINE in choice.names and 0 < rows.sum() <= max(1, _WHOLE_LINES * len(lines)):
+        return Fields(found.shape, {**found.values, WHOLE_LINE: where(rows, lines)})
+    return found
 
 
 def _frequent(found: Sequence[tuple[int, Shape]], lines: Sequence[str]) -> list[Shape]:

@@ -36,7 +36,7 @@ from log_aggregator.engine.shapes import (
     Shape,
     json_sample,
 )
-from log_aggregator.engine.words import captured_words
+from log_aggregator.engine.words import WHOLE_LINE, captured_words
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -278,12 +278,12 @@ class ParsedFields:
         self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]
     ) -> set[str]:
         """What `_words` wants; nothing where there is no shape whose lines it can read."""
-        wanted = set()
+        wanted: set[str] = set()
         for shape in shapes or ():
             captured = self._captured(shape, available, names)
             if captured is not None:
                 wanted |= {SHAPE, *(FIELD_PREFIX + str(word) for word in captured.values() if isinstance(word, int))}
-        return wanted
+        return wanted | ({FIELD_PREFIX + WHOLE_LINE} & set(available)) if wanted else wanted
 
     def _words(
         self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str]
@@ -294,24 +294,27 @@ class ParsedFields:
         numbers = frame[SHAPE]
         captured: dict[int, Mapping[str, int | str]] = {}
         for number in [numbers[0]] if numbers.min() == numbers.max() else numbers.unique():
-            own = self._captured(shapes[number - 1], frame.columns, names) if 0 < number <= len(shapes) else None
-            if own is None:
-                return None
-            captured[number] = own
+            if 0 < number <= len(shapes):
+                own = self._captured(shapes[number - 1], frame.columns, names)
+                if own is None:
+                    return None
+                captured[number] = own
+        found = {name: _column_of(name, captured, frame) for name in names}
+        rows = (~numbers.is_in(list(captured))).arg_true()
+        return found if not len(rows) else self._with_whole_lines(found, rows, frame)
 
-        def column_of(word: int | str | None) -> pl.Series:
-            if isinstance(word, int):
-                return frame[FIELD_PREFIX + str(word)]
-            return constant(word, frame.height, pl.String)
-
-        def column(name: str) -> pl.Series:
-            words = {number: own.get(name) for number, own in captured.items()}
-            if len(set(words.values())) == 1:
-                return column_of(next(iter(words.values())))
-            texts = (where(numbers == number, column_of(word).cast(pl.String)) for number, word in words.items())
-            return coalesced(list(texts), frame.height)
-
-        return {name: column(name) for name in names}
+    def _with_whole_lines(
+        self, found: Mapping[str, pl.Series], rows: pl.Series, frame: pl.DataFrame
+    ) -> Mapping[str, pl.Series] | None:
+        """With what the pattern captures in these rows, if they are stored apart."""
+        (parser,) = self.parsers
+        if FIELD_PREFIX + WHOLE_LINE not in frame.columns or not isinstance(parser, ast.PatternStage):
+            return None
+        lines = frame[FIELD_PREFIX + WHOLE_LINE].gather(rows).cast(pl.String)
+        if lines.null_count() or lines.str.contains(REPLACEMENT, literal=True).any():
+            return None
+        captured = pattern_columns(parser.pattern, lines, sorted(found))
+        return {name: _with_texts(column, rows, captured[name]) for name, column in found.items()}
 
     def _captured(
         self, shape: Shape, available: Collection[str], names: Collection[str]
@@ -321,10 +324,12 @@ class ParsedFields:
         if shape.parser != "text" or not isinstance(parser, ast.PatternStage):
             return None
         captured = captured_words(parser.pattern, shape)
-        own = {name: captured.get(name, 0) for name in names if name in parse_pattern(parser.pattern).names}
-        if all(isinstance(word, str) or FIELD_PREFIX + str(word) in available for word in own.values()):
-            return own
-        return None
+        wanted = [name for name in parse_pattern(parser.pattern).names if name in names]
+        words = {name: captured[name] for name in wanted if name in captured}
+        if len(words) < len(wanted):
+            return None
+        are_stored = (isinstance(word, str) or FIELD_PREFIX + str(word) in available for word in words.values())
+        return words if all(are_stored) else None
 
     def _fields(self, names: Collection[str]) -> dict[str, str]:
         """The fields that labels of these names hold, by label."""
@@ -481,6 +486,30 @@ class ParsedFields:
         if self._logfmt is not None:
             nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)
+
+
+def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame: pl.DataFrame) -> pl.Series:
+    """What is captured under the name in rows of shapes, by their numbers: a word or a text."""
+
+    def column(word: int | str | None) -> pl.Series:
+        return frame[FIELD_PREFIX + str(word)] if isinstance(word, int) else constant(word, frame.height, pl.String)
+
+    words = {number: own.get(name) for number, own in captured.items()}
+    if len(set(words.values())) == 1:
+        return column(next(iter(words.values())))
+    numbers = frame[SHAPE]
+    texts = [where(numbers == number, column(word).cast(pl.String)) for number, word in words.items()]
+    return coalesced(texts, frame.height)
+
+
+def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Series:
+    """The column, with these texts in a few of its rows."""
+    if not isinstance(column.dtype, pl.Enum):
+        return column.clone().scatter(rows, texts)
+    values = dict.fromkeys([*column.dtype.categories, *texts.drop_nulls()])
+    places = {value: place for place, value in enumerate(values)}
+    numbers = column.to_physical().cast(pl.UInt32).scatter(rows, [places.get(text) for text in texts])
+    return pl.Series(list(values), dtype=pl.Enum(list(values))).gather(numbers)
 
 
 def _escaped(value: str) -> str:

@@ -23,6 +23,8 @@ _SPECIAL: Final = r'\x00-\x20"\[\]\ufffd'
 _WORD: Final = rf"[^{_SPECIAL}]+"
 # Neither JSON nor logfmt begins so.
 _FIRST_WORD: Final = rf"[^{_SPECIAL}{{=][^{_SPECIAL}=]*"
+WHOLE_LINE: Final = "0"
+"""Beside the numbers of words: the few lines that have none of the shapes."""
 _NONE: Final = "-"
 """Stands in many logs for a word that is missing, and in patterns for itself."""
 _BEGINNING = re.compile(rf"({_BETWEEN})(?={_FIRST_WORD}(?:[ \t\"\[\]]|\Z))")

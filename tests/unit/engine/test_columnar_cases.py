@@ -68,6 +68,16 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | app != ip("1.2.3.0/24") | json [10ms]))',
         [entry(SHOP, 5, '{"n":"5"}'), entry(SHOP, 5, "", trace="\ufffd")],
     ),
+    "words of an access log, in which a line is none": (
+        'sum by (method, status) (rate({app="x"} | pattern `<_> - - [<_>] "<method> <_>" <status> <_>` [10ms]))',
+        [
+            *(
+                entry(SHOP, 5, f'10.0.0.{n} - - [1/Jan +0000] "{("GET", "PUT")[n % 2]} /{n} x" {200 + n % 3} {n}')
+                for n in range(12)
+            ),
+            entry(SHOP, 5, r'::1 - - [1/Jan +0000] "\x16\x03" 400 0 "-"'),
+        ],
+    ),
     "series of all that a pattern captures": (
         'count_over_time({app="x"} | pattern "<level> <_> <n>" | n != "6" [10ms])',
         [

@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from log_aggregator.engine.entry_labels import Demand
+from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
+from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.shapes import (
     IRREGULAR_JSON,
@@ -214,6 +216,33 @@ def test_logfmt_with_expressions_passes_over_pairs(
     parsed = ParsedFields(parsers_of(text), demand).read(lines, None, ["a", second])
     assert parsed.easy is None
     assert list(zip(parsed.values["a"], parsed.values[second], strict=True)) == expected
+
+
+def test_a_pattern_takes_words_that_are_stored_and_the_few_lines_without_a_shape() -> None:
+    pattern = '<ip> - <user> [<_>] "<method> <_>" <status> <_>'
+    access = [f'10.0.0.{n} - - [1/Jan +0000] "{("GET", "PUT")[n % 2]} /{n} x" {200 + n % 3} {n}' for n in range(60)]
+    lines = pl.Series([*access, r'::1 - ann [1/Jan +0000] "\x16" 400 0 "-"'])
+    choice = choose_fields(lines)
+    columns = field_columns(lines, choice)
+    assert columns is not None
+    stored = {FIELD_PREFIX + name: column for name, column in columns.values.items()}
+    fields, names = ParsedFields(parsers_of(f"| pattern `{pattern}`")), ["method", "status", "user"]
+    assert fields.columns({LINE, SHAPE, *stored}, choice.shapes, names) == {SHAPE, *stored}
+    expected = {name: column.to_list() for name, column in pattern_columns(pattern, lines, names).items()}
+    for frame in (
+        pl.DataFrame({SHAPE: columns.shape, **stored}),
+        pl.DataFrame(
+            {SHAPE: columns.shape, **{k: v.cast(pl.Enum(v.unique().drop_nulls())) for k, v in stored.items()}}
+        ),
+    ):
+        parsed = fields.read(frame, choice.shapes, names)
+        assert parsed.easy is None
+        assert {name: column.to_list() for name, column in parsed.values.items()} == expected
+    with pytest.raises(LinesNeeded):
+        fields.read(frame.drop(FIELD_PREFIX + "0"), choice.shapes, names)
+    for name in ("ip", "request"):  # not stored, and not known
+        other = ParsedFields(parsers_of('| pattern `<ip> <_> "<request>" <_>`'))
+        assert other.columns({LINE, SHAPE, *stored}, choice.shapes, [name]) == {LINE}
 
 
 VALUES = {"a": 'q"uote \\ x', "b": "", "level": "é"}
