@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.fields import extract
 from log_aggregator.engine.irregular_lines import with_irregular_lines
 from log_aggregator.engine.pipeline import compile_pipeline
@@ -196,6 +197,64 @@ def test_what_skeletons_tell_is_what_their_stage_finds(parser: Parser, data: st.
             assert set(values.values()) == {None}
 
 
+TOKENS = (
+    *(
+        "{",
+        "}",
+        '"',
+        ":",
+        ",",
+        "[",
+        "]",
+        " ",
+        "\n",
+        "1",
+        ".0",
+        "e5",
+        "true",
+        "null",
+        '"x"',
+        '"a":',
+        '"b":',
+        '"a":1',
+        ',"b":"y"',
+    ),
+    *('"b:[1]"', ":[1]", '"":', '"a,":', '":":', '{"n":{', "}}", "=", "a=1", ' b="y"', "\\"),
+)
+
+
+@pytest.mark.parametrize("parser", ["json", "logfmt"])
+@given(tokens=st.lists(st.sampled_from(TOKENS), min_size=1, max_size=9))
+@settings(deadline=None, max_examples=500)
+def test_what_is_not_well_formed_has_no_skeleton(parser: Parser, tokens: list[str]) -> None:
+    text = "".join(tokens) if parser == "logfmt" else '{"q":1' + "".join(tokens) + "}"
+    found = fields_by_skeleton(pl.Series([text]), parser, ["a", "b", "b__1_"])
+    row = compile_pipeline((STAGES[parser][0],)).process(0, text, (), {})
+    assert row is not None
+    labels = dict(row.labels())
+    assert not found.shape[0] or "__error__" not in labels
+    for name, column in found.values.items():
+        assert not found.shape[0] or column[0] == labels.get(name)
+
+
+@pytest.mark.parametrize("line", ['{"a":' * 600 + "1" + "}" * 600, '{"":' * 20_000 + "1" + "}" * 20_000, "[" * 100_000])
+def test_lines_that_are_too_deep_are_left_to_the_stage(line: str) -> None:
+    lines = pl.Series([*['{"a":"x"}'] * 5, line])
+    choice = choose_fields(lines)
+    found = field_columns(lines, choice)
+    assert found is not None
+    assert found.shape.to_list()[:5] == [1] * 5
+    assert found.values["a"].to_list() == [*["x"] * 5, None]
+
+
+def test_skeletons_with_many_spellings_of_a_key_or_of_great_length_are_not_known() -> None:
+    spellings = [f'{{"a{chr(0x4E00 + number)}":1}}' for number in range(40)]
+    assert fields_by_skeleton(pl.Series(spellings), "json", ["a_"]).shape.to_list() == [0] * 40
+    assert fields_by_skeleton(pl.Series(spellings[:9]), "json", ["a_"]).values["a_"].to_list() == ["1"] * 9
+    long = '{"a":1,' + ",".join(f'"b{number}":1' for number in range(999)) + "}"
+    assert fields_by_skeleton(pl.Series([long]), "json", ["a"]).shape.to_list() == [0]
+
+
 SKELETONS: dict[Parser, dict[str, dict[str, str] | None]] = {
     "json": {
         '{"b":"x, \\"a\\":1" , "a" : -1.5e3, "n":null, "l":[1, "a"]}': {"a": "-1.5e3", "b": 'x, \\"a\\":1'},
@@ -208,6 +267,11 @@ SKELETONS: dict[Parser, dict[str, dict[str, str] | None]] = {
         '{"a":01}': {"a": "01"},
         '{"l":["a:1"],"a":1}': None,
         '{"a":1}}': None,
+        '{"a":"x".0}': None,
+        '{"a":truee5}': None,
+        '{"a":1,"b:[1]":2}': None,
+        '{"a":1,"b:["y"]":5}': None,
+        '{"n":{"q":"a",":":5},\n",":6}': None,
         '{"a\\"b":1}': None,
         '{"a":1,"a_extracted":2}': None,
         "[]": None,

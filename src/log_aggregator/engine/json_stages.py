@@ -19,6 +19,7 @@ from log_aggregator.logql.template.strconv import SPACE
 
 JSON_ERROR: Final = "JSONParserErr"
 PACKED_ENTRY: Final = "_entry"
+_MAX_DEPTH: Final = 100
 
 Members = Iterator[tuple[str, Any]]
 """Of an object: strings (numbers are their text), booleans, iterators for objects; None and lists are skipped."""
@@ -99,7 +100,7 @@ def _fields(members: Members, labels: EntryLabels) -> Iterator[tuple[str, str]]:
 def all_fields(line: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """The keys that lead to each field that `extract_json` finds, its name before it is told from others, its text.
 
-    Raises InvalidJson, behind what is before the fault.
+    Raises InvalidJson, behind what is before the fault; also where objects are too deep to remember the keys to them.
     """
     pending: list[tuple[tuple[str, ...], str, Members]] = [((), "", _members(line))]
     while pending:
@@ -111,6 +112,8 @@ def all_fields(line: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
             elif isinstance(value, str):
                 yield (*path, key), name, value
             elif isinstance(value, Iterator) and len(name) < LONGEST_NAME:
+                if len(path) >= _MAX_DEPTH:
+                    raise InvalidJson("too deep")
                 pending.append(((*path, key), name, value))
                 break
         else:

@@ -29,6 +29,7 @@ NUMBERS: Final = 256
 _MAX_NAMES = 64
 _MAX_LINE_CHARACTERS = 8192
 _MAX_FAILURES = 32
+_MAX_DEPTH = 32
 
 # U+FFFD stands where a line was not UTF-8; the stages treat it in ways of their own.
 PLAIN: Final = '[^"\\\\\\x00-\\x1f\ufffd]'
@@ -235,8 +236,12 @@ class _JsonReader:
         self.parts: list[str] = []
         self.names: list[str] = []
         self.paths: list[str] = []  # of all values, those without labels too
+        self._depth = 0
 
     def object(self, path: str) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise _NotPlain
         self._literal("{")
         self._space()
         if self._line.startswith("}", self.at):
@@ -254,6 +259,7 @@ class _JsonReader:
                 self._space()
                 continue
             self._literal("}")
+            self._depth -= 1
             return
 
     def _value(self, name: str) -> None:

@@ -22,18 +22,23 @@ from log_aggregator.model.columns import where
 
 # Of some lines, those that are most frequent.
 _MOST_SKELETONS = 1024
+# What is known of so many is remembered.
+_LONGEST_SKELETON = 1024
+# Spellings of one name, each of which takes a pass.
+_MOST_KEYS = 16
 # Stands for a value. Lines that have it themselves have no skeleton.
 _MARK: Final = "\x00"
 _STRING = rf'"(?:{PLAIN}|{ESCAPE})*"'
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _ELEMENT = rf"(?:{_STRING}|{_NUMBER}|true|false|null)"
 _SPACE = r"[ \n\r\t]*"
-_ARRAY = rf":{_SPACE}\[{_SPACE}(?:{_ELEMENT}(?:{_SPACE},{_SPACE}{_ELEMENT})*)?{_SPACE}\]"
+_ARRAY = rf'"{_SPACE}:{_SPACE}\[{_SPACE}(?:{_ELEMENT}(?:{_SPACE},{_SPACE}{_ELEMENT})*)?{_SPACE}\]'
 _JSON_VALUE = rf":{_SPACE}(?:{_STRING}|{_NUMBER}|true|false)"
 _LOGFMT_VALUE = rf'=(?:{_STRING}|[^\x00-\x20="\ufffd]+)'
 _LOGFMT_SKELETON = re.compile(rf"(?:{LOGFMT_KEY}(?:={_MARK}?)?(?: +|\Z))*")
 _LOGFMT_PAIR = re.compile(rf"({LOGFMT_KEY})=({_MARK}?)")
 _QUOTED: Final = '""'
+_STRUCTURE: Final = frozenset(" \n\r\t,:{}[]")
 
 _Keys = Mapping[str, str | None]
 """The keys of fields by their names; None for one that stands in more than one place."""
@@ -48,9 +53,13 @@ def fields_by_skeleton(lines: pl.Series, parser: Parser, names: Collection[str])
     frequent = skeletons.drop_nulls().value_counts(sort=True)[skeletons.name][:_MOST_SKELETONS].to_list()
     keys = {
         code: own
-        for code, own in enumerate(map(_KEYS[parser], frequent))
-        if own is not None and all(own.get(name, "") is not None for name in names)
+        for code, skeleton in enumerate(frequent)
+        if len(skeleton) <= _LONGEST_SKELETON
+        and (own := _KEYS[parser](skeleton)) is not None
+        and all(own.get(name, "") is not None for name in names)
     }
+    if any(len({own.get(name) for own in keys.values()}) > _MOST_KEYS for name in names):
+        keys = {}
     codes = skeletons.cast(pl.Enum(frequent), strict=False).to_physical().fill_null(len(frequent)).to_numpy()
 
     def is_among(some: Collection[int]) -> pl.Series:
@@ -79,7 +88,7 @@ def _skeletons(lines: pl.Series, parser: Parser) -> pl.Series:
     else:
         skeletons = lines.str.replace_all(_JSON_VALUE, f":{_MARK}")
         if skeletons.str.contains("[", literal=True).any():
-            skeletons = skeletons.str.replace_all(_ARRAY, ":[]")
+            skeletons = skeletons.str.replace_all(_ARRAY, '":[]')
     return where(~lines.str.contains(_MARK, literal=True), skeletons)
 
 
@@ -91,7 +100,7 @@ def _values(lines: pl.Series, parser: Parser, key: str) -> pl.Series:
     return found.str.strip_prefix('"').str.strip_suffix('"')
 
 
-@lru_cache(maxsize=4 * _MOST_SKELETONS)
+@lru_cache(maxsize=_MOST_SKELETONS)
 def _json_keys(skeleton: str) -> _Keys | None:
     """None for what is not well formed, or where more than the keys decides about names."""
     try:
@@ -108,11 +117,12 @@ def _json_keys(skeleton: str) -> _Keys | None:
         for key, value in members:
             name = join_names(prefix, key)
             places[key] += 1
-            if key[-1:] in SPACE or len(name) > LONGEST_NAME:
+            # Else the text of the key may stand where there is none, or not be what it was.
+            if key[-1:] in SPACE or key[0] in _STRUCTURE or "[" in key or len(name) > LONGEST_NAME:
                 return None
             if isinstance(value, tuple):
                 pending.append((name, value))
-            elif value == 0:
+            elif type(value) is int and value == 0:
                 fields.append((name, key))
             elif value is not None and value != []:
                 return None
@@ -122,7 +132,7 @@ def _json_keys(skeleton: str) -> _Keys | None:
     return _distinct(fields, places)
 
 
-@lru_cache(maxsize=4 * _MOST_SKELETONS)
+@lru_cache(maxsize=_MOST_SKELETONS)
 def _logfmt_keys(skeleton: str) -> _Keys | None:
     """As `_json_keys`."""
     if not _LOGFMT_SKELETON.fullmatch(skeleton):
