@@ -12,7 +12,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
-from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, coded, durations_seconds, either, mentions
+from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either, mentions
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
@@ -25,7 +25,7 @@ from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, T
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import coded, constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 

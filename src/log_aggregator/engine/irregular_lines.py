@@ -29,6 +29,7 @@ from log_aggregator.engine.shapes import (
 )
 from log_aggregator.engine.skeletons import fields_by_skeleton
 from log_aggregator.logql.template.strconv import SPACE
+from log_aggregator.model.columns import constant
 
 OBJECT: Final = r"^[ \n\r\t]*\{"
 """How lines begin in which the json stage finds something."""
@@ -47,7 +48,7 @@ def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape
     is_object = rest.str.contains(OBJECT)
     has_pairs = rest.str.contains("=", literal=True)
     numbers = pl.Series(np.where(is_object, 0, np.where(has_pairs, TEXT_WITH_PAIRS, TEXT)), dtype=pl.UInt16)
-    values = dict(found.values)
+    found = Fields(found.shape.clone().scatter(rows, numbers), found.values)
     most = max(_MOST_OF_FEW, int(_MOST_SHARE * len(lines)))
     others: tuple[tuple[Parser, int, pl.Series], ...] = (
         ("json", IRREGULAR_JSON, is_object),
@@ -57,12 +58,12 @@ def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape
         own = [shape for shape in shapes if shape.parser == parser]
         if own and candidates.any():
             at = candidates.arg_true()
-            fields = _read(rest.gather(at), parser, own, values, most)
-            at = at.filter(fields.shape > 0)
-            numbers.scatter(at, number)
-            for name, column in fields.values.items():
-                values[name] = values[name].clone().scatter(rows.gather(at), column.filter(fields.shape > 0))
-    return Fields(found.shape.clone().scatter(rows, numbers), values)
+            fields = _read(rest.gather(at), parser, own, found.values, most)
+            known = (fields.shape > 0).arg_true()
+            values = {name: column.gather(known) for name, column in fields.values.items()}
+            numbered = Fields(constant(number, len(known), pl.UInt16), values)
+            found = _replaced(found, rows.gather(at.gather(known)), numbered)
+    return found
 
 
 def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Collection[str], most: int) -> Fields:
@@ -95,8 +96,8 @@ def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Coll
 
 def _replaced(found: Fields, rows: pl.Series, others: Fields) -> Fields:
     """With other fields in some rows."""
-    values = {name: column.scatter(rows, others.values[name]) for name, column in found.values.items()}
-    return Fields(found.shape.scatter(rows, others.shape), values)
+    values = {name: column.clone().scatter(rows, others.values[name]) for name, column in found.values.items()}
+    return Fields(found.shape.clone().scatter(rows, others.shape), values)
 
 
 def _has_backslash(column: pl.Series) -> pl.Series:
@@ -132,8 +133,7 @@ def _logfmt(line: str) -> Mapping[str, str] | None:
 
 def _distinct(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
     """The fields of a line; None if their order matters."""
-    fields = dict(pairs)
-    return fields if len(fields) == len(pairs) and are_plain(fields) else None
+    return dict(pairs) if are_plain([name for name, _ in pairs]) else None
 
 
 _BEGINNINGS: Mapping[Parser, str] = {"json": OBJECT, "logfmt": f"^{LOGFMT_KEY}="}

@@ -5,7 +5,7 @@ as many as rows: `| json | duration_ms > 100 and method="GET"`.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
 from log_aggregator.logql.ip import InvalidIpPattern, IpPattern, parse_ip_pattern
-from log_aggregator.model.columns import constant, where
+from log_aggregator.model.columns import coded, constant, where
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -83,11 +83,6 @@ class LabelColumns:
         if found.null_count() > len(column) - int(column.str.contains(member).sum()):
             return None  # some have escapes
         return found
-
-
-def coded(values: Sequence[str], numbers: pl.Series) -> pl.Series:
-    """A column of few values, by their numbers."""
-    return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
 
 
 def mentions(metadata: pl.Series, name: str) -> bool:

@@ -42,7 +42,7 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
 from log_aggregator.logql.paths import parse_json_path, parse_logfmt_key
 from log_aggregator.logql.pattern import parse_pattern
-from log_aggregator.model.columns import constant, where
+from log_aggregator.model.columns import coded, constant, where
 from log_aggregator.model.segment import LINE
 
 ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage | ast.RegexpStage
@@ -121,8 +121,8 @@ def is_made(name: str) -> bool:
 class _Tables:
     """What follows from shapes: codes, and whether the logfmt parser finds something in lines with a `=`, by number.
 
-    Fields that are not stored make irregular lines unknown.
-    `found` are the labels that it gives a value, shape by shape, if it follows an order (`ParsedFields.follows_order`).
+    `codes_without_store` are the codes where a field that matters is not stored. `found` are the labels that the parser
+    gives a value, shape by shape, if it follows an order (`ParsedFields.follows_order`).
     """
 
     shapes: Sequence[Shape]
@@ -324,7 +324,7 @@ class ParsedFields:
         if shape.parser != "text" or not isinstance(parser, ast.PatternStage):
             return None
         captured = captured_words(parser.pattern, shape)
-        wanted = [name for name in parse_pattern(parser.pattern).names if name in names]
+        wanted = [name for name in _captured_names(parser) if name in names]
         words = {name: captured[name] for name in wanted if name in captured}
         if len(words) < len(wanted):
             return None
@@ -506,10 +506,10 @@ def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Seri
     """The column, with these texts in a few of its rows."""
     if not isinstance(column.dtype, pl.Enum):
         return column.clone().scatter(rows, texts)
-    values = dict.fromkeys([*column.dtype.categories, *texts.drop_nulls()])
+    values = list(dict.fromkeys([*column.dtype.categories, *texts.drop_nulls()]))
     places = {value: place for place, value in enumerate(values)}
     numbers = column.to_physical().cast(pl.UInt32).scatter(rows, [places.get(text) for text in texts])
-    return pl.Series(list(values), dtype=pl.Enum(list(values))).gather(numbers)
+    return coded(values, numbers)
 
 
 def _escaped(value: str) -> str:

@@ -106,8 +106,11 @@ def _without_nulls(document: dict[str, object]) -> dict[str, object]:
 
 def are_plain(names: Collection[str]) -> bool:
     """Whether fields of these names, in whatever order, are labels of the same names."""
+    distinct = set(names)
+    if len(distinct) < len(names) or not all(map(_is_plain, names)):
+        return False
     # Beside a stream label `x`, a field `x` is named as `x_extracted` is: which comes first in the line decides.
-    return all(map(_is_plain, names)) and not any(name + EXTRACTED in names for name in names)
+    return not any(name + EXTRACTED in distinct for name in names)
 
 
 _KEY_AT_END = re.compile(r'("[^"]*"[ \t]*:)[ \t]*"?$')
@@ -206,7 +209,7 @@ def logfmt_shape(line: str) -> Shape | None:
         parts.append(re.escape(pair[1] + "=") + value.replace("(", GROUP, 1) + pair[4])
         names.append(sanitise(pair[1]))
         at = pair.end()
-    if line.endswith(" ") or len(set(names)) != len(names):
+    if line.endswith(" "):
         return None
     return _shape("logfmt", line, parts, names)
 

@@ -143,8 +143,7 @@ def _logfmt_keys(skeleton: str) -> _Keys | None:
 
 
 def _distinct(fields: list[tuple[str, str]], places: Counter[str]) -> _Keys | None:
-    keys = dict(fields)
-    if len(keys) < len(fields) or not are_plain(keys):
+    if not are_plain([name for name, _ in fields]):
         return None
     return {name: key if places[key] == 1 else None for name, key in fields}
 

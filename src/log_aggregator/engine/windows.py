@@ -198,12 +198,7 @@ class Windows:
             of_part = Totals(groups[part] - first, places[part], counted, values[part] if is_of_values else counted)
             numbers, steps, found = self._in_windows(of_part, len(some))
             self.memory.hold("series", SAMPLE_BYTES * len(numbers))
-            by_step = np.argsort(steps, kind="stable")
-            numbers, values_found = numbers[by_step], self._of_totals(found)[by_step]
-            ends = np.searchsorted(steps[by_step], np.arange(len(self._steps)), "right").tolist()
-            for vector, begin, end in zip(vectors, [0, *ends], ends, strict=False):
-                labels = map(some.__getitem__, numbers[begin:end].tolist())
-                vector += samples_of(labels, values_found[begin:end].tolist())
+            _add_samples(vectors, some, numbers, steps, self._of_totals(found))
         if self._aggregation.operation == "absent_over_time":
             absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
             return [[] if vector else absent for vector in vectors]
@@ -301,8 +296,8 @@ class Windows:
         vectors: list[Vector] = [[] for _ in range(len(self._steps))]
         for windows in self._windows(frame, aggregate(pl.col(VALUE))):
             self.memory.hold("series", SAMPLE_BYTES * windows.height)
-            for number, step, value in windows.sort(SERIES).iter_rows():
-                vectors[step].append(Sample(series[number], value / seconds))
+            numbers, steps, values = (column.to_numpy() for column in windows.sort(SERIES).get_columns())
+            _add_samples(vectors, series, numbers, steps, values / seconds)
         return vectors
 
     def _windows(self, frame: pl.DataFrame, value: pl.Expr) -> Iterator[pl.DataFrame]:
@@ -353,6 +348,21 @@ class Windows:
                 return totals / (self._range_ns / 1e9)
             case _:
                 return totals.astype(np.float64)
+
+
+def _add_samples(
+    vectors: Sequence[Vector],
+    series: Sequence[Labels],
+    numbers: Integers,
+    steps: Integers,
+    values: npt.NDArray[np.float64],
+) -> None:
+    """To the vectors of their steps, samples of series by number, in their order."""
+    by_step = np.argsort(steps, kind="stable")
+    numbers, values = numbers[by_step], values[by_step]
+    ends = np.searchsorted(steps[by_step], np.arange(len(vectors)), "right").tolist()
+    for vector, begin, end in zip(vectors, [0, *ends], ends, strict=False):
+        vector += samples_of(map(series.__getitem__, numbers[begin:end].tolist()), values[begin:end].tolist())
 
 
 def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame:

@@ -1,4 +1,6 @@
-"""Columns made of a value, or of another column."""
+"""Columns made of a value, of a few values, or of another column."""
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -6,6 +8,11 @@ import polars as pl
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
     """A column of one value. `pl.repeat` is a query plan, which waits for Polars' threads while others use them."""
     return pl.Series([value], dtype=dtype).new_from_index(0, rows)
+
+
+def coded(values: Sequence[str], numbers: pl.Series) -> pl.Series:
+    """A column of few values, by their numbers."""
+    return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
 
 
 def where(mask: pl.Series, column: pl.Series) -> pl.Series:

@@ -93,22 +93,15 @@ class _Adding:
                 else:
                     lacking.append(one)
             batches.clear()
-            if slots is self.slots:
-                for one in lacking:
-                    await self._add_lines(one)
-                return
-            async with asyncio.TaskGroup() as group:
-                for one in lacking:
-                    group.create_task(self._add_lines_in_turn(one))
-
-    async def _add_lines_in_turn(self, one: LeafUnit) -> None:
-        async with self.slots:
-            await self._add_lines(one)
+        async with asyncio.TaskGroup() as group:
+            for one in lacking:
+                group.create_task(self._add_lines(one))
 
     async def _add_lines(self, one: LeafUnit) -> None:
         """With all columns it has."""
-        batch = await self._load(one, self.columnar.everything(one.unit.columns))
-        count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
+        async with self.slots:
+            batch = await self._load(one, self.columnar.everything(one.unit.columns))
+            count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
 
     async def _load(self, one: LeafUnit, columns: Collection[str]) -> Batch:
         forms = self.columnar.forms(columns)
