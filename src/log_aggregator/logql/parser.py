@@ -36,6 +36,7 @@ from log_aggregator.logql.lexer import (
     Lexer,
     Token,
 )
+from log_aggregator.logql.precedence import PRECEDENCE, operand_precedences
 from log_aggregator.logql.printer import expr_text, is_plain_name
 from log_aggregator.logql.stage_checks import check_stages
 
@@ -50,19 +51,6 @@ _MATCH_OPS = ("=", "=~", "!~", "!=")
 _LINE_OPS = ("|~", "|=", "|>", "!~", "!=", "!>")
 _COMPARE_OPS = {">": ">", ">=": ">=", "<": "<", "<=": "<=", "!=": "!=", "=": "=", "==": "="}
 _CONVERSIONS = ("@bytes", "@duration", "@duration_seconds")
-_PRECEDENCE = {
-    "or": 1,
-    "and": 2,
-    "unless": 2,
-    **dict.fromkeys(("==", "!=", ">", ">=", "<", "<="), 3),
-    "+": 4,
-    "-": 4,
-    "*": 5,
-    "/": 5,
-    "%": 5,
-    "^": 6,
-}
-_RIGHT_ASSOCIATIVE = "^"
 # In characters: the tree of a hostile query takes many times the size of its text.
 _LONGEST_REMEMBERED = 1024
 # What takes the place of an expression without meaning while the rest of the text is read.
@@ -210,11 +198,11 @@ class _Parser:
         """Binary operations by precedence."""
         start = self._index
         left = self._nested(self._operand)
-        while (precedence := _PRECEDENCE.get(self._token.kind, 0)) >= lowest:
+        while PRECEDENCE.get(self._token.kind, 0) >= lowest:
             operator = self._advance().kind
             return_bool, matching = self._modifiers()
-            next_lowest = precedence if operator == _RIGHT_ASSOCIATIVE else precedence + 1
-            right = self._nested(lambda lowest=next_lowest: self.expr(lowest))  # type: ignore[misc]
+            _, right_lowest = operand_precedences(operator)
+            right = self._nested(lambda lowest=right_lowest: self.expr(lowest))  # type: ignore[misc]
             left = self._checked(start, partial(binary_operation, operator, left, right, matching, return_bool))
         return left
 

@@ -1,7 +1,8 @@
 """LogQL as text: on one line as Loki's messages quote it, and laid out as its /format_query does.
 
 Where Loki's layout of a long query means something else than the query, ours does not: it keeps the operands of `or`
-between line filters, empty groupings, empty lists of labels to match on, and parentheses around operations.
+between line filters, empty groupings, empty lists of labels to match on, and parentheses without which operators would
+bind otherwise.
 """
 
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import assert_never
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Expr, LabelFilter, LogExpr, LogRange, Matcher, Stage
 from log_aggregator.logql.loose_regex import value_expression
+from log_aggregator.logql.precedence import PRECEDENCE, operand_precedences
 from log_aggregator.logql.template.strconv import format_float
 from log_aggregator.logql.template.strconv import quote_text as quote
 from log_aggregator.logql.units import format_bytes, format_go_duration, format_prometheus_duration
@@ -209,8 +211,12 @@ def _pretty(expr: Expr, level: int) -> str:
             head = f"{_INDENT * level}{expr.operation}{_vector_grouping_text(expr.grouping, ', ')}"
             return _call(head, inner, level)
         case ast.BinaryOperation():
-            operator = _INDENT * level + _operator_text(expr, ", ")
-            return f"{_pretty_operand(expr.left, level + 1)}\n{operator}\n{_pretty_operand(expr.right, level + 1)}"
+            left_lowest, right_lowest = operand_precedences(expr.operator)
+            operands = (
+                _pretty_operand(expr.left, level + 1, left_lowest),
+                _pretty_operand(expr.right, level + 1, right_lowest),
+            )
+            return f"\n{_INDENT * level}{_operator_text(expr, ', ')}\n".join(operands)
         case ast.LabelReplace():
             texts = (expr.destination, expr.replacement, expr.source, expr.pattern)
             inner = [_pretty(expr.expr, level + 1), *(_INDENT * (level + 1) + quote(one) for one in texts)]
@@ -223,8 +229,9 @@ def _call(head: str, arguments: list[str], level: int) -> str:
     return head + "(\n" + ",\n".join(arguments) + f"\n{_INDENT * level})"
 
 
-def _pretty_operand(expr: Expr, level: int) -> str:
-    if isinstance(expr, ast.BinaryOperation) and not _fits(expr_text(expr)):
+def _pretty_operand(expr: Expr, level: int, lowest: int) -> str:
+    """`lowest` is the precedence from which an operation needs no parentheses; what fits on a line has its own."""
+    if isinstance(expr, ast.BinaryOperation) and PRECEDENCE[expr.operator] < lowest and not _fits(expr_text(expr)):
         return f"{_INDENT * level}(\n{_pretty(expr, level + 1)}\n{_INDENT * level})"
     return _pretty(expr, level)
 

@@ -122,6 +122,26 @@ topk(10, sum(rate(SELECTOR[5m]))) / on (cluster) group_left () (vector(1) + sum 
       )
   )
 
+count(rate(SELECTOR[5m])) * 2 ^ min(rate(SELECTOR[5m])) - (vector(1) - max(rate(SELECTOR[5m])))
+---
+    count(
+      rate(SELECTOR[5m])
+    )
+  *
+      2
+    ^
+      min(
+        rate(SELECTOR[5m])
+      )
+-
+  (
+      vector(1.000000)
+    -
+      max(
+        rate(SELECTOR[5m])
+      )
+  )
+
 max_over_time(SELECTOR | unwrap took [5m] offset -90m)
 ---
 max_over_time(
