@@ -242,7 +242,9 @@ def _float_seconds(value: float) -> int:
     if not math.isfinite(value):
         raise InvalidParameter(f"not a time: {value}")
     fraction, whole = math.modf(value)
-    return int(whole) * SECOND_NS + int(round(fraction * 1000) / 1000 * SECOND_NS)
+    # Half a millisecond is one, as Go rounds: Python's round would take the even one.
+    milliseconds = math.copysign(math.floor(abs(fraction) * 1000 + 0.5), fraction)
+    return int(whole) * SECOND_NS + int(milliseconds / 1000 * SECOND_NS)
 
 
 def _rfc3339(match: "re.Match[str]") -> int | None:
