@@ -13,7 +13,7 @@ TAGS_HEADER = "x-query-tags"
 CACHE_HEADER = "cache-control"
 LIMITS_HEADER = "x-loki-query-limits"
 # What a tag holds besides these would let it pretend to be other fields of the log.
-_UNSAFE = re.compile(r"[^a-zA-Z0-9=, ._-]+")
+_UNSAFE = re.compile(r"[^a-zA-Z0-9=, .@_-]+")
 _MAX_TAGS_BYTES = 1024
 
 

@@ -10,6 +10,7 @@ from log_aggregator.services.query_context import NO_CONTEXT
         ("", {}),
         ("Source=logvolhist", {"source": "logvolhist"}),
         ("Source=grafana,Feature=beta", {"source": "grafana", "feature": "beta"}),
+        ("User=ann@example.org", {"user": "ann@example.org"}),
         ("a=b=c, d = e ,f,=g,h=", {"a": "b=c", "d": "e"}),
         ('a=x" level=error\nb', {"a": "x_ level=error_b"}),
     ],
