@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.ast import Expr, LabelFilterStage, LineFilterStage, LogExpr
+from log_aggregator.logql.ast import Expr, LabelFilterStage, LineFilterStage, LogExpr, Stage
 from log_aggregator.logql.printer import expr_text
 from log_aggregator.logql.regex import InvalidRegex, compile_regex
 from log_aggregator.model.limits import BlockedQuery, Limits, QueryType
@@ -35,9 +35,16 @@ def query_type(expr: Expr) -> QueryType:
     """A log query is a filter if a stage looks for something, else it is only limited."""
     if not isinstance(expr, LogExpr):
         return "metric"
-    return (
-        "filter" if any(isinstance(stage, LineFilterStage | LabelFilterStage) for stage in expr.stages) else "limited"
-    )
+    return "filter" if any(map(_looks_for_something, expr.stages)) else "limited"
+
+
+def _looks_for_something(stage: Stage) -> bool:
+    """Every line has the empty text, with which Grafana's query builder begins."""
+    match stage:
+        case LineFilterStage("|=" | "|~", operands):
+            return any(operand.text for operand in operands)
+        case _:
+            return isinstance(stage, LineFilterStage | LabelFilterStage)
 
 
 def query_hash(text: str) -> int:

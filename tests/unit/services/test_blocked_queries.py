@@ -12,7 +12,15 @@ TAGS = {"source": "grafana", "feature": "beta"}
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(LIMITED, "limited"), (FILTER, "filter"), ('{job="a"} | json | x > 1', "filter"), (METRIC, "metric")],
+    [
+        (LIMITED, "limited"),
+        (FILTER, "filter"),
+        ('{job="a"} | json | x > 1', "filter"),
+        (METRIC, "metric"),
+        ('{job="a"} |= "" |~ "" | json', "limited"),
+        ('{job="a"} |= "" |= "x"', "filter"),
+        ('{job="a"} != ""', "filter"),
+    ],
 )
 def test_type_of_query(text: str, expected: str) -> None:
     assert query_type(parse_expr(text)) == expected
