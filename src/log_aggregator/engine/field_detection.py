@@ -16,6 +16,7 @@ from log_aggregator.engine.json_stages import extract_json, field_paths
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.logql.ast import LogfmtStage
+from log_aggregator.logql.units import format_bytes
 
 _ERRORS: Final = frozenset({ERROR, ERROR_DETAILS, PRESERVE_ERROR})
 _ALL_FIELDS: Final = Demand()
@@ -81,8 +82,13 @@ def values_of_field(rows: Iterable[Row], name: str, limit: int) -> list[str]:
             break
         if name in row.metadata:
             values[row.metadata[name]] = None
-        values.update(dict.fromkeys(_parse(row).values.get(name, ())))
+        values.update(dict.fromkeys(map(_as_in_queries, _parse(row).values.get(name, ()))))
     return list(values)
+
+
+def _as_in_queries(value: str) -> str:
+    """A size as label filters have it, without blanks: values are put into queries as they are."""
+    return format_bytes(int(to_size_bytes(value))) if kind_of(value) is FieldKind.BYTES else value
 
 
 def kind_of(value: str) -> FieldKind:

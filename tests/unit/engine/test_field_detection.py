@@ -85,3 +85,8 @@ def test_limits() -> None:
     assert list(detect_fields([row("a=1 b=2 c=3")], 2)) == ["a", "b"]
     assert values_of_field([row(f"n={number}") for number in range(9)], "n", 3) == ["0", "1", "2"]
     assert values_of_field([row("n=1", {"n": "meta"}), row("m=1")], "n", 10) == ["meta", "1"]
+
+
+def test_sizes_are_given_as_queries_have_them() -> None:
+    rows = [row('n="2500 KB"'), row("n=2MiB"), row("n=2500"), row("n=5m"), row("m=1", {"n": "2500 KB"})]
+    assert values_of_field(rows, "n", 10) == ["2.5MB", "2.1MB", "2500", "5m", "2500 KB"]
