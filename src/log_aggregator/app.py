@@ -207,6 +207,8 @@ class Server:
             allow_instant_logs=config.querier.allow_instant_log_queries,
         )
         exports = Exports(logs, admission, limits, clock)
+        several_tenants = config.querier.multi_tenant_queries_enabled
+        series = TenantsSeries(SeriesQueries(extents, period_ns), several_tenants=several_tenants)
         query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
         own_limits = config.querier.per_request_limits_enabled
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
@@ -274,7 +276,7 @@ class Server:
                 (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
                 (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner, limits), clock)),
                 (Role.READ, FormatQueryRoutes()),
-                (Role.READ, LabelRoutes(TenantsSeries(SeriesQueries(extents, period_ns)), limits, clock)),
+                (Role.READ, LabelRoutes(series, limits, clock)),
                 (Role.READ, IndexRoutes(extents, limits, clock)),
                 (Role.WRITE, PushRoutes(distributor)),
                 (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of)),

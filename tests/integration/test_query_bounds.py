@@ -151,6 +151,7 @@ def test_labels_are_those_of_all_tenants(client: httpx.Client) -> None:
 
 def test_one_tenant_alone_has_no_label(client: httpx.Client) -> None:
     assert get(client, "one", "labels") == ["job"]
+    assert get(client, "one", "label/__tenant_id__/values") == ["one"]  # yet it can ask which tenant it is
     assert get(client, "two", "series") == [{"__tenant_id__": "mine", "job": "a"}]
 
 

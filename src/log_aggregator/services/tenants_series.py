@@ -13,8 +13,10 @@ from log_aggregator.services.series_query import Selector, SeriesQueries
 class TenantsSeries:
     """The contract is that of SeriesQueries. Streams of several tenants have the label that names theirs."""
 
-    def __init__(self, series: SeriesQueries) -> None:
+    def __init__(self, series: SeriesQueries, *, several_tenants: bool) -> None:
+        """`several_tenants`: whether a request may name several. Then one that names one can ask which it is, too."""
         self._series = series
+        self._several_tenants = several_tenants
 
     async def series(self, tenant: str, start_ns: int, end_ns: int, any_of: Sequence[Selector]) -> list[Labels]:
         if not are_several(tenant):
@@ -38,10 +40,10 @@ class TenantsSeries:
         return sorted(names)
 
     async def label_values(self, tenant: str, name: str, start_ns: int, end_ns: int, selector: Selector) -> list[str]:
+        if name == TENANT_LABEL and self._several_tenants:
+            return list(_tenants(tenant, selector))
         if not are_several(tenant):
             return await self._series.label_values(tenant, name, start_ns, end_ns, selector)
-        if name == TENANT_LABEL:
-            return list(_tenants(tenant, selector))
         own, own_name = _of_tenant(selector), TENANT_LABEL if name == ORIGINAL_TENANT_LABEL else name
         values: set[str] = set()
         for one in _tenants(tenant, selector):
