@@ -23,6 +23,9 @@ class RequestedLimits(Section):
     required_labels: tuple[str, ...] = Field(default=(), alias="requiredLabels")
     minimum_labels_number: int = Field(default=0, alias="minimumLabelsNumber")
     max_query_bytes_read: ByteSize = Field(default=0, alias="maxQueryBytesRead")
+    # Of Loki's, whose queriers they are about: understood, so that a header with them is not refused.
+    max_querier_bytes_read: ByteSize = Field(default=0, alias="maxQuerierBytesRead", exclude=True)
+    tsdb_sharding_strategy: str = Field(default="", alias="tsdbShardingStrategy", exclude=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 import pytest
 
 from log_aggregator.http.query_headers import InvalidQueryLimits, query_context, query_tags
+from log_aggregator.model.limits import Limits
 from log_aggregator.services.query_context import NO_CONTEXT
 
 
@@ -30,6 +31,13 @@ def test_limits_of_a_request_are_read_where_they_are_enabled() -> None:
     headers = {"x-loki-query-limits": '{"maxQueryLength": "1h", "maxQueryBytesRead": "1GB"}'}
     assert query_context(headers, own_limits=True).limits.max_query_bytes_read == 1 << 30
     assert query_context(headers, own_limits=False) == NO_CONTEXT
+
+
+def test_limits_of_queriers_are_understood_and_change_nothing() -> None:
+    limits = Limits()
+    for text in ('{"maxQuerierBytesRead": "1GB"}', '{"tsdbShardingStrategy": "bounded"}'):
+        context = query_context({"x-loki-query-limits": text}, own_limits=True)
+        assert context.tightened(limits) == limits
 
 
 @pytest.mark.parametrize(
