@@ -158,12 +158,12 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         metric_aggregation_enabled min_sharding_lookback pattern_ingester_tokenizable_json_fields_append
         pattern_ingester_tokenizable_json_fields_default pattern_ingester_tokenizable_json_fields_delete
         pattern_persistence_enabled pattern_persistence_granularity pattern_rate_threshold policy_enforced_labels
-        policy_stream_mapping query_ready_index_num_days query_split_duration recent_metadata_query_window
-        ruler_alertmanager_config ruler_enable_wal_cleanup ruler_evaluation_delay_duration
+        policy_override_limits policy_stream_mapping query_ready_index_num_days query_split_duration
+        recent_metadata_query_window ruler_alertmanager_config ruler_enable_wal_cleanup ruler_evaluation_delay_duration
         ruler_max_rule_groups_per_tenant ruler_max_rules_per_rule_group ruler_remote_evaluation_max_response_size
         ruler_remote_evaluation_timeout ruler_remote_write_config ruler_remote_write_disabled
         ruler_tenant_shard_size s3_sse_kms_encryption_context s3_sse_kms_key_id s3_sse_type shard_aggregations
-        shard_streams simulated_push_latency split_ingester_queries_by_interval
+        shard_streams simulated_push_latency sort_schema split_ingester_queries_by_interval
         split_instant_metric_queries_by_interval split_metadata_queries_by_interval
         split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard
         tsdb_precompute_chunks tsdb_sharding_strategy unordered_writes use_owned_stream_count

@@ -209,6 +209,12 @@ def test_unknown_key_is_a_warning_if_not_strict(tmp_path: Path) -> None:
     assert configuration.config.auth_enabled is True
 
 
+@pytest.mark.parametrize("key", ["sort_schema: {a: [b]}", "policy_override_limits: {a: {ingestion_rate_mb: 1}}"])
+def test_key_that_means_nothing_here_is_named(tmp_path: Path, key: str) -> None:
+    (note,) = configured(tmp_path, f"limits_config: {{{key}}}").notes
+    assert f"limits_config.{key.partition(':')[0]}" in note
+
+
 def test_refused_key_that_is_off_is_accepted(tmp_path: Path) -> None:
     assert configured(tmp_path, "lbac: {enabled: false}").notes == []
 
