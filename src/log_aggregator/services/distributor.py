@@ -68,6 +68,16 @@ class DistributorMetrics:
         self.discarded_bytes = Counter(
             "loki_discarded_bytes_total", "Bytes refused, by reason", discarded, registry=registry
         )
+        mutated = ["reason", "tenant"]
+        self.mutated_samples = Counter(
+            "loki_mutated_samples_total", "Lines stored otherwise than sent, by reason", mutated, registry=registry
+        )
+        self.mutated_bytes = Counter(
+            "loki_mutated_bytes_total",
+            "Bytes of lines not stored as they were sent, by reason",
+            mutated,
+            registry=registry,
+        )
         self.bytes_per_line = Histogram(
             "loki_bytes_per_line", "Mean bytes of a line, by push", buckets=_LINE_BYTES, registry=registry
         )
@@ -160,6 +170,10 @@ class _Counting:
             self._metrics.lines_received.labels(self._tenant, self._hours, "", self._form, "false").inc(lines)
             self._metrics.received_lines.labels(self._tenant).inc(lines)
             self._metrics.bytes_per_line.observe(size / lines)
+        if validated.truncated_lines:
+            labels = (Reason.LINE_TOO_LONG, self._tenant)
+            self._metrics.mutated_samples.labels(*labels).inc(validated.truncated_lines)
+            self._metrics.mutated_bytes.labels(*labels).inc(validated.truncated_bytes)
 
     def discarded(self, reason: Reason, lines: int, size: int) -> None:
         labels = (reason, self._tenant, self._hours, "", self._form)

@@ -28,7 +28,7 @@ from log_aggregator.services.entry_checks import (
 from log_aggregator.services.ingest_limits import IngestLimits
 from log_aggregator.services.level import DETECTED_LEVEL
 from log_aggregator.services.refusals import Reason, Refusals, summary
-from log_aggregator.services.stream_checks import stream_problem, with_service_name
+from log_aggregator.services.stream_checks import size_bytes, stream_problem, with_service_name
 
 _SILENT_STATUS: Final = 200
 
@@ -83,6 +83,7 @@ class Validated:
     """The answer if ingestion is blocked, other than silently, and there are no errors."""
     truncated_lines: int
     truncated_bytes: int
+    """What was cut off them, whatever took its place."""
 
     def message(self, max_messages: int) -> str:
         """The errors in one text, of at most that many distinct messages (0: all)."""
@@ -126,8 +127,10 @@ def _by_stream(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Va
         whole = Entries.of(stream)
         entries = truncated(whole, limits)
         if entries is not whole:
-            truncated_lines += sum(size > limits.max_line_size for size in whole.line_bytes)
+            cut = sum(size > limits.max_line_size for size in whole.line_bytes)
+            truncated_lines += cut
             truncated_bytes += whole.size_bytes - entries.size_bytes
+            truncated_bytes += cut * size_bytes(limits.max_line_size_truncate_identifier)
         problem = stream_problem(labels, limits, tenant)
         if problem is not None:
             refusals.add(problem, len(entries.lines), entries.size_bytes)

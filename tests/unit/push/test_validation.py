@@ -231,7 +231,7 @@ def test_equal_errors_are_counted_and_only_the_first_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("identifier", "lines", "sizes"),
-    [("", ["abcd", "éé", "ok"], (2, 4)), ("…", ["a…", "…", "ok"], (2, 5)), ("too long", ["ok"], (0, 0))],
+    [("", ["abcd", "éé", "ok"], (2, 4)), ("…", ["a…", "…", "ok"], (2, 11)), ("too long", ["ok"], (0, 0))],
 )
 def test_lines_are_truncated_on_request(identifier: str, lines: list[str], sizes: tuple[int, int]) -> None:
     limits = replace(PLAIN, max_line_size=4, max_line_size_truncate=True, max_line_size_truncate_identifier=identifier)
