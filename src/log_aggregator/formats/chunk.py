@@ -240,7 +240,7 @@ def decode_chunk(key: str, data: bytes) -> DecodedChunk:
     return DecodedChunk(origin, streams, encoded, frame.height, low, high)
 
 
-def check_column(chunk: str, column: str, data: bytes, checksum: int) -> None:
+def check_column(chunk: str, column: str, data: bytes | memoryview, checksum: int) -> None:
     """Raises CorruptData when the bytes are not those that were written."""
     if xxhash.xxh3_64_intdigest(data) != checksum:
         raise CorruptData(f"chunk {chunk}: column {column} fails its checksum")

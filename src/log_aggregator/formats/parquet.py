@@ -80,7 +80,7 @@ class ParquetFooter:
             pair[_PAIR_KEY].value.decode(): pair[_PAIR_VALUE].value.decode() for pair in pairs if _PAIR_VALUE in pair
         }
 
-    def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, dict[str, bytes]]]) -> bytes:
+    def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, Mapping[str, bytes | memoryview]]]) -> bytes:
         """A Parquet file of these columns, from (row group, bytes by column) in the order given."""
         out = _Pieces()
         groups = []
@@ -161,10 +161,10 @@ class _Pieces:
     """A file to be, put together in one go: it may be large."""
 
     def __init__(self) -> None:
-        self._pieces = [MAGIC]
+        self._pieces: list[bytes | memoryview] = [MAGIC]
         self._size = len(MAGIC)
 
-    def append(self, data: bytes) -> int:
+    def append(self, data: bytes | memoryview) -> int:
         """Where the data begins in the file."""
         start = self._size
         self._pieces.append(data)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _COST_OF_LINES, _COST_OF_ROWS = 16, 1
 # Many small shares spread evenly; each costs some milliseconds on either side.
 _COST_PER_SHARE = 4 * _COST_OF_LINES
-_FEW_SHARES = 16
+_FEW_SHARES = 8
 _MAX_SHARES = 64
 # While one share is read, the other is computed.
 _SHARES_AT_A_TIME = 2

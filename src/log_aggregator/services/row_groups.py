@@ -129,6 +129,6 @@ def _decode(
     for name in names:
         span = spans[name]
         around = next(held for held in fetched if held.start <= span.start and span.end <= held.end)
-        pieces[name] = fetched[around][span.start - around.start : span.end - around.start]
+        pieces[name] = memoryview(fetched[around])[span.start - around.start : span.end - around.start]
         check_column(entry.key, name, pieces[name], entry.checksums[name][row_group])
     return pl.read_parquet(footer.assemble(names, [(row_group, pieces)])).get_columns()
