@@ -7,6 +7,7 @@ Source: parquet.thrift of the Apache Parquet format.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -118,12 +119,16 @@ def footer_bytes(data: bytes) -> bytes:
 
 
 class ParquetBuilder:
-    """A file put together from files of the same columns, row group by row group."""
+    """A file put together from files of the same columns, row group by row group.
+
+    The bytes lie column by column, those that take least first: whoever wants a few small columns of all row groups
+    reads one range, and none of the text between.
+    """
 
     def __init__(self) -> None:
-        self._pieces = _Pieces()
         self._file: Struct = {}
-        self._groups: list[Struct] = []
+        self._groups: list[tuple[Struct, dict[str, _Column]]] = []
+        self._sections: list[bytes] = []
 
     def add(self, data: bytes, exchanged: Mapping[str, ColumnChunk]) -> list[dict[str, bytes]]:
         """Adds the row groups of a file, of which some columns have other bytes: of each, what it has by column."""
@@ -131,30 +136,52 @@ class ParquetBuilder:
         self._file = self._file or file
         added = []
         for group in file[_FILE_ROW_GROUPS].value:
-            chunks: list[Struct] = []
-            bytes_of: dict[str, bytes] = {}
+            columns: dict[str, _Column] = {}
             for chunk in group[_GROUP_COLUMNS].value:
                 name = _column_name(chunk)
                 if (replacement := exchanged.get(name)) is not None:
-                    bytes_of[name] = replacement.data
-                    chunks.append(_exchanged(chunk, self._pieces.append(replacement.data), replacement))
+                    columns[name] = _Column(_exchanged(chunk, replacement), replacement.data)
                 else:
                     start = _data_start(chunk)
-                    bytes_of[name] = data[start : start + chunk[_CHUNK_META].value[_META_COMPRESSED].value]
-                    chunks.append(_moved(chunk, self._pieces.append(bytes_of[name])))
-            self._groups.append(_regrouped(group, chunks))
-            added.append(bytes_of)
+                    columns[name] = _Column(
+                        chunk, data[start : start + chunk[_CHUNK_META].value[_META_COMPRESSED].value]
+                    )
+            self._groups.append((group, columns))
+            added.append({name: column.data for name, column in columns.items()})
         return added
 
     def add_section(self, section: bytes) -> int:
         """Adds bytes that readers of Parquet do not look at; where they begin. No row group may follow."""
-        return self._pieces.append(section)
+        start = len(MAGIC) + sum(len(column.data) for _, columns in self._groups for column in columns.values())
+        start += sum(map(len, self._sections))
+        self._sections.append(section)
+        return start
 
     def file(self) -> bytes:
         """With the metadata of the first file."""
-        groups = Field(thrift.LIST, self._groups, thrift.STRUCT)
-        rows = Field(thrift.I64, sum(group[_GROUP_ROWS].value for group in self._groups))
-        return self._pieces.file({**self._file, _FILE_ROWS: rows, _FILE_ROW_GROUPS: groups})
+        out = _Pieces()
+        sizes = Counter[str]()
+        for _, columns in self._groups:
+            sizes.update({name: len(column.data) for name, column in columns.items()})
+        moved: list[dict[str, Struct]] = [{} for _ in self._groups]
+        for name, _ in reversed(sizes.most_common()):
+            for (_, columns), chunks in zip(self._groups, moved, strict=True):
+                chunks[name] = _moved(columns[name].chunk, out.append(columns[name].data))
+        for section in self._sections:
+            out.append(section)
+        groups = [
+            _regrouped(group, [chunks[name] for name in columns])
+            for (group, columns), chunks in zip(self._groups, moved, strict=True)
+        ]
+        rows = Field(thrift.I64, sum(group[_GROUP_ROWS].value for group in groups))
+        return out.file({**self._file, _FILE_ROWS: rows, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
+
+
+class _Column(NamedTuple):
+    """Of one row group, with its description of it, whose offsets are those of another file."""
+
+    chunk: Struct
+    data: bytes
 
 
 class _Pieces:
@@ -205,8 +232,8 @@ def _moved(chunk: Struct, start: int) -> Struct:
     return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
 
 
-def _exchanged(chunk: Struct, start: int, replacement: ColumnChunk) -> Struct:
-    """The column chunk with other pages, which begin at `start` and have no dictionary."""
+def _exchanged(chunk: Struct, replacement: ColumnChunk) -> Struct:
+    """The column chunk with other pages, which have no dictionary."""
     dropped = (_META_INDEX, _META_DICTIONARY, _META_ENCODING_STATS, _META_BLOOM_OFFSET, _META_BLOOM_LENGTH)
     meta = {k: v for k, v in chunk[_CHUNK_META].value.items() if k not in dropped}
     if not replacement.keeps_statistics:
@@ -214,8 +241,7 @@ def _exchanged(chunk: Struct, start: int, replacement: ColumnChunk) -> Struct:
     meta[_META_ENCODINGS] = Field(thrift.LIST, list(replacement.encodings), thrift.I32)
     meta[_META_UNCOMPRESSED] = Field(thrift.I64, replacement.plain_bytes)
     meta[_META_COMPRESSED] = Field(thrift.I64, len(replacement.data))
-    meta[_META_DATA] = Field(thrift.I64, start)
-    return {_CHUNK_OFFSET: Field(thrift.I64, start), _CHUNK_META: Field(thrift.STRUCT, meta)}
+    return {**chunk, _CHUNK_META: Field(thrift.STRUCT, meta)}
 
 
 def _regrouped(group: Struct, chunks: list[Struct]) -> Struct:

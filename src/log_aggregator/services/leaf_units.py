@@ -1,7 +1,7 @@
 """Units of a scan, added up in a leaf: for a query of this replica, or for a share of another's."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -16,7 +16,8 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import ChunkUnit, Scan, Unit
 
 # At a time. Of those whose text is looked at, as many as keep the cores busy. Others take less time than to hand them
-# to a thread, and threads would be in each other's way: they come in groups, of which the next is read meanwhile.
+# to a thread, and threads would be in each other's way: they come together. Small columns of a group's units are read
+# at once; meanwhile the group before is computed.
 _CONCURRENT_UNITS = 4
 _CONCURRENT_GROUPS = 2
 _UNITS_PER_GROUP = 8
@@ -31,7 +32,7 @@ class LeafUnit:
 
 
 class LeafUnits:
-    """Raises what `Scanner` and `ColumnarLeaf.add` raise. Reads a few units at a time, whoever asks for them."""
+    """Raises what `Scanner` and `ColumnarLeaf.add` raise. Computes a few units at a time, whoever asks for them."""
 
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
@@ -39,28 +40,27 @@ class LeafUnits:
         self._group_slots = asyncio.Semaphore(_CONCURRENT_GROUPS)
 
     async def add(
-        self, units: Iterable[LeafUnit], columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics
+        self, units: Sequence[LeafUnit], columnar: ColumnarLeaf, scan: Scan, statistics: ScanStatistics
     ) -> None:
         """Failures come in groups."""
-        adding = _Adding(self._scanner, columnar, scan, statistics, self._slots)
-        quick: list[LeafUnit] = []
+        adding = _Adding(self._scanner, columnar, scan, statistics, self._slots, self._group_slots)
         async with asyncio.TaskGroup() as group:
-            for one in units:
-                if await self.is_quick(one.unit, columnar):
-                    quick.append(one)
-                else:
-                    group.create_task(adding.add([one], self._slots))
-            for begin in range(0, len(quick), _UNITS_PER_GROUP):
-                group.create_task(adding.add(quick[begin : begin + _UNITS_PER_GROUP], self._group_slots))
+            for begin in range(0, len(units), _UNITS_PER_GROUP):
+                group.create_task(adding.add(units[begin : begin + _UNITS_PER_GROUP]))
 
     async def is_quick(self, unit: Unit, columnar: ColumnarLeaf) -> bool:
-        """Whether its lines need not be looked at. Those of a record are there anyway, and not in columns."""
-        return isinstance(unit, ChunkUnit) and LINE not in await _columns(self._scanner, unit, columnar)
+        """Whether its lines need not be looked at."""
+        return _is_quick(unit, await _columns(self._scanner, unit, columnar))
 
 
 async def _columns(scanner: Scanner, unit: Unit, columnar: ColumnarLeaf) -> set[str]:
     """What the leaf wants of the unit."""
     return columnar.columns(unit.columns, unit.shapes, await scanner.streams_of(unit))
+
+
+def _is_quick(unit: Unit, columns: Collection[str]) -> bool:
+    """The lines of a record are there anyway, and not in columns."""
+    return isinstance(unit, ChunkUnit) and LINE not in columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +73,35 @@ class _Adding:
     statistics: ScanStatistics
     slots: asyncio.Semaphore
     """For units whose lines are looked at."""
+    group_slots: asyncio.Semaphore
+    """For others, together."""
+    groups: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_GROUPS))
+    """Of this leaf alone: so few of its units wait for slots that those of other queries soon have theirs."""
 
-    async def add(self, units: Sequence[LeafUnit], slots: asyncio.Semaphore) -> None:
+    async def add(self, units: Sequence[LeafUnit]) -> None:
+        async with self.groups:
+            wanted = [(one, await _columns(self.scanner, one.unit, self.columnar)) for one in units]
+            # The texts of so many units would take too much memory at once.
+            small = ((one.unit, columns - {LINE}, self.columnar.forms(columns)) for one, columns in wanted)
+            await self.scanner.prefetch(small, self.scan, self.statistics)
+            quick = [(one, columns) for one, columns in wanted if _is_quick(one.unit, columns)]
+            async with asyncio.TaskGroup() as group:
+                if quick:
+                    group.create_task(self._add(quick, self.group_slots))
+                for one, columns in wanted:
+                    if not _is_quick(one.unit, columns):
+                        group.create_task(self._add([(one, columns)], self.slots))
+
+    async def _add(self, wanted: Sequence[tuple[LeafUnit, Collection[str]]], slots: asyncio.Semaphore) -> None:
         """Some units together, with no more columns than they take."""
         async with slots:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._load(one, await _columns(self.scanner, one.unit, self.columnar)))
-                    for one in units
-                ]
+                tasks = [group.create_task(self._load(one, columns)) for one, columns in wanted]
             batches = [task.result() for task in tasks]
             tasks.clear()
             lacking = []
-            for one, batch, kept in zip(
-                units, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
+            for (one, _), batch, kept in zip(
+                wanted, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
             ):
                 if kept is not None:
                     count_rows(batch.frame, kept, self.statistics)

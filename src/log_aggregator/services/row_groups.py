@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import polars as pl
 
@@ -12,6 +14,7 @@ from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
 from log_aggregator.model.lru import SizedLru
+from log_aggregator.model.segment import LINE
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectNotFound, RangeOutsideObject
@@ -19,11 +22,23 @@ from log_aggregator.storage.store import ByteRange, ObjectStore
 
 # Two ranges this close are fetched as one: a request costs more than the bytes between.
 _COALESCE_BYTES = 256 << 10
-_AS_STORED: Mapping[str, Form] = {}
 _MAX_CODES = 4096
 _SERIES_BYTES = 256  # beside the values
+_VALUE_BYTES = 16  # of a text, beside what is long in it
+_USUAL_RATIO = 5  # of compression
 # Of decoded columns: what queries of the last hours look at again and again.
 DEFAULT_CACHE_BYTES = 320 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Columns of a row group, and the forms they are wanted in."""
+
+    index: Index
+    chunk: int
+    row_group: int
+    names: Collection[str]
+    forms: Mapping[str, Form]
 
 
 class RowGroups:
@@ -32,48 +47,81 @@ class RowGroups:
     def __init__(self, store: ObjectStore, catalog: IndexCatalog, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self._store = store
         self._catalog = catalog
+        self._cache_bytes = cache_bytes
         self._cache: SizedLru[tuple[str, int, str, Form | None], pl.Series] = SizedLru(cache_bytes)
 
     def column_names(self, index: Index, chunk: int) -> frozenset[str]:
         """What the chunk has."""
         return frozenset(self._catalog.footer(index, chunk).row_groups[0].spans)
 
-    async def columns(
-        self,
-        index: Index,
-        chunk: int,
-        row_group: int,
-        names: Collection[str],
-        statistics: ScanStatistics,
-        *,
-        forms: Mapping[str, Form] = _AS_STORED,
-    ) -> list[pl.Series]:
-        """These columns of all rows of the row group, in the form asked for where their values allow it."""
-        entry = index.chunks[chunk]
-        found = {name: self._cache.get((entry.key, row_group, name, forms.get(name))) for name in names}
+    async def columns(self, wanted: Wanted, statistics: ScanStatistics) -> list[pl.Series]:
+        """Of all rows of the row group, in the form asked for where their values allow it."""
+        found = {name: self._cache.get(_cache_key(wanted, name)) for name in wanted.names}
         missing = [name for name, column in found.items() if column is None]
         if missing:
-            fetched = await self._fetch(index, chunk, row_group, missing, statistics)
-            if any(name in forms for name in missing):
-                fetched = await asyncio.to_thread(_formed, fetched, forms)
-            for column in fetched:
-                found[column.name] = column
-                size = int(column.estimated_size()) + _SERIES_BYTES
-                self._cache.put((entry.key, row_group, column.name, forms.get(column.name)), column, size)
+            ((_, columns),) = await self._fetch([wanted], missing, statistics)
+            found.update({column.name: column for column in columns})
         return [column for column in found.values() if column is not None]
 
+    async def prefetch(self, wanted: Sequence[Wanted], statistics: ScanStatistics) -> None:
+        """Puts columns of many row groups into memory, with fewer requests than one for each, unless they do not fit.
+
+        `columns` then finds them there. What is damaged is left to it.
+        """
+        if len(wanted) < 2:
+            return
+        together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
+        size_bytes = 0
+        for one in wanted:
+            missing = frozenset(name for name in one.names if self._cache.get(_cache_key(one, name)) is None)
+            size_bytes += self._expected_bytes(one, missing)
+            # Lines take a core for some milliseconds: those of each row group another.
+            for names, alone in ((missing - {LINE}, None), (missing & {LINE}, one.row_group)):
+                if names:
+                    together.setdefault((one.index.chunks[one.chunk].key, alone, names), []).append(one)
+        if size_bytes > self._cache_bytes // 4:
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for (_, _, names), members in together.items():
+                    group.create_task(self._fetch(members, sorted(names), statistics))
+        except* CorruptData:
+            pass
+
+    def _expected_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
+        """Of the values in memory."""
+        row_group = self._catalog.footer(wanted.index, wanted.chunk).row_groups[wanted.row_group]
+        stored = sum(row_group.spans[name].end - row_group.spans[name].start for name in names)
+        return row_group.rows * len(names) * _VALUE_BYTES + stored * _USUAL_RATIO
+
     async def _fetch(
-        self, index: Index, chunk: int, row_group: int, names: Sequence[str], statistics: ScanStatistics
-    ) -> list[pl.Series]:
-        entry, footer = index.chunks[chunk], self._catalog.footer(index, chunk)
-        spans = footer.row_groups[row_group].spans
-        ranges = coalesce([spans[name] for name in names])
+        self, wanted: Sequence[Wanted], names: Sequence[str], statistics: ScanStatistics
+    ) -> list[tuple[Wanted, list[pl.Series]]]:
+        """These columns of row groups of one chunk. They are kept."""
+        entry = wanted[0].index.chunks[wanted[0].chunk]
+        footer = self._catalog.footer(wanted[0].index, wanted[0].chunk)
+        numbers = [one.row_group for one in wanted]
+        ranges = coalesce([footer.row_groups[number].spans[name] for number in numbers for name in names])
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(read_span(self._store, entry.key, span)) for span in ranges]
         fetched = {span: task.result() for span, task in zip(ranges, tasks, strict=True)}
-        statistics.chunks_downloaded += 1
+        for number in numbers:
+            statistics.count_download(entry.key, number)
         statistics.store_bytes += sum(map(len, fetched.values()))
-        return await asyncio.to_thread(_decode, entry, footer, row_group, names, fetched)
+
+        def decoded() -> list[tuple[Wanted, list[pl.Series]]]:
+            columns = _decode(entry, footer, numbers, names, fetched)
+            return [(one, _formed(own, one.forms)) for one, own in zip(wanted, columns, strict=True)]
+
+        found = await asyncio.to_thread(decoded)
+        for one, columns in found:
+            for column in columns:
+                self._cache.put(_cache_key(one, column.name), column, int(column.estimated_size()) + _SERIES_BYTES)
+        return found
+
+
+def _cache_key(wanted: Wanted, name: str) -> tuple[str, int, str, Form | None]:
+    return wanted.index.chunks[wanted.chunk].key, wanted.row_group, name, wanted.forms.get(name)
 
 
 def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:
@@ -122,13 +170,22 @@ async def read_span(store: ObjectStore, chunk: str, span: ByteSpan) -> bytes:
 
 
 def _decode(
-    entry: ChunkEntry, footer: ParquetFooter, row_group: int, names: Sequence[str], fetched: dict[ByteSpan, bytes]
-) -> list[pl.Series]:
-    spans = footer.row_groups[row_group].spans
-    pieces = {}
-    for name in names:
-        span = spans[name]
-        around = next(held for held in fetched if held.start <= span.start and span.end <= held.end)
-        pieces[name] = memoryview(fetched[around])[span.start - around.start : span.end - around.start]
-        check_column(entry.key, name, pieces[name], entry.checksums[name][row_group])
-    return pl.read_parquet(footer.assemble(names, [(row_group, pieces)])).get_columns()
+    entry: ChunkEntry,
+    footer: ParquetFooter,
+    row_groups: Sequence[int],
+    names: Sequence[str],
+    fetched: Mapping[ByteSpan, bytes],
+) -> list[list[pl.Series]]:
+    """All in one reading: to set it up takes Polars longer than the small columns of a row group."""
+    parts = []
+    for number in row_groups:
+        spans, pieces = footer.row_groups[number].spans, {}
+        for name in names:
+            span = spans[name]
+            around = next(held for held in fetched if held.start <= span.start and span.end <= held.end)
+            pieces[name] = memoryview(fetched[around])[span.start - around.start : span.end - around.start]
+            check_column(entry.key, name, pieces[name], entry.checksums[name][number])
+        parts.append((number, pieces))
+    frame = pl.read_parquet(footer.assemble(names, parts))
+    rows = [footer.row_groups[number].rows for number in row_groups]
+    return [frame.slice(end - own, own).get_columns() for own, end in zip(rows, accumulate(rows), strict=True)]

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 
 from log_aggregator.clock import Clock, timeout
 from log_aggregator.engine.query_memory import QueryMemory
@@ -131,7 +130,7 @@ class Worker:
             columnar, scan = await asyncio.to_thread(leaf_of, subquery, QueryMemory(self._memory_bytes))
             units = await units_of(self._scanner, scan, subquery.units)
             await self._units.add(units, columnar, scan, statistics)
-            reply = PartialReply(await asyncio.to_thread(columnar.partial), asdict(statistics))
+            reply = PartialReply(await asyncio.to_thread(columnar.partial), statistics.figures())
         except* PipelineFailed as failures:
             first = first_of(failures)
             assert isinstance(first, PipelineFailed)

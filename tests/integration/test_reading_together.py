@@ -1,0 +1,104 @@
+"""Columns of many row groups come with few requests to the store, and damage in one of them is that one's alone."""
+
+from itertools import pairwise
+
+import polars as pl
+import pytest
+
+from cluster import TENANT, Cluster, flipped
+from log_aggregator.engine.steps import Steps
+from log_aggregator.formats.chunk import LINE_BYTES
+from log_aggregator.formats.errors import CorruptData
+from log_aggregator.formats.parquet import ParquetFooter
+from log_aggregator.logql.ast import LogExpr, MetricExpr
+from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.segment import LINE
+from log_aggregator.services import chunk_rows
+from log_aggregator.services.damage import current_damage, damage_left_out
+from log_aggregator.services.log_query import LogQueries, LogQuery
+from log_aggregator.services.metric_query import MetricQueries
+from replica import HOUR_NS, Entry, Replica
+
+ROW_GROUPS = 8
+ROWS = 3  # of each
+
+
+@pytest.fixture(autouse=True)
+def small_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_rows, "rows_per_group", lambda frame: ROWS)
+
+
+async def one_chunk(cluster: Cluster) -> None:
+    """In which line number n has n bytes more than the first."""
+    writer = await cluster.writer()
+    entries = [Entry(TENANT, "a", number, "l" * (10 + number)) for number in range(ROW_GROUPS * ROWS)]
+    await writer.push(entries)
+    await writer.flush()
+
+
+async def value_of(reader: Replica, text: str) -> float:
+    expr = parse_expr(text)
+    assert isinstance(expr, MetricExpr)
+    answer = await MetricQueries(reader.scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+    ((sample,),) = answer.vectors
+    return sample.value
+
+
+async def lines(reader: Replica) -> list[str]:
+    expr = parse_expr('{stream="a"}')
+    assert isinstance(expr, LogExpr)
+    answer = await LogQueries(reader.scanner).run(TENANT, LogQuery(expr, 0, HOUR_NS, 1000, "forward"))
+    return [row.line for row in answer.rows]
+
+
+async def test_columns_of_all_row_groups_are_one_request(cluster: Cluster) -> None:
+    await one_chunk(cluster)
+    reader = cluster.reader()
+    assert await value_of(reader, 'count_over_time({stream="a"}[1h])') == ROW_GROUPS * ROWS
+    before = reader.gate.passed
+    assert await value_of(reader, 'bytes_over_time({stream="a"}[1h])') == sum(10 + n for n in range(ROW_GROUPS * ROWS))
+    assert reader.gate.passed == before + 1
+    assert len(await lines(reader)) == ROW_GROUPS * ROWS
+
+
+async def damage(cluster: Cluster, column: str, row_group: int) -> None:
+    (key,) = await cluster.keys("chunks")
+    data = await cluster.store.get(key)
+    span = ParquetFooter.of_file(data).row_groups[row_group].spans[column]
+    await cluster.store.put(key, flipped(data, (span.start + span.end) // 2))
+
+
+@pytest.mark.parametrize(("column", "query"), [(LINE_BYTES, "bytes_over_time"), (LINE, "lines")])
+async def test_damage_is_of_one_row_group(cluster: Cluster, column: str, query: str) -> None:
+    await one_chunk(cluster)
+    await damage(cluster, column, 5)
+    lost = range(5 * ROWS, 6 * ROWS)
+    kept = [10 + number for number in range(ROW_GROUPS * ROWS) if number not in lost]
+
+    async def sizes() -> float:
+        if query == "lines":
+            return sum(map(len, await lines(cluster.reader())))
+        return await value_of(cluster.reader(), f'{query}({{stream="a"}}[1h])')
+
+    with pytest.raises((CorruptData, ExceptionGroup), match=r"fails its checksum|unhandled errors"):
+        await sizes()
+    with damage_left_out(allowed=True):
+        assert await sizes() == sum(kept)
+        found = current_damage()
+        assert found is not None
+        assert found.row_groups == 1
+
+
+async def test_columns_lie_together_the_small_ones_first(cluster: Cluster) -> None:
+    await one_chunk(cluster)
+    (key,) = await cluster.keys("chunks")
+    data = await cluster.store.get(key)
+    groups = ParquetFooter.of_file(data).row_groups
+    assert len(groups) == ROW_GROUPS
+    places = sorted((span, name) for group in groups for name, span in group.spans.items())
+    assert all(one.end == next_.start for (one, _), (next_, _) in pairwise(places))
+    columns = list(dict.fromkeys(name for _, name in places))
+    assert [name for _, name in places] == [name for name in columns for _ in groups]
+    sizes = [sum(group.spans[name].end - group.spans[name].start for group in groups) for name in columns]
+    assert sizes == sorted(sizes)
+    assert pl.read_parquet(data)[LINE].str.len_bytes().to_list() == [10 + number for number in range(ROW_GROUPS * ROWS)]
