@@ -2,7 +2,8 @@
 
 Renamed: older spellings, and keys whose meaning lives elsewhere. Refused: to ignore them would be dangerous. Ignored:
 they set up what does not exist here (rings, gossip, caches of processes), or tune what works differently.
-Source: Loki's configuration reference and its upgrade notes.
+Source: Loki's configuration references since 2.4 and its upgrade notes. What a release knew stays here when later ones
+drop it, since files outlive releases.
 """
 
 from collections.abc import Mapping
@@ -51,18 +52,22 @@ REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         [f"server.http_tls_config.{name}" for name in ("cert", "key", "client_ca")], "name a file, as in cert_file"
     ),
+    **dict.fromkeys(
+        ["storage_config.aws.sse_encryption", "common.storage.s3.sse_encryption"], "write it as sse: {type: SSE-S3}"
+    ),
     "storage_config.object_prefix": _NO_PREFIX,
     "storage_config.object_store.storage_prefix": _NO_PREFIX,
 }
 """Unless their value is empty or false."""
 
 _IGNORED_BLOCKS: Final = """
-    analytics ballast_bytes bloom_build bloom_compactor bloom_gateway chunk_store_config compactor_client
-    compactor_grpc_client dataobj frontend_worker index_cache_validity index_gateway ingest_limits
-    ingest_limits_frontend ingest_limits_frontend_client ingester_client ingester_rf1 ingester_rf1_client
-    internal_server kafka_config memberlist metastore metastore_client metrics_namespace operational_config
-    overrides_exporter profiling query_engine query_scheduler ruler ruler_storage shutdown_delay
-    table_manager tenant_limits_allow_publish tracing ui
+    analytics ballast_bytes block_builder block_scheduler bloom_build bloom_compactor bloom_gateway chunk_store_config
+    compactor_client compactor_grpc_client dataobj dataobj_explorer frontend_worker http_prefix index_cache_validity
+    index_gateway ingest_limits ingest_limits_frontend ingest_limits_frontend_client ingester_client ingester_rf1
+    ingester_rf1_client internal_server kafka_config kafka_ingester legacy_read_target memberlist metastore
+    metastore_client metrics_namespace operational_config overrides_exporter partition_ring profiling querier_rf1
+    query_engine query_scheduler ruler ruler_storage shutdown_delay table_manager tenant_limits_allow_publish tracing
+    ui use_buffered_logger use_sync_logger
 """
 
 _IGNORED_KEYS: Final[Mapping[str, str]] = {
@@ -87,7 +92,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
     "common.storage": "congestion_control hedging",
     "common.storage.filesystem": "rules_directory",
     "storage_config": """
-        alibabacloud alibabacloud_storage_config azure bloom_shipper boltdb boltdb_shipper bos cassandra
+        alibabacloud alibabacloud_storage_config azure bigtable bloom_shipper boltdb boltdb_shipper bos cassandra
         congestion_control cos disable_broad_index_queries gcs grpc_store hedging index_cache_validity
         index_queries_cache_config max_chunk_batch_size max_parallel_get_chunk named_stores swift tsdb_shipper
     """,
@@ -113,8 +118,8 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         query_store_max_look_back_period shutdown_marker_path sync_min_utilization sync_period unordered_writes wal
     """,
     "querier": """
-        engine extra_query_delay query_ingester_only query_ingesters_within
-        query_partition_ingesters query_store_only
+        dataobj_storage_lag dataobj_storage_start engine engine_v2 extra_query_delay query_ingester_only
+        query_ingesters_within query_partition_ingesters query_store_only
     """,
     "frontend": """
         address downstream_url encoding graceful_shutdown_timeout grpc_client_config instance_enable_ipv6
@@ -124,9 +129,10 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
     """,
     "query_range": """
         align_queries_with_step cache_index_stats_results cache_instant_metric_results cache_label_results
-        cache_series_results cache_volume_results index_stats_results_cache instant_metric_query_split_align
-        instant_metric_results_cache label_results_cache max_retries parallelise_shardable_queries
-        required_query_response_format results_cache series_results_cache shard_aggregations volume_results_cache
+        cache_series_results cache_volume_results enable_v2_engine_router forward_headers_list
+        index_stats_results_cache instant_metric_query_split_align instant_metric_results_cache label_results_cache
+        max_retries min_sharding_lookback parallelise_shardable_queries required_query_response_format results_cache
+        series_results_cache shard_aggregations split_queries_by_day volume_results_cache
     """,
     "compactor": """
         allow_deletes apply_retention_interval backup_delete_request_store_db_type compactor_ring delete_batch_size
@@ -145,28 +151,35 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         http_client_cluster_validation http_client_disable_keep_alives http_client_timeout
     """,
     "limits_config": """
-        allow_deletes bloom_block_encoding bloom_build_builder_response_timeout bloom_build_max_builders
-        bloom_build_task_max_retries bloom_compactor_enable_compaction bloom_creation_enabled
-        bloom_gateway_cache_key_interval bloom_gateway_enable_filtering bloom_gateway_shard_size bloom_max_block_size
-        bloom_max_bloom_size bloom_ngram_length bloom_ngram_skip bloom_planning_strategy bloom_prefetch_blocks
-        bloom_split_series_keyspace_by bloom_task_target_series_chunk_size block_ingestion_policy_until
-        cardinality_limit dataobj_index_compaction_enabled dataobj_log_compaction_enabled debug_engine_streams
-        debug_engine_tasks discover_generic_fields enforce_metric_name engine_results_cache_time_bucket_interval
-        index_gateway_max_capacity index_gateway_shard_size ingestion_partitions_tenant_shard_size
-        max_chunks_per_query max_metadata_cache_freshness max_queriers_per_tenant
-        max_queriers_per_user max_query_capacity max_stats_cache_freshness
-        metric_aggregation_enabled min_sharding_lookback pattern_ingester_tokenizable_json_fields_append
-        pattern_ingester_tokenizable_json_fields_default pattern_ingester_tokenizable_json_fields_delete
-        pattern_persistence_enabled pattern_persistence_granularity pattern_rate_threshold policy_enforced_labels
-        policy_override_limits policy_stream_mapping query_ready_index_num_days query_split_duration
-        recent_metadata_query_window ruler_alertmanager_config ruler_enable_wal_cleanup ruler_evaluation_delay_duration
+        allow_deletes block_ingestion_policy_until bloom_block_encoding bloom_build_builder_response_timeout
+        bloom_build_max_builders bloom_build_task_max_retries bloom_compactor_enable_compaction
+        bloom_compactor_max_block_size bloom_compactor_max_bloom_size bloom_compactor_shard_size
+        bloom_creation_enabled bloom_false_positive_rate bloom_gateway_cache_key_interval
+        bloom_gateway_enable_filtering bloom_gateway_shard_size bloom_max_block_size bloom_max_bloom_size
+        bloom_ngram_length bloom_ngram_skip bloom_planning_strategy bloom_prefetch_blocks
+        bloom_split_series_keyspace_by bloom_task_target_series_chunk_size cardinality_limit
+        dataobj_index_compaction_enabled dataobj_log_compaction_enabled debug_engine_streams debug_engine_tasks
+        discover_generic_fields enable_multi_variant_queries enforce_metric_name
+        engine_results_cache_time_bucket_interval index_gateway_max_capacity index_gateway_shard_size
+        ingestion_partitions_tenant_shard_size max_chunks_per_query max_metadata_cache_freshness
+        max_queriers_per_tenant max_queriers_per_user max_query_capacity max_scan_task_parallelism
+        max_stats_cache_freshness metric_aggregation_enabled min_sharding_lookback
+        pattern_ingester_tokenizable_json_fields_append pattern_ingester_tokenizable_json_fields_default
+        pattern_ingester_tokenizable_json_fields_delete pattern_persistence_enabled pattern_persistence_granularity
+        pattern_rate_threshold policy_enforced_labels policy_override_limits policy_stream_mapping
+        query_ready_index_num_days query_split_duration recent_metadata_query_window ruler_alertmanager_config
+        ruler_enable_wal_cleanup ruler_enable_wal_replay ruler_evaluation_delay_duration
         ruler_max_rule_groups_per_tenant ruler_max_rules_per_rule_group ruler_remote_evaluation_max_response_size
         ruler_remote_evaluation_timeout ruler_remote_write_config ruler_remote_write_disabled
-        ruler_tenant_shard_size s3_sse_kms_encryption_context s3_sse_kms_key_id s3_sse_type shard_aggregations
-        shard_streams simulated_push_latency sort_schema split_ingester_queries_by_interval
-        split_instant_metric_queries_by_interval split_metadata_queries_by_interval
-        split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard
-        tsdb_precompute_chunks tsdb_sharding_strategy unordered_writes use_owned_stream_count
+        ruler_remote_write_headers ruler_remote_write_queue_batch_send_deadline ruler_remote_write_queue_capacity
+        ruler_remote_write_queue_max_backoff ruler_remote_write_queue_max_samples_per_send
+        ruler_remote_write_queue_max_shards ruler_remote_write_queue_min_backoff ruler_remote_write_queue_min_shards
+        ruler_remote_write_queue_retry_on_ratelimit ruler_remote_write_relabel_configs ruler_remote_write_sigv4_config
+        ruler_remote_write_timeout ruler_remote_write_url ruler_tenant_shard_size s3_sse_kms_encryption_context
+        s3_sse_kms_key_id s3_sse_type shard_aggregations shard_streams simulated_push_latency sort_schema
+        split_ingester_queries_by_interval split_instant_metric_queries_by_interval split_metadata_queries_by_interval
+        split_recent_metadata_queries_by_interval tsdb_max_bytes_per_shard tsdb_precompute_chunks
+        tsdb_sharding_strategy unordered_writes use_owned_stream_count
     """,
 }
 
