@@ -14,7 +14,7 @@ from log_aggregator.http.tls import MinVersion, TlsSettings
 from log_aggregator.model.access import AuthSettings
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.quantity import ByteSize, Duration
-from log_aggregator.model.section import Section
+from log_aggregator.model.section import OptionalPath, Section
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
 
@@ -69,7 +69,7 @@ class RedisSettings(Section):
 
 
 class CommonFilesystemSettings(Section):
-    chunks_directory: Path | None = None
+    chunks_directory: OptionalPath = None
 
 
 class CommonStorageSettings(Section):
@@ -78,7 +78,7 @@ class CommonStorageSettings(Section):
 
 
 class CommonSettings(Section):
-    path_prefix: Path | None = None
+    path_prefix: OptionalPath = None
     storage: CommonStorageSettings = CommonStorageSettings()
 
 

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.model.section import Section
+from log_aggregator.model.section import OptionalPath, Section
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ MinVersion = Literal["", "VersionTLS10", "VersionTLS11", "VersionTLS12", "Versio
 class TlsSettings(Section):
     """Without a certificate the server speaks plain HTTP."""
 
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    cert_file: OptionalPath = None
+    key_file: OptionalPath = None
     client_auth_type: ClientAuth = ""
-    client_ca_file: Path | None = None
+    client_ca_file: OptionalPath = None
 
     @model_validator(mode="after")
     def _complete(self) -> "TlsSettings":

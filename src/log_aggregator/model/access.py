@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import SecretStr, model_validator
 
 from log_aggregator.model.secret_hash import SecretHash, parse_secret_hash
-from log_aggregator.model.section import Section
+from log_aggregator.model.section import OptionalPath, Section
 
 ANY_TENANT: Final = "*"
 
@@ -29,7 +29,7 @@ class UserSettings(Section):
     """A name with a password, by HTTP's basic scheme. The password has one source; tenant `*` is any."""
 
     name: str
-    password_file: Path | None = None
+    password_file: OptionalPath = None
     password_env: str = ""
     password_hash: SecretStr = SecretStr("")
     tenants: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class TokenSettings(Section):
     """A token of the bearer scheme. `name` is what logs call it."""
 
     name: str
-    token_file: Path | None = None
+    token_file: OptionalPath = None
     token_env: str = ""
     token_hash: SecretStr = SecretStr("")
     tenants: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class BackoffSettings(Section):
     max_retries: int = Field(default=5, ge=0)
 
 
-StorageClass = Literal[
+_StorageClass = Literal[
     "GLACIER",
     "DEEP_ARCHIVE",
     "GLACIER_IR",
@@ -49,6 +49,8 @@ StorageClass = Literal[
     "STANDARD",
     "STANDARD_IA",
 ]
+StorageClass = Annotated[_StorageClass, BeforeValidator(lambda value: "STANDARD" if value == "" else value)]
+"""Empty, as the second spelling has it where nothing is set, is the store's own."""
 
 
 def _path_style_of(value: object) -> object:

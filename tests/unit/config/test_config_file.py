@@ -38,6 +38,25 @@ SEED = (Path(__file__).parent / "seed.yml").read_text()
         ("querier: {query_timeout: 2m}", "limits_config.query_timeout", 2 * MINUTE),
         ("querier: {engine: {timeout: 2m}}", "limits_config.query_timeout", 2 * MINUTE),
         ("limits_config: {per_tenant_override_config: a.yml}", "runtime_config.file", "a.yml"),
+        # Whole numbers as templates write them
+        ("limits_config: {max_global_streams_per_user: 1e+06}", "limits_config.max_global_streams_per_user", 1_000_000),
+        ("ingester: {chunk_target_size: 1.572864e+06}", "ingester.chunk_target_size", 1_572_864),
+        ("limits_config: {ingestion_rate_mb: 1e+01}", "limits_config.ingestion_rate_mb", 10.0),
+        ("no_auth_tenant: 1e+06", "no_auth_tenant", "1e+06"),
+        # What is empty is off
+        ("server: {http_tls_config: {cert_file: '', key_file: ''}}", "server.http_tls_config.cert_file", None),
+        ("server: {http_tls_config: {client_ca_file: ''}}", "server.http_tls_config.client_ca_file", None),
+        ("common: {path_prefix: ''}", "common.path_prefix", None),
+        (
+            "common: {storage: {filesystem: {chunks_directory: ''}}}",
+            "common.storage.filesystem.chunks_directory",
+            None,
+        ),
+        (
+            "storage_config: {object_store: {s3: {bucket_name: b, storage_class: ''}}}",
+            "storage_config.object_store.s3.storage_class",
+            "STANDARD",
+        ),
         # Null says nothing
         ("server:", "server.http_listen_port", 3100),
         ("server: {http_listen_port: null}", "server.http_listen_port", 3100),
@@ -123,6 +142,16 @@ def test_tuning_profiles_of_the_seed_are_accepted(
             "querier:\n  max_concurrent: many",
             "2:19: querier.max_concurrent: input should be a valid integer, unable to parse string as an integer "
             "(got 'many')",
+        ),
+        (
+            "querier: {max_concurrent: 1.5e+00}",
+            "1:27: querier.max_concurrent: input should be a valid integer, unable to parse string as an integer "
+            "(got '1.5e+00')",
+        ),
+        (
+            "ingester: {max_chunk_age: 1e+09}",
+            "1:27: ingester.max_chunk_age: not a duration; write a number with a unit, such as 30s, 1h30m or 7d "
+            "(got '1e+09')",
         ),
         ("querier: {max_concurrent: 0}", "1:27: querier.max_concurrent: input should be greater than 0 (got '0')"),
         (
