@@ -28,11 +28,19 @@ _SEVERAL_REDIS: Final = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "
 LogLevel = Literal["debug", "info", "warn", "error"]
 
 
+def _path_prefix(prefix: str) -> str:
+    """Without a slash at the end: the routes begin with one."""
+    prefix = prefix.rstrip("/")
+    if prefix and not prefix.startswith("/"):
+        raise ValueError("must begin with /")
+    return prefix
+
+
 class ServerSettings(Section):
     http_listen_address: str = ""  # all interfaces
     http_listen_port: int = Field(default=3100, ge=0, le=65535)  # 0: any free port
     http_listen_conn_limit: int = Field(default=0, ge=0)  # 0: none
-    http_path_prefix: str = ""
+    http_path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
     http_tls_config: TlsSettings = TlsSettings()
     tls_min_version: MinVersion = ""
     http_server_read_timeout: Duration = 30 * _SECOND_NS

@@ -38,6 +38,9 @@ SEED = (Path(__file__).parent / "seed.yml").read_text()
         ("querier: {query_timeout: 2m}", "limits_config.query_timeout", 2 * MINUTE),
         ("querier: {engine: {timeout: 2m}}", "limits_config.query_timeout", 2 * MINUTE),
         ("limits_config: {per_tenant_override_config: a.yml}", "runtime_config.file", "a.yml"),
+        ("server: {http_path_prefix: /logs}", "server.http_path_prefix", "/logs"),
+        ("server: {http_path_prefix: /logs/}", "server.http_path_prefix", "/logs"),
+        ("server: {http_path_prefix: /}", "server.http_path_prefix", ""),
         # Whole numbers as templates write them
         ("limits_config: {max_global_streams_per_user: 1e+06}", "limits_config.max_global_streams_per_user", 1_000_000),
         ("ingester: {chunk_target_size: 1.572864e+06}", "ingester.chunk_target_size", 1_572_864),
@@ -168,6 +171,7 @@ def test_tuning_profiles_of_the_seed_are_accepted(
             "server:\n  log_level: loud",
             "2:14: server.log_level: input should be 'debug', 'info', 'warn' or 'error' (got 'loud')",
         ),
+        ("server: {http_path_prefix: logs}", "1:28: server.http_path_prefix: must begin with / (got 'logs')"),
         ("limits_config: {enforced_labels: a}", "1:34: limits_config.enforced_labels: must be a list (got 'a')"),
         ("no_auth_tenant: [a]", "1:1: no_auth_tenant: must be plain text"),
         (
