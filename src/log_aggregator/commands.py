@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,8 @@ from log_aggregator.worker_metrics import summed_registry
 logger = logging.getLogger(__name__)
 
 _HEALTH_SECONDS: Final = 5.0
+_HEALTH_FLAG: Final = "health"
+_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})
 _DATA_VARIABLE: Final = "LOG_AGGREGATOR_DATA"
 
 _VERSION: Final = f"log-aggregator {__version__}"
@@ -51,7 +54,8 @@ _USAGE: Final = """\
 log-aggregator: a Loki-compatible log store on Redis and S3
 
   log-aggregator [serve] [flags]   run a server (the default)
-  log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1
+  log-aggregator health [-url U]   exit with 0 if the server on this machine is ready, else with 1; as Loki's
+                                   -health [-health.url U] does
   log-aggregator hash-password     print what auth.users[].password_hash wants for a password
   log-aggregator version           print the version
   log-aggregator verify [flags]    read the whole store and say what is damaged; exit with 1 if anything is
@@ -85,6 +89,8 @@ LOKI_<BLOCK>_<KEY>."""
 
 def run(arguments: Sequence[str], stop: StopSignal) -> int:
     """The exit status."""
+    if any(argument.lstrip("-") == _HEALTH_FLAG and argument.startswith("-") for argument in arguments):
+        arguments = _like_the_command(arguments)
     named = bool(arguments) and not arguments[0].startswith("-")
     name = arguments[0] if named else "serve"
     if name not in _COMMANDS and name not in client.PARSERS:
@@ -97,6 +103,16 @@ def run(arguments: Sequence[str], stop: StopSignal) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _like_the_command(arguments: Sequence[str]) -> Sequence[str]:
+    """Loki's own check of its health, `-health [-health.url U]`, as our command takes it: other flags may stand by."""
+    rest = [argument for argument in arguments if argument.lstrip("-") != _HEALTH_FLAG]
+    for number, argument in enumerate(rest):
+        name, _, url = argument.lstrip("-").partition("=")
+        if name == f"{_HEALTH_FLAG}.url":
+            return ("health", "-url", url or "".join(rest[number + 1 : number + 2]))
+    return ("health", *rest)
 
 
 def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
@@ -134,22 +150,29 @@ def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
 
 def _health(arguments: Sequence[str], stop: StopSignal) -> int:
     if len(arguments) == 2 and arguments[0].lstrip("-") == "url":
-        url = arguments[1]
+        named, url = True, arguments[1]
     elif len(arguments) == 1 and arguments[0].lstrip("-").startswith("url="):
-        url = arguments[0].partition("=")[2]
+        named, url = True, arguments[0].partition("=")[2]
     else:
-        server = configure(parse_flags(arguments), os.environ).config.server
-        scheme = "http" if server.http_tls_config.cert_file is None else "https"
-        url = f"{scheme}://127.0.0.1:{server.http_listen_port}{server.http_path_prefix}/ready"
-    # What answers on this machine is ours, though its certificate is for another name.
-    context = _unverified() if url.startswith("https://127.0.0.1:") else None
+        named, url = False, _own_url(configure(parse_flags(arguments), os.environ).config)
+    # What answers on this machine is ours, though its certificate is for another name; and no proxy leads here.
+    context = None if named and not url.startswith("https://127.0.0.1:") else _unverified()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
-        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS, context=context) as response:
+        with opener.open(url, timeout=_HEALTH_SECONDS) as response:
             print(response.read().decode(errors="replace"), end="")
         return 0
-    except (OSError, ValueError) as error:  # an HTTP error is an OSError
+    except (OSError, ValueError, HTTPException) as error:  # an HTTP error is an OSError
         print(f"{url}: {error}", file=sys.stderr)
         return 1
+
+
+def _own_url(config: Config) -> str:
+    server = config.server
+    scheme = "http" if server.http_tls_config.cert_file is None else "https"
+    address = "127.0.0.1" if server.http_listen_address in _ANY_ADDRESS else server.http_listen_address
+    host = f"[{address}]" if ":" in address else address
+    return f"{scheme}://{host}:{server.http_listen_port}{server.http_path_prefix}/ready"
 
 
 def _verify(arguments: Sequence[str], stop: StopSignal) -> int:

@@ -356,6 +356,29 @@ def test_health_is_the_exit_status(run: Run) -> None:
     assert called("health", "-url", f"{program.url}/ready") == (0, "ready\n", "")
     assert called("health", f"-url={program.url}/none")[0] == 1
     assert called("health", f"-server.http-listen-port={free_port()}")[0] == 1
+    assert called("health", "-url", "http://127.0.0.1:port/")[0] == 1
+
+
+@pytest.mark.parametrize("switch", ["-health", "--health"])
+def test_health_is_asked_as_loki_is(run: Run, switch: str) -> None:
+    program = run()
+    program.until_ready()
+    assert called(switch, LOKI_SERVER_HTTP_LISTEN_PORT=str(program.port)) == (0, "ready\n", "")
+    assert called(switch, f"-server.http-listen-port={program.port}") == (0, "ready\n", "")
+    assert called(switch, "-health.url", f"{program.url}/ready") == (0, "ready\n", "")
+    assert called(f"-health.url={program.url}/ready", switch) == (0, "ready\n", "")
+    assert called(switch, f"-health.url={program.url}/none")[0] == 1
+
+
+def test_health_is_asked_where_the_server_listens_and_through_no_proxy(run: Run) -> None:
+    program = run(LOKI_SERVER_HTTP_LISTEN_ADDRESS="127.0.0.2", LOKI_SERVER_HTTP_PATH_PREFIX="/logs/")
+    where = {
+        "LOKI_SERVER_HTTP_LISTEN_PORT": str(program.port),
+        "LOKI_SERVER_HTTP_LISTEN_ADDRESS": "127.0.0.2",
+        "LOKI_SERVER_HTTP_PATH_PREFIX": "/logs/",
+    }
+    program.until(lambda: called("health", **where)[0] == 0)
+    assert called("health", http_proxy=f"http://127.0.0.1:{free_port()}", **where) == (0, "ready\n", "")
 
 
 def test_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
