@@ -102,6 +102,18 @@ def test_pages_lose_and_repeat_nothing(server: LogAggregator, batch: str, order:
     assert groups == sorted(groups, reverse=order == "backward")
 
 
+@pytest.mark.parametrize("order", ["forward", "backward"])
+def test_pages_keep_entries_that_differ_in_metadata_only(server: LogAggregator, order: str) -> None:
+    values = [[str(BEGIN_NS + number // 3), "the same", {"number": str(number)}] for number in range(9)]
+    stream = {"stream": {"job": f"alike-{order}"}, "values": values}
+    assert httpx.post(f"{server.url}/loki/api/v1/push", json={"streams": [stream]}).status_code == 204
+    flags = ["--forward"] if order == "forward" else []
+    query = f'{{job="alike-{order}"}}'
+    lines = client(server, "query", query, "--limit", "0", "--batch", "5", "-o", "jsonl", *flags).splitlines()
+    numbers = sorted(json.loads(line)["structuredMetadata"]["number"] for line in lines)
+    assert numbers == [str(number) for number in range(9)]
+
+
 def test_page_that_is_smaller_than_one_moment_is_an_error(server: LogAggregator) -> None:
     message = client(server, "query", '{job="paged"}', "--limit", "0", "--batch", "3", status=1)
     assert "raise --batch" in message
@@ -132,6 +144,11 @@ def test_samples_of_a_metric_query(server: LogAggregator) -> None:
     over_time = client(server, "query", 'count_over_time({job="paged"}[1h])', "--step", "60s", "--since", "5m")
     assert {line.split()[1] for line in over_time.splitlines()} == {"100"}
     assert client(server, "query", "vector(2)", "--instant").split()[1] == "2"
+
+
+def test_number_has_the_moment_that_was_asked_for(server: LogAggregator) -> None:
+    at = ["--instant", "--to", "2026-01-31T12:00:00.25Z"]
+    assert client(server, "query", "1 + 1", *at) == "2026-01-31T12:00:00.25Z 2 {}\n"
 
 
 def test_query_that_is_wrong_is_told(server: LogAggregator) -> None:

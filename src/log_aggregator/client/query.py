@@ -64,7 +64,7 @@ def _page(server: Server, options: Namespace, start_ns: int, end_ns: int, limit:
 
 def _entries(server: Server, options: Namespace, answer: QueryAnswer, start_ns: int, end_ns: int) -> Iterator[Entry]:
     """All pages. The next one begins with the last timestamp of the one before: more entries may have it."""
-    limit, seen, edge_ns = options.batch, set[tuple[str, str]](), -1
+    limit, seen, edge_ns = options.batch, set[tuple[str, ...]](), -1
     while True:
         page = _ordered(answer, options.forward)
         fresh = [entry for entry in page if entry.timestamp_ns != edge_ns or _identity(entry) not in seen]
@@ -90,15 +90,16 @@ def _ordered(answer: QueryAnswer, forward: bool) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.timestamp_ns, reverse=not forward)
 
 
-def _identity(entry: Entry) -> tuple[str, str]:
-    return format_labels(entry.labels), entry.line
+def _identity(entry: Entry) -> tuple[str, ...]:
+    """Entries that differ in their metadata only are two."""
+    return *(format_labels(each) for each in (entry.labels, entry.metadata, entry.parsed)), entry.line
 
 
 def _print_samples(data: Data) -> None:
     """`time value {labels}`."""
     if data.kind == "scalar":
-        moment, number = _decoded(data.result, tuple[float, str])
-        series = [Series({}, (moment, number))]
+        milliseconds, number = _decoded(data.result, tuple[float, str])  # unlike in all other answers
+        series = [Series({}, (milliseconds / 1000, number))]
     else:
         series = _decoded(data.result, list[Series])
     for one in series:
