@@ -151,6 +151,15 @@ def test_number_has_the_moment_that_was_asked_for(server: LogAggregator) -> None
     assert client(server, "query", "1 + 1", *at) == "2026-01-31T12:00:00.25Z 2 {}\n"
 
 
+def test_proxy_of_the_environment_is_not_asked_for_this_machine(
+    server: LogAggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert client(server, "query", '{job="paged"}', "--limit", "1", "-o", "raw") == "line 099\n"
+    assert "only log selector is supported" in client(server, "tail", 'rate({job="paged"}[1m])', status=1)
+
+
 def test_query_that_is_wrong_is_told(server: LogAggregator) -> None:
     assert client(server, "query", '{job="paged"', status=1).startswith("the server answered 400: parse error")
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -16,6 +16,7 @@ from log_aggregator.client.errors import ClientError, Refused, Unreachable
 
 _TIMEOUT_SECONDS: Final = 120.0
 _MAX_MESSAGE_BYTES: Final = 10_000
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 Answer = TypeVar("Answer")
 Parameters = Sequence[tuple[str, str | int]]
 
@@ -46,6 +47,11 @@ class Server:
             tls = ssl.create_default_context(cafile=options.ca_cert or None)
         return Server(url, headers, tls)
 
+    @property
+    def is_here(self) -> bool:
+        """Then the environment's proxy is passed by, as Go's clients do: it would look for the server on itself."""
+        return urlsplit(self.url).hostname in _THIS_MACHINE
+
     def get(self, path: str, parameters: Parameters, shape: type[Answer]) -> Answer:
         query = urlencode([pair for pair in parameters if pair[1] != ""])
         return self._decoded(self._answer(f"{path}?{query}" if query else path, None, {}), shape)
@@ -61,8 +67,9 @@ class Server:
 
     def _answer(self, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         request = Request(self.url + path, body, {**self.headers, **headers})
+        opener = build_opener(ProxyHandler({} if self.is_here else None), HTTPSHandler(context=self.tls))
         try:
-            with urlopen(request, timeout=_TIMEOUT_SECONDS, context=self.tls) as response:
+            with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
                 data: bytes = response.read()
                 return data
         except HTTPError as error:

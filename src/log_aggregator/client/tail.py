@@ -50,6 +50,7 @@ def _arriving(server: Server, options: Namespace) -> Iterator[Entry]:
                 _url(server, options, start_ns),
                 additional_headers={**server.headers, **CATEGORIZED},
                 ssl=server.tls,
+                proxy=None if server.is_here else True,
                 max_size=_MAX_FRAME_BYTES,
             ) as socket:
                 print(f"connected to {server.url}", file=sys.stderr)
