@@ -44,6 +44,18 @@ async def test_urls_that_are_none_are_refused_without_a_word_of_them(url: str) -
     assert raised.value.__cause__ is None
 
 
+async def test_connection_that_was_closed_while_unused_is_made_anew(server: RedisServer) -> None:
+    client, other = connect(server.url), connect(server.url)
+    mine = await client.client_id()
+    await other.client_kill_filter(_id=str(mine))
+    while any(int(one["id"]) == mine for one in await other.client_list()):
+        pass
+    await other.ping()  # by its answer the loop has heard of the end of the connection too
+    assert await client.client_id() != mine
+    await client.aclose()
+    await other.aclose()
+
+
 async def test_cancellation_is_never_swallowed(server: RedisServer) -> None:
     for steps in range(STEPS):
         client = connect(server.url)

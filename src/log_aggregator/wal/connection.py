@@ -9,6 +9,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
 from log_aggregator.clock import timeout
 from log_aggregator.wal.errors import Fenced, HeadMoved, InvalidRedisUrl, RecordsLost, WalFull, WalUnavailable
@@ -50,6 +51,8 @@ def _client(url: str, prefix: str, timeout_seconds: float) -> Redis:
         "socket_connect_timeout": _CONNECT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
         "retry_on_timeout": False,
+        # With them, the pool no longer looks whether a connection was closed while nobody used it.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if (several := topology_of(url, prefix)) is None:
         pool = BlockingConnectionPool.from_url(url, max_connections=_MAX_CONNECTIONS, **options)
