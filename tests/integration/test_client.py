@@ -205,6 +205,17 @@ def test_push_that_is_refused_in_part_fails_and_says_so(server: LogAggregator) -
     assert client(server, "query", '{job="partly"}', "-o", "raw") == "new\n"
 
 
+def test_push_ends_with_its_error_though_standard_input_goes_on() -> None:
+    with subprocess.Popen(
+        [PROGRAM, "push", "--format", "jsonl"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"[]\n")
+        assert process.wait(DEADLINE_SECONDS) == 1
+        assert process.stderr.read() == b"line 1 is not an entry: Expected `object`, got `array`\n"
+
+
 def test_push_without_labels_is_refused(server: LogAggregator) -> None:
     assert "--label job=example" in client(server, "push", text="a\n", status=1)
 

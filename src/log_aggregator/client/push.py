@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
@@ -111,7 +111,7 @@ def _lines(files: Sequence[str]) -> Iterator[bytes | None]:
                 raise ClientError(f"{name}: {error.strerror}") from error
         return
     waiting: queue.Queue[bytes | None] = queue.Queue(_READ_AHEAD_LINES)
-    threading.Thread(target=_read, args=(sys.stdin.buffer, waiting), daemon=True).start()
+    threading.Thread(target=_read, args=(waiting,), daemon=True).start()
     while True:
         try:
             line = waiting.get(timeout=_IDLE_SECONDS)
@@ -123,9 +123,11 @@ def _lines(files: Sequence[str]) -> Iterator[bytes | None]:
         yield line
 
 
-def _read(source: BinaryIO, waiting: "queue.Queue[bytes | None]") -> None:
-    for line in source:
-        waiting.put(line)
+def _read(waiting: "queue.Queue[bytes | None]") -> None:
+    """Of standard input, but not through sys.stdin: an interpreter that ends while a thread reads that aborts."""
+    with open(sys.stdin.fileno(), "rb", closefd=False) as source:
+        for line in source:
+            waiting.put(line)
     waiting.put(None)
 
 
