@@ -85,12 +85,30 @@ def validate(manifest: Path, version: str) -> None:
         ({"split": {"enabled": True}}, "split needs s3.bucket"),
         ({"autoscaling": {"enabled": True}}, "autoscaling needs s3.bucket"),
         ({"redis": {"external": {"url": "redis://r:6379"}}}, "an external Redis needs s3.bucket"),
+        ({"config": {"server": {"http_listen_port": 3200}}}, "config.server.http_listen_port: "),
+        ({"config": {"server": {"http_path_prefix": "/logs"}}}, "config.server.http_path_prefix: "),
+        ({"config": {"server": {"http_tls_config": {"cert_file": "a"}}}}, "config.server.http_tls_config: "),
+        ({"config": {"auth": {"tokens": [{}], "open": ["ready"]}}}, "config.auth.open must name ready and buildinfo"),
         ({**BUCKET, "redis": {"internal": FAR}}, "redis.external.url or redis.external.existingSecret must be set"),
     ],
 )
 def test_values_that_cannot_work_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(Exception, match=words):
         render(values)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"server": {"http_listen_port": 3100, "http_path_prefix": "", "log_level": "debug"}},
+        {"auth": {"tokens": [{"name": "a", "token_env": "A"}]}},
+        {"auth": {"tokens": [{"name": "a", "token_env": "A"}], "open": ["ready", "buildinfo", "metrics"]}},
+        {"auth": {"open": []}},
+        {"server": None},
+    ],
+)
+def test_configuration_that_works_is_let_through(config: dict[str, Any]) -> None:
+    assert of_kind(render({"config": config}), "ConfigMap")
 
 
 def test_agents_find_the_service_whatever_the_release_is_called() -> None:

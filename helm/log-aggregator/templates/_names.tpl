@@ -57,4 +57,10 @@ capabilities: {drop: [ALL]}
 {{- if and .Values.autoscaling.enabled (not .Values.s3.bucket) }}{{ fail "autoscaling needs s3.bucket: without it there can be only one node" }}{{ end }}
 {{- if and .Values.s3.bucket (not .Values.redis.internal.enabled) (not .Values.redis.external.url) (not .Values.redis.external.existingSecret) }}{{ fail "with redis.internal.enabled: false, redis.external.url or redis.external.existingSecret must be set" }}{{ end }}
 {{- if and (not .Values.s3.bucket) (or .Values.redis.external.url .Values.redis.external.existingSecret) }}{{ fail "an external Redis needs s3.bucket: on one node's disk it has no use" }}{{ end }}
+{{- $server := .Values.config.server | default dict }}
+{{- if ne (toString ($server.http_listen_port | default 3100)) "3100" }}{{ fail "config.server.http_listen_port: containers, probes and Services of the chart are for 3100; service.port is what others see" }}{{ end }}
+{{- if trimSuffix "/" ($server.http_path_prefix | default "") }}{{ fail "config.server.http_path_prefix: probes and the gateway of the chart know no prefix; let the ingress cut it off" }}{{ end }}
+{{- if ($server.http_tls_config | default dict).cert_file }}{{ fail "config.server.http_tls_config: probes and the gateway of the chart speak plain HTTP; let the ingress terminate TLS (ingress.tls)" }}{{ end }}
+{{- $auth := .Values.config.auth | default dict }}
+{{- if and (or $auth.users $auth.tokens) (hasKey $auth "open") (not (and (has "ready" $auth.open) (has "buildinfo" $auth.open))) }}{{ fail "config.auth.open must name ready and buildinfo: the probes of the chart have no credentials" }}{{ end }}
 {{- end }}
