@@ -49,7 +49,7 @@ def configure(flags: Flags, environment: Mapping[str, str]) -> Configuration:
 
 def _file(named: Sequence[str]) -> Path | None:
     candidates = tuple(map(Path, named)) or _USUAL
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.exists() and not path.is_dir()), None)  # a pipe is read as well
     if found is None and named:
         raise ConfigError(f"-config.file: none of these files exists: {', '.join(named)}")
     return found

@@ -1,5 +1,6 @@
 """Keys of the file: honoured, renamed, ignored, refused, unknown."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from config_files import DAY, HOUR, MINUTE, configured, value_at
 
 from log_aggregator.config.effective import config_yaml
 from log_aggregator.config.errors import ConfigError
+from log_aggregator.config.files import configure
+from log_aggregator.config.flags import parse_flags
 from log_aggregator.config.keys import IGNORED, REFUSED, RENAMED
 from log_aggregator.config.schema import leaf_fields
 from log_aggregator.config.sections import Config
@@ -322,6 +325,16 @@ def test_first_existing_file_is_read(tmp_path: Path) -> None:
     configuration = configured(tmp_path, "no_auth_tenant: third", flags)
     assert configuration.config.no_auth_tenant == "second"
     assert configuration.file == tmp_path / "second.yml"
+
+
+def test_pipe_is_read_as_a_file(tmp_path: Path) -> None:
+    """Shells make one of `-config.file=<(envsubst < loki.yml)`."""
+    reading, writing = os.pipe()
+    os.write(writing, b"no_auth_tenant: piped")
+    os.close(writing)
+    configuration = configure(parse_flags([f"-config.file={tmp_path},/dev/fd/{reading}"]), {})
+    os.close(reading)
+    assert configuration.config.no_auth_tenant == "piped"
 
 
 def test_named_file_must_exist(tmp_path: Path) -> None:
