@@ -319,6 +319,9 @@ class Server:
             except LogAggregatorError as error:
                 logger.warning("cannot open a write-ahead log, will try again", extra={"error": str(error)})
                 await self._clock.sleep(_RETRY_SECONDS)
+        with suppress(LogAggregatorError):  # not every user of Redis may ask
+            if await self._logs.may_be_evicted():
+                logger.warning("Redis may evict logs, and entries with them: set its maxmemory-policy to noeviction")
         await self._ingester.run()
 
     async def _ready(self) -> str | None:

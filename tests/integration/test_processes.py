@@ -308,6 +308,12 @@ def test_server_waits_for_a_redis_that_is_away(run: Run, tmp_path: Path) -> None
         assert program.stop() == 0, program.log
 
 
+def test_redis_that_may_evict_logs_is_warned_of(run: Run) -> None:
+    with RedisServer(maxmemory_policy="allkeys-lru") as redis:
+        program = run("-workers=1", REDIS_URL=redis.url)
+        program.until_logged("Redis may evict logs, and entries with them: set its maxmemory-policy to noeviction")
+
+
 def test_stop_is_clean_while_redis_is_away(run: Run) -> None:
     program = run("-workers=1", REDIS_URL=f"redis://127.0.0.1:{free_port()}")
     program.until_logged("cannot open a write-ahead log, will try again")

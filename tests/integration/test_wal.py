@@ -69,6 +69,15 @@ def index_of(lease: Lease, first: Position, last: Position, period: int = 0) -> 
     return parse_index_key(index_key("tenant", period * DAY_NS, 1, 2, coverage))
 
 
+@pytest.mark.parametrize(("policy", "evicted"), [("noeviction", False), ("volatile-lru", False), ("allkeys-lru", True)])
+async def test_policy_that_evicts_logs_is_known(logs: WriteAheadLogs, redis: Redis, policy: str, evicted: bool) -> None:
+    await redis.config_set("maxmemory-policy", policy)
+    try:
+        assert await logs.may_be_evicted() is evicted
+    finally:
+        await redis.config_set("maxmemory-policy", "noeviction")
+
+
 async def test_records_come_back_in_order_and_after_a_position(logs: WriteAheadLogs) -> None:
     lease = await logs.open("a")
     one, two = await append(logs, lease, b"one", b"two")

@@ -191,6 +191,12 @@ class WriteAheadLogs:
             with translated("forget the lists"):
                 await self._redis.unlink(*names)
 
+    async def may_be_evicted(self) -> bool:
+        """Whether Redis removes logs, with all that they hold, when its memory is full."""
+        with translated("read the settings of Redis"):
+            memory = await self._redis.info("memory")
+        return str(memory.get("maxmemory_policy", "")).startswith("allkeys-")
+
     async def request_flush(self) -> None:
         """Asks every ingester to flush soon."""
         await self._run("request a flush", self._request_flush, [self._names.flush_requests], [])
