@@ -74,6 +74,11 @@ async def test_query_may_take_longer_than_the_write_timeout(client: httpx.AsyncC
     assert (await client.get("/slow")).text == "done"
 
 
+async def test_no_header_of_an_answer_is_empty(client: httpx.AsyncClient) -> None:
+    assert "" not in (await client.get("/slow")).headers.values()
+    assert "" not in (await client.get("/none")).headers.values()
+
+
 async def test_stream_is_sent_piece_by_piece(client: httpx.AsyncClient, handlers: Handlers) -> None:
     first_is_read = asyncio.Event()
 

@@ -15,7 +15,9 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from sanic import HTTPResponse, Request, Sanic
+from sanic.application.state import ApplicationServerInfo
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
+from sanic.http.constants import HTTP
 from sanic.http.http1 import Http
 
 from log_aggregator.clock import Clock, timeout
@@ -215,6 +217,8 @@ class HttpServer:
         arguments: dict[str, Any] = {"start_serving": False}
         if self._tls is not None:
             arguments["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
+        # Without knowing that it speaks one version of HTTP only, Sanic puts an empty Alt-Svc into each answer.
+        self._app.state.server_info = [ApplicationServerInfo({"version": HTTP.VERSION_1})]
         server: Any = await self._app.create_server(
             sock=listening,
             ssl=None if self._tls is None else self._tls.context,
