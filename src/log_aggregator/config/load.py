@@ -15,6 +15,7 @@ from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.keys import IGNORED, REFUSED, RENAMED
 from log_aggregator.config.schema import Path, fields_of, is_secret, leaf_fields, section_in
 from log_aggregator.config.sections import Config
+from log_aggregator.config.stores import s3_in_use
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.limits import Limits
@@ -71,6 +72,7 @@ def load(document: Block, given: Sequence[Given], *, strict: bool) -> Loaded:
         raise ConfigError("\n".join(problems))
     config = validated(Config, document)
     check_selectors(config.limits_config, document, above=("limits_config",))
+    _check_s3(config, document)
     return Loaded(config, tuple(found.ignored), tuple(found.unknown), _schema_key(config, document))
 
 
@@ -123,6 +125,13 @@ def check_selectors(limits: Limits, document: Block, *, above: Path = (), name: 
             problems.append(_problem(Limits, document, {"loc": location, "type": "", "msg": str(error)}, name))
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _check_s3(config: Config, document: Block) -> None:
+    """That the block of S3 can be a store, where it is the chosen one. Raises ConfigError."""
+    if (found := s3_in_use(config)) is not None and found[1].problem:
+        location = tuple(found[0].split("."))
+        raise ConfigError(_problem(Config, document, {"loc": location, "type": "", "msg": found[1].problem}, ""))
 
 
 def _schema_key(config: Config, document: Block) -> str:

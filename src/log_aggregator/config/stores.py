@@ -25,6 +25,11 @@ def store_of(config: Config, data_directory: Path) -> S3Settings | FilesystemSet
     )
 
 
+def s3_in_use(config: Config) -> tuple[str, S3Settings] | None:
+    """The block that says where the object store is, and its key, if that is one of S3."""
+    return _configured_s3(config) if _kind(config)[0] in _S3_KINDS else None
+
+
 def data_directory_of(config: Config, environment: str) -> Path:
     """The one directory for everything that is kept on this machine.
 
@@ -56,17 +61,23 @@ def _kind(config: Config) -> tuple[str, str]:
 
 
 def _s3(config: Config) -> S3Settings:
-    settings = _configured_s3(config)
-    if settings is None:
+    found = _configured_s3(config)
+    if found is None:
         raise ConfigError("the object store is s3, but neither storage_config.aws nor common.storage.s3 says where")
-    return settings
+    return found[1]
 
 
-def _configured_s3(config: Config) -> S3Settings | None:
-    places = [config.storage_config.aws, config.common.storage.s3, config.storage_config.object_store.s3]
-    if config.storage_config.use_thanos_objstore:
+def _configured_s3(config: Config) -> tuple[str, S3Settings] | None:
+    """And its key."""
+    storage = config.storage_config
+    places = [
+        ("storage_config.aws", storage.aws),
+        ("common.storage.s3", config.common.storage.s3),
+        ("storage_config.object_store.s3", storage.object_store.s3),
+    ]
+    if storage.use_thanos_objstore:
         places.reverse()
-    return next((place for place in places if place is not None), None)
+    return next(((key, settings) for key, settings in places if settings is not None), None)
 
 
 def _configured_directory(config: Config) -> Path | None:

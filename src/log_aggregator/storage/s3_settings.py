@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from log_aggregator.model.quantity import Duration
 from log_aggregator.model.section import Section
@@ -61,13 +61,22 @@ PathStyle = Annotated[bool, BeforeValidator(_path_style_of)]
 """Also in the words of `bucket_lookup_type`, the second spelling's key."""
 
 
+def _readable_url(url: SecretStr) -> SecretStr:
+    """The message repeats nothing of the URL, which may hold a secret."""
+    try:
+        urlsplit(url.get_secret_value())
+    except ValueError:
+        raise ValueError("not a URL") from None
+    return url
+
+
 class S3Settings(Section):
     """What stands in the URL `s3` is the default for the other keys.
 
     Without an access key, credentials come from the environment: variables, profile, web identity or instance role.
     """
 
-    s3: SecretStr = SecretStr("")
+    s3: Annotated[SecretStr, AfterValidator(_readable_url)] = SecretStr("")
     bucketnames: str = ""
     endpoint: str = ""
     region: str = ""
@@ -82,15 +91,16 @@ class S3Settings(Section):
     http_config: HttpSettings = HttpSettings()
     backoff_config: BackoffSettings = BackoffSettings()
 
-    @model_validator(mode="after")
-    def _complete(self) -> "S3Settings":
+    @property
+    def problem(self) -> str:
+        """Why this can be no store, "" if it can. Files whose store is another have blocks that say little."""
         if not self.bucket:
-            raise ValueError("at least one bucket name must be specified")
+            return "at least one bucket name must be specified"
         if "," in self.bucket:
-            raise ValueError("bucketnames: only one bucket is supported")
+            return "bucketnames: only one bucket is supported"
         if bool(self.access_key) != bool(self.secret_key.get_secret_value()):
-            raise ValueError("must supply both an Access Key ID and Secret Access Key or neither")
-        return self
+            return "must supply both an Access Key ID and Secret Access Key or neither"
+        return ""
 
     @property
     def bucket(self) -> str:

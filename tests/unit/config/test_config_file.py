@@ -193,6 +193,23 @@ def test_tuning_profiles_of_the_seed_are_accepted(
             "2:3: storage_config.aws: at least one bucket name must be specified",
         ),
         (
+            "schema_config: {configs: [{object_store: s3}]}\ncommon: {storage: {s3: {region: x}}}",
+            "2:20: common.storage.s3: at least one bucket name must be specified",
+        ),
+        (
+            "storage_config: {use_thanos_objstore: true, aws: {bucketnames: a}, object_store: {s3: {region: x}}}",
+            "1:83: storage_config.object_store.s3: at least one bucket name must be specified",
+        ),
+        ("storage_config: {aws: {s3: 's3://k:secret@[::1/b'}}", "1:28: storage_config.aws.s3: not a URL"),
+        (
+            "storage_config: {aws: {bucketnames: 'a,b'}}",
+            "1:18: storage_config.aws: bucketnames: only one bucket is supported",
+        ),
+        (
+            "storage_config: {aws: {bucketnames: a, access_key_id: k}}",
+            "1:18: storage_config.aws: must supply both an Access Key ID and Secret Access Key or neither",
+        ),
+        (
             "limits_config:\n  retention_stream:\n  - selector: '{a=\"b\"}'\n    period: 1h",
             "4:13: limits_config.retention_stream[0].period: the shortest retention period is 24h (got '1h')",
         ),

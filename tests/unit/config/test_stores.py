@@ -29,6 +29,22 @@ HOUR = 3600 * 1_000_000_000
             """,
             "/data/chunks",
         ),
+        (
+            """\
+            schema_config: {configs: [{object_store: filesystem}]}
+            storage_config: {aws: {s3forcepathstyle: true}}
+            common: {storage: {s3: {bucketnames: 'chunks,more', access_key_id: k}}}
+            """,
+            "/data/chunks",
+        ),
+        (
+            """\
+            storage_config:
+              tsdb_shipper: {shared_store: filesystem}
+              object_store: {s3: {region: eu-west-1}}
+            """,
+            "/data/chunks",
+        ),
     ],
 )
 def test_filesystem_store(tmp_path: Path, text: str, directory: str) -> None:
