@@ -275,7 +275,7 @@ masked.
 powers of 1024; *times* `2026-01-31T12:00:00Z`.
 
 A key that Loki knows and that means nothing here is accepted and named once at start. An unknown key is refused with
-its line and the nearest known one; `-config.strict=false` turns that into a warning.
+its line and the nearest known one; `-config.strict=false` turns that into a warning, in files of `runtime_config` too.
 """
 
 

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from log_aggregator.clock import Clock, SystemClock, timeout
 from log_aggregator.config.effective import config_yaml
 from log_aggregator.config.errors import ConfigError
+from log_aggregator.config.files import Configuration
 from log_aggregator.config.roles import Role
 from log_aggregator.config.runtime import TenantLimits
 from log_aggregator.config.sections import Config
@@ -120,6 +121,7 @@ _KEEPING = Limits(retention_period=0, retention_stream=(), deletion_mode="disabl
 class Server:
     """One replica: a process's worth of the log aggregator. `config.redis.url` is set.
 
+    Where it is not `strict`, unknown keys of runtime files are warned of and not refused.
     `shown` is the registry that /metrics shows, which differs from `registry` where processes are added up.
     """
 
@@ -130,6 +132,7 @@ class Server:
         registry: CollectorRegistry,
         clock: Clock,
         *,
+        strict: bool,
         lifecycle: BucketLifecycle | None = None,
         shown: CollectorRegistry | None = None,
     ) -> None:
@@ -146,7 +149,7 @@ class Server:
         self._logs = WriteAheadLogs(
             self._redis, names, lease_seconds=config.redis.lease_seconds, replication=_replication(config)
         )
-        limits = TenantLimits(config.limits_config, config.runtime_config, clock)
+        limits = TenantLimits(config.limits_config, config.runtime_config, clock, strict=strict)
         catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns, memory.indexes)
         tail = Tail(self._logs, memory.records, memory.blocks)
         patterns = config.pattern_ingester.enabled
@@ -331,34 +334,30 @@ class Server:
 
 
 async def serve(
-    config: Config,
+    configuration: Configuration,
     store_settings: S3Settings | FilesystemSettings,
     listening: socket.socket,
     stop: asyncio.Event,
     *,
-    schema_key: str,
     shown: CollectorRegistry | None = None,
 ) -> None:
-    """A replica with its store, until `stop` is set. Raises the store's errors, groups of them and of ConfigError.
-
-    A message about `index.period` begins with the schema key.
-    """
+    """A replica with its store, until `stop` is set. Raises the store's errors, groups of them and of ConfigError."""
     return_freed_memory()
-    clock, registry = SystemClock(), CollectorRegistry()
+    config, clock, registry = configuration.config, SystemClock(), CollectorRegistry()
     store = OnePeriod(await open_store(store_settings, StoreMetrics(registry), clock), index_period_ns(config))
     try:
         with suppress(TimeoutError, *AWAY):  # then it is checked before the store is used
             async with timeout(_FIRST_CHECK_SECONDS):
                 await store.check()
         lifecycle = BucketLifecycle(store_settings) if isinstance(store_settings, S3Settings) else None
-        server = Server(config, store, registry, clock, lifecycle=lifecycle, shown=shown)
+        server = Server(config, store, registry, clock, strict=configuration.strict, lifecycle=lifecycle, shown=shown)
         pass_over_present_objects()
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(store.watch(clock), name="index-period")
             await server.run(listening, stop)
             watching.cancel()
     except* PeriodDiffers as differing:
-        raise ConfigError(f"{schema_key}.{first_of(differing)}") from None
+        raise ConfigError(f"{configuration.schema_key}.{first_of(differing)}") from None
     finally:
         await store.close()
 

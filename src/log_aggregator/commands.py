@@ -15,6 +15,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -144,7 +145,7 @@ def _worker(arguments: Sequence[str], stop: StopSignal) -> int:
     assignment: Assignment = pickle.load(sys.stdin.buffer)
     # Without mercy: a new supervisor may want the port at once, and all that was acknowledged is in the log.
     die_with_parent(assignment.parent_pid, signal.SIGKILL)
-    set_up_logs(assignment.config.server.log_level)
+    set_up_logs(assignment.configuration.config.server.log_level)
     return _until_stopped(_serve_one(assignment, stop), REFUSED_STATUS)
 
 
@@ -271,29 +272,23 @@ async def _serve_all(
                 return
             url = {"url": SecretStr(redis.url)}
             config = config.model_copy(update={"redis": config.redis.model_copy(update=url)})
+        configuration = replace(configuration, config=config)
         listening = listen(config.server.http_listen_address, config.server.http_listen_port, workers)
         for one in listening:
             stack.callback(one.close)
         if workers == 1:
             from log_aggregator.app import serve
 
-            await serve(config, store, listening[0], stopping, schema_key=configuration.schema_key)
+            await serve(configuration, store, listening[0], stopping)
         else:
-            await Supervisor(config, store, listening, clock, configuration.schema_key).run(stopping)
+            await Supervisor(configuration, store, listening, clock).run(stopping)
 
 
 async def _serve_one(assignment: Assignment, stop: StopSignal) -> None:
     from log_aggregator.app import serve
 
     with socket.socket(fileno=assignment.listening_fd) as listening:
-        await serve(
-            assignment.config,
-            assignment.store,
-            listening,
-            stop.event(),
-            schema_key=assignment.schema_key,
-            shown=summed_registry(),
-        )
+        await serve(assignment.configuration, assignment.store, listening, stop.event(), shown=summed_registry())
 
 
 async def _entered(stack: AsyncExitStack, context: AbstractAsyncContextManager[None], stopping: asyncio.Event) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from log_aggregator.clock import Clock, timeout
-from log_aggregator.config.sections import Config
+from log_aggregator.config.files import Configuration
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
@@ -40,9 +40,8 @@ _KILL_SECONDS: Final = 5.0
 class Assignment:
     """What a worker is told, by a pipe: there may be secrets in it."""
 
-    config: Config
+    configuration: Configuration
     store: S3Settings | FilesystemSettings
-    schema_key: str
     listening_fd: int
     parent_pid: int
 
@@ -56,18 +55,16 @@ class Supervisor:
 
     def __init__(
         self,
-        config: Config,
+        configuration: Configuration,
         store: S3Settings | FilesystemSettings,
         listening: Sequence[socket.socket],
         clock: Clock,
-        schema_key: str,
     ) -> None:
-        self._config = config
+        self._configuration = configuration
         self._store = store
         self._listening = listening
         self._clock = clock
-        self._schema_key = schema_key
-        self._deadline_seconds = config.server.graceful_shutdown_timeout / _SECOND_NS + _KILL_SECONDS
+        self._deadline_seconds = configuration.config.server.graceful_shutdown_timeout / _SECOND_NS + _KILL_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then ends all workers, and waits for them. Raises groups of WorkerRefused."""
@@ -109,7 +106,7 @@ class Supervisor:
             env={**os.environ, DIRECTORY_VARIABLE: str(metrics)},
         )
         assert worker.stdin is not None
-        assignment = Assignment(self._config, self._store, self._schema_key, listening.fileno(), os.getpid())
+        assignment = Assignment(self._configuration, self._store, listening.fileno(), os.getpid())
         worker.stdin.write(pickle.dumps(assignment))
         worker.stdin.close()
         logger.info("started a worker", extra={"pid": worker.pid})

@@ -298,6 +298,17 @@ def test_config_check_refuses_what_a_server_would_refuse(tmp_path: Path) -> None
     assert "/nowhere.yml: cannot be read" in local("config", "check", str(file), status=1)
 
 
+def test_config_check_notes_unknown_limits_of_tenants_if_not_strict(tmp_path: Path) -> None:
+    file, runtime = tmp_path / "loki.yml", tmp_path / "runtime.yml"
+    file.write_text(f"runtime_config: {{file: {runtime}}}\n")
+    runtime.write_text("overrides: {a: {max_lines: 1}}\n")
+    note = f"{runtime}:1:17: unknown key limits_config.max_lines; did you mean limits_config.max_line_size?\n"
+    assert local("config", "check", str(file), status=1) == note
+    lenient = (str(file), "--", "-config.strict=false")
+    assert f"note: {note}" in local("config", "check", *lenient)
+    assert "there are notes" in local("config", "check", "--strict", *lenient, status=1)
+
+
 def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     script = tmp_path / "completion.bash"
     script.write_text(local("completion", "bash"))

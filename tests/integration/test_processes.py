@@ -395,6 +395,22 @@ def test_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
     assert called("-verify-config", f"-config.file={file}") == (1, "", f"{file}:2:3: unknown key server.colour\n")
 
 
+def test_unknown_limits_of_tenants_are_warned_of_by_each_worker_that_is_not_strict(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "runtime.yml").write_text("overrides: {fake: {max_lines: 1, max_line_size: 5}}")
+    file = "-runtime-config.file=runtime.yml"
+    assert run(file, "-workers=2").process.wait(DEADLINE_SECONDS) == 1
+    program = run(file, "-workers=2", "-config.strict=false", "-runtime-config.reload-period=50ms")
+    program.until_logged("msg=listening", 2)
+    program.until_ready()
+    assert program.log.count('msg="runtime.yml:1:20: unknown key limits_config.max_lines;') == 2
+    assert program.push("longer than 5") == 400
+    (tmp_path / "new.yml").write_text("overrides: {fake: {max_line: 1, max_line_size: 50}}")
+    (tmp_path / "new.yml").rename(tmp_path / "runtime.yml")
+    program.until_logged('msg="runtime.yml:1:20: unknown key limits_config.max_line;', 2)
+    program.until_logged("the limits of tenants have changed", 2)
+    assert program.push("longer than 5") == 204
+
+
 @pytest.mark.parametrize("command", ["verify", "rebuild-index"])
 def test_store_that_is_not_there_is_not_found_whole(command: str, tmp_path: Path) -> None:
     message = (

@@ -3,12 +3,11 @@
 import os
 from argparse import Namespace
 
-from log_aggregator.clock import SystemClock
 from log_aggregator.config.effective import config_yaml
 from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.files import configure
 from log_aggregator.config.flags import parse_flags
-from log_aggregator.config.runtime import TenantLimits
+from log_aggregator.config.runtime import read_overrides
 from log_aggregator.config.stores import data_directory_of, store_of
 from log_aggregator.storage.s3_settings import S3Settings
 
@@ -20,17 +19,18 @@ def check(options: Namespace) -> int:
     config = configuration.config
     data = data_directory_of(config, os.environ.get("LOG_AGGREGATOR_DATA", ""))
     store = store_of(config, data)
-    TenantLimits(config.limits_config, config.runtime_config, SystemClock())
+    overrides = read_overrides(config.limits_config, config.runtime_config, strict=configuration.strict)
+    notes = [*configuration.notes, *overrides.warnings]
     if options.print:
         print(config_yaml(config), end="")
         return 0
-    for note in configuration.notes:
+    for note in notes:
         print(f"note: {note}")
     print(f"file: {configuration.file or 'none, defaults'}")
     where = f"bucket {store.bucket}" if isinstance(store, S3Settings) else f"directory {store.directory}"
     print(f"object store: {where}")
     print(f"redis: {'given' if config.redis.url.get_secret_value() else f'embedded, in {data}'}")
     print("the configuration is valid")
-    if options.strict and configuration.notes:
+    if options.strict and notes:
         raise ConfigError("there are notes, and --strict allows none")
     return 0

@@ -28,6 +28,7 @@ class Configuration:
     notes: Sequence[str]
     """For the operator, one line each."""
     schema_key: str  # as in Loaded
+    strict: bool  # unknown keys are refused, in runtime files too
 
 
 def configure(flags: Flags, environment: Mapping[str, str]) -> Configuration:
@@ -44,7 +45,7 @@ def configure(flags: Flags, environment: Mapping[str, str]) -> Configuration:
         *(f"the environment variable {name} sets nothing that is known here" for name in strange),
         *_notes(loaded),
     ]
-    return Configuration(loaded.config, file, notes, loaded.schema_key)
+    return Configuration(loaded.config, file, notes, loaded.schema_key, flags.strict)
 
 
 def _file(named: Sequence[str]) -> Path | None:

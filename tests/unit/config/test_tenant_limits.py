@@ -14,8 +14,8 @@ from log_aggregator.model.limits import Limits
 DEFAULTS = Limits(max_line_size=100, retention_period=5)
 
 
-def limits_of(file: Path | str, clock: SteppedClock | None = None) -> TenantLimits:
-    return TenantLimits(DEFAULTS, RuntimeSettings(file=str(file)), clock or SteppedClock())
+def limits_of(file: Path | str, clock: SteppedClock | None = None, *, strict: bool = True) -> TenantLimits:
+    return TenantLimits(DEFAULTS, RuntimeSettings(file=str(file)), clock or SteppedClock(), strict=strict)
 
 
 async def test_override_changes_only_what_it_names(tmp_path: Path) -> None:
@@ -57,6 +57,11 @@ async def test_change_is_taken_up_after_a_period(tmp_path: Path) -> None:
     [
         ("override: {}", "1:1: unknown key; overrides is what can be set here"),
         (
+            "override: {}\noverrides: {a: {max_lines: 1}}",
+            "1:1: unknown key; overrides is what can be set here\n"
+            "{file}:2:17: unknown key limits_config.max_lines; did you mean limits_config.max_line_size?",
+        ),
+        (
             "overrides:\n  a:\n    max_lines: 1",
             "3:5: unknown key limits_config.max_lines; did you mean limits_config.max_line_size?",
         ),
@@ -79,7 +84,34 @@ def test_wrong_file_is_refused_at_the_start(tmp_path: Path, text: str, message: 
     file.write_text(text)
     with pytest.raises(ConfigError) as raised:
         limits_of(file)
-    assert str(raised.value) == f"{file}:{message}"
+    assert str(raised.value) == f"{file}:{message.replace('{file}', str(file))}"
+
+
+async def test_unknown_key_is_a_warning_if_not_strict(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file, clock = tmp_path / "runtime.yml", SteppedClock()
+    file.write_text("override: {}\noverrides:\n  a: {max_line: 1, max_line_size: 2}")
+    limits = limits_of(file, clock, strict=False)
+    warnings = [
+        f"{file}:1:1: unknown key; overrides is what can be set here",
+        f"{file}:3:7: unknown key limits_config.max_line; did you mean limits_config.max_line_size?",
+    ]
+    assert caplog.messages == warnings
+    assert limits("a").max_line_size == 2
+    running = asyncio.create_task(limits.run())
+    await clock.pass_period()
+    assert caplog.messages == warnings  # the same ones are not repeated
+    file.write_text("overrides: {a: {colour: red, max_line_size: 3}}")
+    await clock.pass_period()
+    assert caplog.messages == [*warnings, f"{file}:1:17: unknown key limits_config.colour"]
+    assert limits("a").max_line_size == 3
+    running.cancel()
+
+
+def test_wrong_value_is_refused_though_not_strict(tmp_path: Path) -> None:
+    file = tmp_path / "runtime.yml"
+    file.write_text("overrides: {a: {max_line: 1, max_line_size: x}}")
+    with pytest.raises(ConfigError, match=r"a\.max_line_size: not a size"):
+        limits_of(file, strict=False)
 
 
 def test_missing_file_is_refused_at_the_start(tmp_path: Path) -> None:
