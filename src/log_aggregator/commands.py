@@ -30,6 +30,7 @@ from log_aggregator.config.errors import ConfigError
 from log_aggregator.config.files import Configuration, configure
 from log_aggregator.config.flags import parse_flags
 from log_aggregator.config.roles import TARGETS
+from log_aggregator.config.runtime import read_overrides
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import data_directory_of, store_of
 from log_aggregator.embedded import EmbeddedRedis
@@ -131,6 +132,8 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
     data = data_directory_of(configuration.config, os.environ.get(_DATA_VARIABLE, ""))
     store = store_of(configuration.config, data)
     if flags.verify_config:
+        config = configuration.config
+        read_overrides(config.limits_config, config.runtime_config, strict=configuration.strict)
         print("the configuration is valid")
         return 0
     _log_start(configuration, data)

@@ -395,6 +395,18 @@ def test_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
     assert called("-verify-config", f"-config.file={file}") == (1, "", f"{file}:2:3: unknown key server.colour\n")
 
 
+def test_limits_of_tenants_are_checked_without_a_start(tmp_path: Path) -> None:
+    file, valid = tmp_path / "runtime.yml", (0, "the configuration is valid\n", "")
+    flags = ("-verify-config", f"-runtime-config.file={file}")
+    status, _, error = called(*flags)
+    assert (status, error.startswith(f"{file}: cannot be read: ")) == (1, True)
+    file.write_text("overrides: {a: {colour: red}}")
+    assert called(*flags) == (1, "", f"{file}:1:17: unknown key limits_config.colour\n")
+    assert called(*flags, "-config.strict=false") == valid
+    file.write_text("overrides: {a: {max_line_size: 1KB}}")
+    assert called(*flags) == valid
+
+
 def test_unknown_limits_of_tenants_are_warned_of_by_each_worker_that_is_not_strict(run: Run, tmp_path: Path) -> None:
     (tmp_path / "runtime.yml").write_text("overrides: {fake: {max_lines: 1, max_line_size: 5}}")
     file = "-runtime-config.file=runtime.yml"

@@ -185,9 +185,10 @@ def verify(files: Mapping[str, str], tmp_path: Path) -> None:
     for file, text in files.items():
         (tmp_path / file).write_text(text)
     program = Path(sys.executable).parent / "log-aggregator"
-    done = subprocess.run(
-        [program, "-config.file=cli-config.yml", "-verify-config"], cwd=tmp_path, capture_output=True, text=True
-    )
+    # The file of the chart names the place in a pod.
+    here = ["-runtime-config.file=overrides.yml"] if "overrides.yml" in files else []
+    flags = ["-config.file=cli-config.yml", "-verify-config", *here]
+    done = subprocess.run([program, *flags], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
