@@ -16,8 +16,14 @@ from log_aggregator.http.metrics import HttpMetrics
 from log_aggregator.http.server import Call, HttpServer, HttpSettings, Route
 
 WRITE_TIMEOUT_SECONDS = 0.3
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class DatedClock(SystemClock):
+    def now_ns(self) -> int:
+        return 784_111_777_000_000_000
 
 
 class Handlers:
@@ -61,7 +67,7 @@ async def client(handlers: Handlers) -> AsyncIterator[httpx.AsyncClient]:
         Route("slow", ("/slow",), ("GET",), handlers.slow, is_query=True),
         Route("stream", ("/stream",), ("GET",), handlers.stream, is_query=True),
     )
-    server = HttpServer(routes, (), settings, HttpMetrics(CollectorRegistry()), SystemClock())
+    server = HttpServer(routes, (), settings, HttpMetrics(CollectorRegistry()), DatedClock())
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         await server.start(listening)
@@ -79,6 +85,15 @@ async def test_no_header_of_an_answer_is_empty(client: httpx.AsyncClient) -> Non
     assert "" not in (await client.get("/none")).headers.values()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/slow", 200), ("GET", "/none", 404), ("POST", "/slow", 405), ("GET", "/a//none", 301)],
+)
+async def test_answer_has_the_time(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.headers.get_list("Date")) == (status, [DATE])
+
+
 async def test_stream_is_sent_piece_by_piece(client: httpx.AsyncClient, handlers: Handlers) -> None:
     first_is_read = asyncio.Event()
 
@@ -91,6 +106,7 @@ async def test_stream_is_sent_piece_by_piece(client: httpx.AsyncClient, handlers
     async with client.stream("GET", "/stream") as answer:
         received = answer.aiter_raw()
         assert await anext(received) == b"first"
+        assert answer.headers.get_list("Date") == [DATE]
         first_is_read.set()
         assert [piece async for piece in received] == [b"second"]
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 import socket
 import struct
 import time
@@ -397,6 +398,7 @@ def head(*lines: str, path: str = PUSH) -> bytes:
 def test_broken_http_is_refused(server: LogAggregator, data: bytes, status: int) -> None:
     answer = talk(server, data, end=False)
     assert answer[:13].decode("latin-1").split(" ")[1:2] == [str(status)], answer[:300]
+    assert answer.count(b"\r\nDate: ") == 1
 
 
 def test_garbage_of_all_kinds(server: LogAggregator) -> None:
@@ -444,6 +446,7 @@ def test_connections_have_a_limit(server: LogAggregator) -> None:
         answer = last.recv(65536)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 1" in answer
+        assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", answer)
     finally:
         for connection in connections:
             connection.close()

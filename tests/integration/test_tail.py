@@ -195,7 +195,14 @@ async def test_bad_requests_are_refused_before_the_upgrade(
         async with tail(here, query, **options):
             pass
     assert refused.value.response.status_code == 400
+    assert len(refused.value.response.headers.get_all("Date")) == 1
     assert (refused.value.response.body or b"").decode().splitlines()[0] == message
+
+
+async def test_upgrade_has_the_time_once(here: LogAggregator) -> None:
+    async with tail(here, '{app="x"}') as connection:
+        assert connection.response is not None
+        assert len(connection.response.headers.get_all("Date")) == 1
 
 
 async def test_a_request_without_upgrade_is_refused(here: LogAggregator) -> None:

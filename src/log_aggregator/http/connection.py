@@ -12,6 +12,7 @@ from sanic import Request
 from sanic.compat import Header
 from sanic.exceptions import BadRequest, RequestTimeout, SanicException
 from sanic.http import Http, Stage
+from sanic.response import BaseHTTPResponse
 from sanic.server.protocols.websocket_protocol import WebSocketProtocol
 
 from log_aggregator.http.tenant import HEADER
@@ -24,7 +25,7 @@ _REFUSAL_SECONDS: Final = 1.0
 _FULL: Final = b"server.http_listen_conn_limit connections are open: try again later\n"
 _REFUSAL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(_FULL), _FULL)
+    b"Connection: close\r\nDate: %b\r\nContent-Length: %d\r\n\r\n%b"
 )
 
 
@@ -33,6 +34,11 @@ class _Http(Http):
         """What an error before the end of a head is answered to. Its URL may be what was wrong, so it has none."""
         self.url = None
         super().create_empty_request()
+
+    def respond(self, response: BaseHTTPResponse) -> BaseHTTPResponse:
+        """All answers come by here, but for that to a connection too many and the start of a websocket."""
+        response.headers["Date"] = self.protocol.app.ctx.date()
+        return super().respond(response)
 
 
 class Connection(WebSocketProtocol):
@@ -52,7 +58,7 @@ class Connection(WebSocketProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             assert isinstance(self.transport, Transport)
-            self.transport.write(_REFUSAL)
+            self.transport.write(_REFUSAL % (self.app.ctx.date().encode(), len(_FULL), _FULL))
             self.transport.close()
             return
         since, http = self._time, self.http

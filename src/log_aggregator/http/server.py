@@ -25,6 +25,7 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http.access import Access
 from log_aggregator.http.auth import CHALLENGE, Caller, Unauthenticated
 from log_aggregator.http.connection import MAX_FRAME_BYTES, BodyRequest, Connection
+from log_aggregator.http.date import AnswerDate
 from log_aggregator.http.errors import error_line, error_response, first_error, let_go, status_of
 from log_aggregator.http.hints import with_hint
 from log_aggregator.http.metrics import HttpMetrics
@@ -177,6 +178,7 @@ class HttpServer:
             strict_slashes=True,
             request_class=BodyRequest,
         )
+        self._app.ctx.date = AnswerDate(clock)
         self._app.ctx.may_send = self._may_send
         self._app.ctx.bodies = Room(settings.held_body_bytes)
         # Sanic allows no more than 16 KB, whatever its configuration says.
