@@ -1,18 +1,20 @@
 """Columns of many row groups come with few requests to the store, and damage in one of them is that one's alone."""
 
 from itertools import pairwise
+from random import Random
 
 import polars as pl
 import pytest
 
 from cluster import TENANT, Cluster, flipped
 from log_aggregator.engine.steps import Steps
-from log_aggregator.formats.chunk import LINE_BYTES
+from log_aggregator.formats.chunk import LABELS, LINE_BYTES
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.parquet import ParquetFooter
+from log_aggregator.formats.metadata import format_metadata
 from log_aggregator.logql.ast import LogExpr, MetricExpr
 from log_aggregator.logql.parser import parse_expr
-from log_aggregator.model.segment import LINE
+from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services import chunk_rows
 from log_aggregator.services.damage import current_damage, damage_left_out
 from log_aggregator.services.log_query import LogQueries, LogQuery
@@ -89,7 +91,7 @@ async def test_damage_is_of_one_row_group(cluster: Cluster, column: str, query: 
         assert found.row_groups == 1
 
 
-async def test_columns_lie_together_the_small_ones_first(cluster: Cluster) -> None:
+async def test_columns_lie_together_labels_first_then_the_small_ones(cluster: Cluster) -> None:
     await one_chunk(cluster)
     (key,) = await cluster.keys("chunks")
     data = await cluster.store.get(key)
@@ -99,6 +101,37 @@ async def test_columns_lie_together_the_small_ones_first(cluster: Cluster) -> No
     assert all(one.end == next_.start for (one, _), (next_, _) in pairwise(places))
     columns = list(dict.fromkeys(name for _, name in places))
     assert [name for _, name in places] == [name for name in columns for _ in groups]
-    sizes = [sum(group.spans[name].end - group.spans[name].start for group in groups) for name in columns]
+    assert columns[0] == LABELS
+    sizes = [sum(group.spans[name].end - group.spans[name].start for group in groups) for name in columns[1:]]
     assert sizes == sorted(sizes)
     assert pl.read_parquet(data)[LINE].str.len_bytes().to_list() == [10 + number for number in range(ROW_GROUPS * ROWS)]
+
+
+async def test_readers_that_share_out_a_file_find_every_row_group_in_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """parquet-mr places one half its size behind the beginning of its first column."""
+    monkeypatch.setattr(chunk_rows, "rows_per_group", lambda frame: 500)
+    writer = await cluster.writer()
+    random, rows = Random(1), range(1000)
+    streams = tuple((("request", f"{random.getrandbits(160):x}"),) for _ in rows)
+    numbers = [[random.randrange(10_000_000) for _ in range(4)] for _ in rows]
+    frame = pl.DataFrame(
+        {
+            STREAM: rows,
+            TIMESTAMP: [random.randrange(HOUR_NS) for _ in rows],
+            LINE: [" ".join(f"{name}={value}" for name, value in zip("abcd", own, strict=True)) for own in numbers],
+            METADATA: format_metadata([{"trace": f"{random.getrandbits(150):x}"} for _ in rows]),
+        },
+        schema=SEGMENT_SCHEMA,
+    )
+    segment = Segment(streams, frame)
+    await writer.ingester.push(TENANT, segment, segment.text_bytes())
+    await writer.flush()
+    (key,) = await cluster.keys("chunks")
+    data = await cluster.store.get(key)
+    groups = ParquetFooter.of_file(data).row_groups
+    assert len(groups) == 2
+    for group in groups:
+        size = sum(span.end - span.start for span in group.spans.values())
+        assert group.spans[LABELS].start + size // 2 < len(data)
