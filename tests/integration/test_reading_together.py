@@ -63,6 +63,24 @@ async def test_columns_of_all_row_groups_are_one_request(cluster: Cluster) -> No
     assert len(await lines(reader)) == ROW_GROUPS * ROWS
 
 
+@pytest.mark.parametrize("query", ["lines", "count_over_time", "bytes_over_time"])
+async def test_a_chunk_of_one_row_group_is_one_request(cluster: Cluster, query: str) -> None:
+    """Its lines come with its other columns, not after them."""
+    writer = await cluster.writer()
+    chunks = 3
+    for chunk in range(chunks):
+        await writer.push([Entry(TENANT, "a", chunk * ROWS + number, "a line") for number in range(ROWS)])
+        await writer.flush()
+    reader = cluster.reader()
+    assert await value_of(reader, 'count_over_time({stream="b"}[1h]) or vector(7)') == 7  # reads the index objects
+    before = reader.gate.passed
+    if query == "lines":
+        assert len(await lines(reader)) == chunks * ROWS
+    else:
+        assert await value_of(reader, f'{query}({{stream="a"}} |= "line" [1h])') > 0
+    assert reader.gate.passed == before + chunks
+
+
 async def damage(cluster: Cluster, column: str, row_group: int) -> None:
     (key,) = await cluster.keys("chunks")
     data = await cluster.store.get(key)

@@ -81,9 +81,9 @@ class _Adding:
     async def add(self, units: Sequence[LeafUnit]) -> None:
         async with self.groups:
             wanted = [(one, await _columns(self.scanner, one.unit, self.columnar)) for one in units]
-            # The texts of so many units would take too much memory at once.
-            small = ((one.unit, columns - {LINE}, self.columnar.forms(columns)) for one, columns in wanted)
-            await self.scanner.prefetch(small, self.scan, self.statistics)
+            together = ((one.unit, columns, self.columnar.forms(columns)) for one, columns in wanted)
+            # The lines of so many units would take too much memory at once.
+            await self.scanner.prefetch(together, self.scan, self.statistics, lines=False)
             quick = [(one, columns) for one, columns in wanted if _is_quick(one.unit, columns)]
             async with asyncio.TaskGroup() as group:
                 if quick:

@@ -1,6 +1,7 @@
 """Columns of row groups: fetched by ranges, checked, decoded, and kept for the next query in bounded memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -63,22 +64,29 @@ class RowGroups:
             found.update({column.name: column for column in columns})
         return [column for column in found.values() if column is not None]
 
-    async def prefetch(self, wanted: Sequence[Wanted], statistics: ScanStatistics) -> None:
+    async def prefetch(self, wanted: Sequence[Wanted], statistics: ScanStatistics, *, lines: bool) -> None:
         """Puts columns of many row groups into memory, with fewer requests than one for each, unless they do not fit.
 
-        `columns` then finds them there. What is damaged is left to it.
+        `columns` then finds them there. What is damaged is left to it, and lines unless they are asked for.
         """
         if len(wanted) < 2:
             return
+        row_groups = Counter(_chunk_key(one) for one in wanted)
         together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
         size_bytes = 0
         for one in wanted:
+            key = _chunk_key(one)
             missing = frozenset(name for name in one.names if self._cache.get(_cache_key(one, name)) is None)
-            size_bytes += self._expected_bytes(one, missing)
-            # Lines take a core for some milliseconds: those of each row group another.
-            for names, alone in ((missing - {LINE}, None), (missing & {LINE}, one.row_group)):
+            if row_groups[key] == 1:
+                # One request for all of it: none is spared by leaving the lines to another.
+                parts = [(missing if lines or LINE not in missing else frozenset(), None)]
+            else:
+                # Lines take a core for some milliseconds: those of each row group another.
+                parts = [(missing - {LINE}, None), (missing & {LINE} if lines else frozenset(), one.row_group)]
+            for names, alone in parts:
                 if names:
-                    together.setdefault((one.index.chunks[one.chunk].key, alone, names), []).append(one)
+                    size_bytes += self._expected_bytes(one, names)
+                    together.setdefault((key, alone, names), []).append(one)
         if size_bytes > self._cache_bytes // 4:
             return
         try:
@@ -120,8 +128,12 @@ class RowGroups:
         return found
 
 
+def _chunk_key(wanted: Wanted) -> str:
+    return wanted.index.chunks[wanted.chunk].key
+
+
 def _cache_key(wanted: Wanted, name: str) -> tuple[str, int, str, Form | None]:
-    return wanted.index.chunks[wanted.chunk].key, wanted.row_group, name, wanted.forms.get(name)
+    return _chunk_key(wanted), wanted.row_group, name, wanted.forms.get(name)
 
 
 def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:

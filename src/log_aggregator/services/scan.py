@@ -97,7 +97,7 @@ class Scanner:
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
             wanted = [(unit, *await self._columns_of(unit, chooser)) for unit in wave]
-            await self.prefetch(wanted, scan, statistics)
+            await self.prefetch(wanted, scan, statistics, lines=True)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
@@ -164,8 +164,10 @@ class Scanner:
         kept = await asyncio.to_thread(unit.hidden.kept, batch)
         return replace(batch, frame=kept.select(columns), runs=None)
 
-    async def prefetch(self, wanted: Iterable[WantedOfUnit], scan: Scan, statistics: ScanStatistics) -> None:
-        """Reads what `load` will be asked for, with fewer requests than one for each unit."""
+    async def prefetch(
+        self, wanted: Iterable[WantedOfUnit], scan: Scan, statistics: ScanStatistics, *, lines: bool
+    ) -> None:
+        """Reads what `load` will be asked for, with fewer requests than one for each unit. With their `lines` or not."""
         await self._row_groups.prefetch(
             [
                 _wanted(unit, scan, columns, forms)
@@ -173,6 +175,7 @@ class Scanner:
                 if isinstance(unit, ChunkUnit) and unit.hidden is None
             ],
             statistics,
+            lines=lines,
         )
 
     async def _load_all(
