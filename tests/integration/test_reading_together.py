@@ -1,5 +1,6 @@
 """Columns of many row groups come with few requests to the store, and damage in one of them is that one's alone."""
 
+from collections import Counter
 from itertools import pairwise
 from random import Random
 
@@ -19,6 +20,8 @@ from log_aggregator.services import chunk_rows
 from log_aggregator.services.damage import current_damage, damage_left_out
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.storage.memory import MemoryStore
+from log_aggregator.storage.store import ByteRange
 from replica import HOUR_NS, Entry, Replica
 
 ROW_GROUPS = 8
@@ -107,6 +110,29 @@ async def test_damage_is_of_one_row_group(cluster: Cluster, column: str, query: 
         found = current_damage()
         assert found is not None
         assert found.row_groups == 1
+
+
+class CountedStore(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = Counter[str]()
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> bytes:
+        self.reads[key] += 1
+        return await super().get(key, byte_range)
+
+
+async def test_damage_of_one_chunk_costs_no_requests_for_another(cluster: Cluster) -> None:
+    cluster.store = store = CountedStore()
+    await one_chunk(cluster)
+    (whole,) = await cluster.keys("chunks")
+    await one_chunk(cluster)
+    (missing,) = set(await cluster.keys("chunks")) - {whole}
+    await store.delete([missing])
+    with damage_left_out(allowed=True):
+        assert len(await lines(cluster.reader())) == ROW_GROUPS * ROWS
+    # Two row groups of either chunk at a time: what is small of both, and the lines of each.
+    assert store.reads[whole] == ROW_GROUPS // 2 + ROW_GROUPS
 
 
 async def test_columns_lie_together_labels_first_then_the_small_ones(cluster: Cluster) -> None:

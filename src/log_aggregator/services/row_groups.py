@@ -89,12 +89,16 @@ class RowGroups:
                     together.setdefault((key, alone, names), []).append(one)
         if size_bytes > self._cache_bytes // 4:
             return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for (_, _, names), members in together.items():
-                    group.create_task(self._fetch(members, sorted(names), statistics))
-        except* CorruptData:
-            pass
+
+        async def attempt(members: Sequence[Wanted], names: Collection[str]) -> None:
+            try:
+                await self._fetch(members, sorted(names), statistics)
+            except* CorruptData:
+                pass
+
+        async with asyncio.TaskGroup() as group:
+            for (_, _, names), members in together.items():
+                group.create_task(attempt(members, names))
 
     def _expected_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
         """Of the values in memory."""
