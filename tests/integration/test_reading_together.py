@@ -11,8 +11,8 @@ from cluster import TENANT, Cluster, flipped
 from log_aggregator.engine.steps import Steps
 from log_aggregator.formats.chunk import LABELS, LINE_BYTES
 from log_aggregator.formats.errors import CorruptData
-from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.formats.metadata import format_metadata
+from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.logql.ast import LogExpr, MetricExpr
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
@@ -20,9 +20,11 @@ from log_aggregator.services import chunk_rows
 from log_aggregator.services.damage import current_damage, damage_left_out
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.row_groups import RowGroups
+from log_aggregator.services.scan import Scanner
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.storage.store import ByteRange
-from replica import HOUR_NS, Entry, Replica
+from replica import HOUR_NS, Entry
 
 ROW_GROUPS = 8
 ROWS = 3  # of each
@@ -41,29 +43,31 @@ async def one_chunk(cluster: Cluster) -> None:
     await writer.flush()
 
 
-async def value_of(reader: Replica, text: str) -> float:
+async def value_of(scanner: Scanner, text: str) -> float:
     expr = parse_expr(text)
     assert isinstance(expr, MetricExpr)
-    answer = await MetricQueries(reader.scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+    answer = await MetricQueries(scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
     ((sample,),) = answer.vectors
     return sample.value
 
 
-async def lines(reader: Replica) -> list[str]:
+async def lines(scanner: Scanner) -> list[str]:
     expr = parse_expr('{stream="a"}')
     assert isinstance(expr, LogExpr)
-    answer = await LogQueries(reader.scanner).run(TENANT, LogQuery(expr, 0, HOUR_NS, 1000, "forward"))
+    answer = await LogQueries(scanner).run(TENANT, LogQuery(expr, 0, HOUR_NS, 1000, "forward"))
     return [row.line for row in answer.rows]
 
 
 async def test_columns_of_all_row_groups_are_one_request(cluster: Cluster) -> None:
     await one_chunk(cluster)
     reader = cluster.reader()
-    assert await value_of(reader, 'count_over_time({stream="a"}[1h])') == ROW_GROUPS * ROWS
+    assert await value_of(reader.scanner, 'count_over_time({stream="a"}[1h])') == ROW_GROUPS * ROWS
     before = reader.gate.passed
-    assert await value_of(reader, 'bytes_over_time({stream="a"}[1h])') == sum(10 + n for n in range(ROW_GROUPS * ROWS))
+    assert await value_of(reader.scanner, 'bytes_over_time({stream="a"}[1h])') == sum(
+        10 + n for n in range(ROW_GROUPS * ROWS)
+    )
     assert reader.gate.passed == before + 1
-    assert len(await lines(reader)) == ROW_GROUPS * ROWS
+    assert len(await lines(reader.scanner)) == ROW_GROUPS * ROWS
 
 
 @pytest.mark.parametrize("query", ["lines", "count_over_time", "bytes_over_time"])
@@ -75,12 +79,13 @@ async def test_a_chunk_of_one_row_group_is_one_request(cluster: Cluster, query: 
         await writer.push([Entry(TENANT, "a", chunk * ROWS + number, "a line") for number in range(ROWS)])
         await writer.flush()
     reader = cluster.reader()
-    assert await value_of(reader, 'count_over_time({stream="b"}[1h]) or vector(7)') == 7  # reads the index objects
+    # Reads the index objects.
+    assert await value_of(reader.scanner, 'count_over_time({stream="b"}[1h]) or vector(7)') == 7
     before = reader.gate.passed
     if query == "lines":
-        assert len(await lines(reader)) == chunks * ROWS
+        assert len(await lines(reader.scanner)) == chunks * ROWS
     else:
-        assert await value_of(reader, f'{query}({{stream="a"}} |= "line" [1h])') > 0
+        assert await value_of(reader.scanner, f'{query}({{stream="a"}} |= "line" [1h])') > 0
     assert reader.gate.passed == before + chunks
 
 
@@ -100,8 +105,8 @@ async def test_damage_is_of_one_row_group(cluster: Cluster, column: str, query: 
 
     async def sizes() -> float:
         if query == "lines":
-            return sum(map(len, await lines(cluster.reader())))
-        return await value_of(cluster.reader(), f'{query}({{stream="a"}}[1h])')
+            return sum(map(len, await lines(cluster.reader().scanner)))
+        return await value_of(cluster.reader().scanner, f'{query}({{stream="a"}}[1h])')
 
     with pytest.raises((CorruptData, ExceptionGroup), match=r"fails its checksum|unhandled errors"):
         await sizes()
@@ -116,10 +121,42 @@ class CountedStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.reads = Counter[str]()
+        self.ranges = Counter[ByteRange]()
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> bytes:
         self.reads[key] += 1
+        if byte_range is not None:
+            self.ranges[byte_range] += 1
         return await super().get(key, byte_range)
+
+
+def little_scanner(cluster: Cluster, cache_bytes: int) -> Scanner:
+    reader = cluster.reader()
+    return Scanner(RowGroups(cluster.store, reader.catalog, cache_bytes), reader.catalog, reader.tail, HOUR_NS)
+
+
+async def test_nothing_is_read_twice_where_lines_do_not_fit(cluster: Cluster) -> None:
+    """Though they compress well."""
+    cluster.store = store = CountedStore()
+    writer = await cluster.writer()
+    await writer.push([Entry(TENANT, "a", number, "l" * 10_000) for number in range(ROW_GROUPS * ROWS)])
+    await writer.flush()
+    assert len(await lines(little_scanner(cluster, 3 * ROWS * 10_000))) == ROW_GROUPS * ROWS
+    assert set(store.ranges.values()) == {1}
+
+
+async def test_numbers_of_many_row_groups_fit_into_little_memory(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_rows, "rows_per_group", lambda frame: 1000)
+    cluster.store = store = CountedStore()
+    writer = await cluster.writer()
+    await writer.push([Entry(TENANT, "a", number**2, "l" * (number % 100)) for number in range(ROW_GROUPS * 1000)])
+    await writer.flush()
+    # Times of 8 bytes and lengths of 4, four times.
+    little = little_scanner(cluster, 4 * ROW_GROUPS * 1000 * 13)
+    assert await value_of(little, 'sum(bytes_over_time({stream="a"}[1h]))') == ROW_GROUPS * 10 * sum(range(100))
+    assert store.ranges.total() == 1
 
 
 async def test_damage_of_one_chunk_costs_no_requests_for_another(cluster: Cluster) -> None:
@@ -130,7 +167,7 @@ async def test_damage_of_one_chunk_costs_no_requests_for_another(cluster: Cluste
     (missing,) = set(await cluster.keys("chunks")) - {whole}
     await store.delete([missing])
     with damage_left_out(allowed=True):
-        assert len(await lines(cluster.reader())) == ROW_GROUPS * ROWS
+        assert len(await lines(cluster.reader().scanner)) == ROW_GROUPS * ROWS
     # Two row groups of either chunk at a time: what is small of both, and the lines of each.
     assert store.reads[whole] == ROW_GROUPS // 2 + ROW_GROUPS
 

@@ -7,7 +7,7 @@ Source: parquet.thrift of the Apache Parquet format.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,6 +79,13 @@ class ParquetFooter:
         return {
             pair[_PAIR_KEY].value.decode(): pair[_PAIR_VALUE].value.decode() for pair in pairs if _PAIR_VALUE in pair
         }
+
+    def plain_bytes(self, row_group: int, columns: Collection[str]) -> int:
+        """What the pages of these columns take when they are not compressed."""
+        chunks = self._groups[row_group][_GROUP_COLUMNS].value
+        return sum(
+            chunk[_CHUNK_META].value[_META_UNCOMPRESSED].value for chunk in chunks if _column_name(chunk) in columns
+        )
 
     def assemble(self, columns: Sequence[str], parts: Sequence[tuple[int, Mapping[str, bytes | memoryview]]]) -> bytes:
         """A Parquet file of these columns, from (row group, bytes by column) in the order given."""

@@ -10,12 +10,12 @@ import polars as pl
 
 from log_aggregator.engine.batch import Form
 from log_aggregator.engine.label_columns import PLAIN_NUMBER
-from log_aggregator.formats.chunk import check_column
+from log_aggregator.formats.chunk import LINE_BYTES, SHAPE, check_column
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
 from log_aggregator.model.lru import SizedLru
-from log_aggregator.model.segment import LINE
+from log_aggregator.model.segment import ARRIVAL, LINE, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectNotFound, RangeOutsideObject
@@ -25,8 +25,8 @@ from log_aggregator.storage.store import ByteRange, ObjectStore
 _COALESCE_BYTES = 256 << 10
 _MAX_CODES = 4096
 _SERIES_BYTES = 256  # beside the values
-_VALUE_BYTES = 16  # of a text, beside what is long in it
-_USUAL_RATIO = 5  # of compression
+_TEXT_BYTES = 16  # of each, beside what is long in it
+_NUMBER_BYTES = {TIMESTAMP: 8, ARRIVAL: 8, LINE_BYTES: 4, SHAPE: 2}
 # Of decoded columns: what queries of the last hours look at again and again.
 DEFAULT_CACHE_BYTES = 320 << 20
 
@@ -71,21 +71,22 @@ class RowGroups:
         """
         if len(wanted) < 2:
             return
-        row_groups = Counter(_chunk_key(one) for one in wanted)
+        row_groups = Counter(map(_chunk_key, wanted))
         together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
+        parts: dict[int | None, frozenset[str]]
         size_bytes = 0
         for one in wanted:
             key = _chunk_key(one)
             missing = frozenset(name for name in one.names if self._cache.get(_cache_key(one, name)) is None)
             if row_groups[key] == 1:
                 # One request for all of it: none is spared by leaving the lines to another.
-                parts = [(missing if lines or LINE not in missing else frozenset(), None)]
+                parts = {None: missing}
             else:
                 # Lines take a core for some milliseconds: those of each row group another.
-                parts = [(missing - {LINE}, None), (missing & {LINE} if lines else frozenset(), one.row_group)]
-            for names, alone in parts:
-                if names:
-                    size_bytes += self._expected_bytes(one, names)
+                parts = {None: missing - {LINE}, one.row_group: missing & {LINE}}
+            for alone, names in parts.items():
+                if names and (lines or LINE not in names):
+                    size_bytes += self._most_bytes(one, names)
                     together.setdefault((key, alone, names), []).append(one)
         if size_bytes > self._cache_bytes // 4:
             return
@@ -100,11 +101,13 @@ class RowGroups:
             for (_, _, names), members in together.items():
                 group.create_task(attempt(members, names))
 
-    def _expected_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
+    def _most_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
         """Of the values in memory."""
-        row_group = self._catalog.footer(wanted.index, wanted.chunk).row_groups[wanted.row_group]
-        stored = sum(row_group.spans[name].end - row_group.spans[name].start for name in names)
-        return row_group.rows * len(names) * _VALUE_BYTES + stored * _USUAL_RATIO
+        footer = self._catalog.footer(wanted.index, wanted.chunk)
+        texts = set(names) - _NUMBER_BYTES.keys()
+        row_bytes = sum(_NUMBER_BYTES.get(name, _TEXT_BYTES) for name in names)
+        rows = footer.row_groups[wanted.row_group].rows
+        return rows * row_bytes + footer.plain_bytes(wanted.row_group, texts) + len(names) * _SERIES_BYTES
 
     async def _fetch(
         self, wanted: Sequence[Wanted], names: Sequence[str], statistics: ScanStatistics

@@ -167,7 +167,7 @@ class Scanner:
     async def prefetch(
         self, wanted: Iterable[WantedOfUnit], scan: Scan, statistics: ScanStatistics, *, lines: bool
     ) -> None:
-        """Reads what `load` will be asked for, with fewer requests than one for each unit. With their `lines` or not."""
+        """Reads what `load` will be asked for, its `lines` or not, with fewer requests than one for each unit."""
         await self._row_groups.prefetch(
             [
                 _wanted(unit, scan, columns, forms)
