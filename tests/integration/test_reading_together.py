@@ -1,5 +1,7 @@
 """Columns of many row groups come with few requests to the store, and damage in one of them is that one's alone."""
 
+import asyncio
+import time
 from collections import Counter
 from itertools import pairwise
 from random import Random
@@ -8,6 +10,8 @@ import polars as pl
 import pytest
 
 from cluster import TENANT, Cluster, flipped
+from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.steps import Steps
 from log_aggregator.formats.chunk import LABELS, LINE_BYTES
 from log_aggregator.formats.errors import CorruptData
@@ -43,10 +47,11 @@ async def one_chunk(cluster: Cluster) -> None:
     await writer.flush()
 
 
-async def value_of(scanner: Scanner, text: str) -> float:
+async def value_of(scanner: Scanner | MetricQueries, text: str) -> float:
     expr = parse_expr(text)
     assert isinstance(expr, MetricExpr)
-    answer = await MetricQueries(scanner).run(TENANT, expr, Steps.at(HOUR_NS - 1))
+    queries = MetricQueries(scanner) if isinstance(scanner, Scanner) else scanner
+    answer = await queries.run(TENANT, expr, Steps.at(HOUR_NS - 1))
     ((sample,),) = answer.vectors
     return sample.value
 
@@ -145,18 +150,32 @@ async def test_nothing_is_read_twice_where_lines_do_not_fit(cluster: Cluster) ->
     assert set(store.ranges.values()) == {1}
 
 
+@pytest.mark.parametrize("queries", [1, 8])
 async def test_numbers_of_many_row_groups_fit_into_little_memory(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, queries: int
 ) -> None:
+    """Those that one query reads ahead are there until it is done with them, whatever the others want."""
+
+    def slowly(leaf: ColumnarLeaf, batch: Batch) -> int:
+        time.sleep(0.003)
+        return add(leaf, batch)
+
+    add = ColumnarLeaf.add
+    monkeypatch.setattr(ColumnarLeaf, "add", slowly)
     monkeypatch.setattr(chunk_rows, "rows_per_group", lambda frame: 1000)
     cluster.store = store = CountedStore()
     writer = await cluster.writer()
-    await writer.push([Entry(TENANT, "a", number**2, "l" * (number % 100)) for number in range(ROW_GROUPS * 1000)])
-    await writer.flush()
+    streams = [f"stream-{number}" for number in range(queries)]
+    for stream in streams:
+        rows = range(2 * ROW_GROUPS * 1000)
+        await writer.push([Entry(TENANT, stream, number**2, "l" * (number % 100)) for number in rows])
+        await writer.flush()
     # Times of 8 bytes and lengths of 4, four times.
-    little = little_scanner(cluster, 4 * ROW_GROUPS * 1000 * 13)
-    assert await value_of(little, 'sum(bytes_over_time({stream="a"}[1h]))') == ROW_GROUPS * 10 * sum(range(100))
-    assert store.ranges.total() == 1
+    little = MetricQueries(little_scanner(cluster, 4 * ROW_GROUPS * 1000 * 13))
+    async with asyncio.TaskGroup() as group:
+        for stream in streams:
+            group.create_task(value_of(little, f'sum(bytes_over_time({{stream="{stream}"}}[1h]))'))
+    assert store.ranges.total() == 2 * queries
 
 
 async def test_damage_of_one_chunk_costs_no_requests_for_another(cluster: Cluster) -> None:

@@ -83,9 +83,9 @@ class _Adding:
             wanted = [(one, await _columns(self.scanner, one.unit, self.columnar)) for one in units]
             together = ((one.unit, columns, self.columnar.forms(columns)) for one, columns in wanted)
             # The lines of so many units would take too much memory at once.
-            await self.scanner.prefetch(together, self.scan, self.statistics, lines=False)
+            prefetched = self.scanner.prefetched(together, self.scan, self.statistics, lines=False)
             quick = [(one, columns) for one, columns in wanted if _is_quick(one.unit, columns)]
-            async with asyncio.TaskGroup() as group:
+            async with prefetched, asyncio.TaskGroup() as group:
                 if quick:
                     group.create_task(self._add(quick, self.group_slots))
                 for one, columns in wanted:

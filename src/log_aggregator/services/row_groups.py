@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -49,6 +50,9 @@ class RowGroups:
         self._store = store
         self._catalog = catalog
         self._cache_bytes = cache_bytes
+        self._ahead_bytes = 0  # read ahead, and not yet used
+        self._turn = asyncio.Lock()
+        self._used = asyncio.Event()
         self._cache: SizedLru[tuple[str, int, str, Form | None], pl.Series] = SizedLru(cache_bytes)
 
     def column_names(self, index: Index, chunk: int) -> frozenset[str]:
@@ -64,13 +68,49 @@ class RowGroups:
             found.update({column.name: column for column in columns})
         return [column for column in found.values() if column is not None]
 
-    async def prefetch(self, wanted: Sequence[Wanted], statistics: ScanStatistics, *, lines: bool) -> None:
+    @asynccontextmanager
+    async def prefetched(
+        self, wanted: Sequence[Wanted], statistics: ScanStatistics, *, lines: bool
+    ) -> AsyncIterator[None]:
         """Puts columns of many row groups into memory, with fewer requests than one for each, unless they do not fit.
 
-        `columns` then finds them there. What is damaged is left to it, and lines unless they are asked for.
+        Within, `columns` finds them there. What is damaged is left to it, and lines unless they are asked for.
         """
-        if len(wanted) < 2:
+        together, size_bytes = self._together(wanted, lines=lines) if len(wanted) > 1 else ([], 0)
+        if not together or size_bytes > self._cache_bytes // 4:
+            yield
             return
+
+        async def attempt(names: Collection[str], members: Sequence[Wanted]) -> None:
+            try:
+                await self._fetch(members, sorted(names), statistics)
+            except* CorruptData:
+                pass
+
+        async with self._room(size_bytes):
+            async with asyncio.TaskGroup() as group:
+                for names, members in together:
+                    group.create_task(attempt(names, members))
+            yield
+
+    @asynccontextmanager
+    async def _room(self, size_bytes: int) -> AsyncIterator[None]:
+        """Waits while others have read ahead so much that it would be forgotten before they use it."""
+        async with self._turn:
+            while self._ahead_bytes + size_bytes > self._cache_bytes // 2:
+                self._used.clear()
+                await self._used.wait()
+            self._ahead_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._ahead_bytes -= size_bytes
+            self._used.set()
+
+    def _together(
+        self, wanted: Sequence[Wanted], *, lines: bool
+    ) -> tuple[list[tuple[frozenset[str], list[Wanted]]], int]:
+        """What is to be read at once of what is missing, and the bytes of all of it in memory."""
         row_groups = Counter(map(_chunk_key, wanted))
         together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
         parts: dict[int | None, frozenset[str]]
@@ -88,18 +128,7 @@ class RowGroups:
                 if names and (lines or LINE not in names):
                     size_bytes += self._most_bytes(one, names)
                     together.setdefault((key, alone, names), []).append(one)
-        if size_bytes > self._cache_bytes // 4:
-            return
-
-        async def attempt(members: Sequence[Wanted], names: Collection[str]) -> None:
-            try:
-                await self._fetch(members, sorted(names), statistics)
-            except* CorruptData:
-                pass
-
-        async with asyncio.TaskGroup() as group:
-            for (_, _, names), members in together.items():
-                group.create_task(attempt(members, names))
+        return [(names, members) for (_, _, names), members in together.items()], size_bytes
 
     def _most_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
         """Of the values in memory."""

@@ -7,6 +7,7 @@ out: a flush between the two can neither hide an entry nor show it twice.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,8 +98,7 @@ class Scanner:
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
             wanted = [(unit, *await self._columns_of(unit, chooser)) for unit in wave]
-            await self.prefetch(wanted, scan, statistics, lines=True)
-            async with asyncio.TaskGroup() as group:
+            async with self.prefetched(wanted, scan, statistics, lines=True), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
             held_bytes += sum(_size_bytes(task.result().frame) for task in tasks)
@@ -164,11 +164,11 @@ class Scanner:
         kept = await asyncio.to_thread(unit.hidden.kept, batch)
         return replace(batch, frame=kept.select(columns), runs=None)
 
-    async def prefetch(
+    def prefetched(
         self, wanted: Iterable[WantedOfUnit], scan: Scan, statistics: ScanStatistics, *, lines: bool
-    ) -> None:
-        """Reads what `load` will be asked for, its `lines` or not, with fewer requests than one for each unit."""
-        await self._row_groups.prefetch(
+    ) -> AbstractAsyncContextManager[None]:
+        """Reads what `load` is asked for within, its `lines` or not, with fewer requests than one for each unit."""
+        return self._row_groups.prefetched(
             [
                 _wanted(unit, scan, columns, forms)
                 for unit, columns, forms in wanted
