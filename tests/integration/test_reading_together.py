@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from itertools import pairwise
 from random import Random
+from threading import Barrier
 
 import polars as pl
 import pytest
@@ -20,12 +21,13 @@ from log_aggregator.formats.parquet import ParquetFooter
 from log_aggregator.logql.ast import LogExpr, MetricExpr
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE, METADATA, SEGMENT_SCHEMA, STREAM, TIMESTAMP, Segment
-from log_aggregator.services import chunk_rows
+from log_aggregator.services import chunk_rows, tail
 from log_aggregator.services.damage import current_damage, damage_left_out
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
 from log_aggregator.services.row_groups import RowGroups
 from log_aggregator.services.scan import Scanner
+from log_aggregator.services.tail import TailRecord
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.storage.store import ByteRange
 from replica import HOUR_NS, Entry
@@ -92,6 +94,24 @@ async def test_a_chunk_of_one_row_group_is_one_request(cluster: Cluster, query: 
     else:
         assert await value_of(reader.scanner, f'{query}({{stream="a"}} |= "line" [1h])') > 0
     assert reader.gate.passed == before + chunks
+
+
+async def test_records_of_a_log_query_are_decoded_side_by_side(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_BLOCK_RECORDS", 1)
+    records = 4
+    writer = await cluster.writer()
+    for number in range(records):
+        await writer.push([Entry(TENANT, "a", number, "a line")])
+    all_begun, decode = Barrier(records), TailRecord.decode
+
+    def together(record: TailRecord) -> Segment:
+        all_begun.wait(timeout=5)
+        return decode(record)
+
+    monkeypatch.setattr(TailRecord, "decode", together)
+    assert len(await lines(cluster.reader().scanner)) == records
 
 
 async def damage(cluster: Cluster, column: str, row_group: int) -> None:

@@ -97,7 +97,9 @@ class Scanner:
         pool, held_bytes = pl.DataFrame(schema=BATCH_SCHEMA), 0
         for begin in range(0, len(units), _CONCURRENT_UNITS):
             wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
-            wanted = [(unit, *await self._columns_of(unit, chooser)) for unit in wave]
+            async with asyncio.TaskGroup() as group:
+                choosing = [group.create_task(self._columns_of(unit, chooser)) for unit in wave]
+            wanted = [(unit, *task.result()) for unit, task in zip(wave, choosing, strict=True)]
             async with self.prefetched(wanted, scan, statistics, lines=True), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
