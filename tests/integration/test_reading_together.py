@@ -170,6 +170,14 @@ async def test_nothing_is_read_twice_where_lines_do_not_fit(cluster: Cluster) ->
     assert set(store.ranges.values()) == {1}
 
 
+async def test_row_groups_whose_columns_lie_side_by_side_are_read_whole(cluster: Cluster) -> None:
+    """As they do in chunks of 0.1.0, and in small ones."""
+    cluster.store = store = CountedStore()
+    await one_chunk(cluster)
+    assert len(await lines(cluster.reader().scanner)) == ROW_GROUPS * ROWS
+    assert store.ranges.total() == ROW_GROUPS
+
+
 @pytest.mark.parametrize("queries", [1, 8])
 async def test_numbers_of_many_row_groups_fit_into_little_memory(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, queries: int
@@ -207,8 +215,7 @@ async def test_damage_of_one_chunk_costs_no_requests_for_another(cluster: Cluste
     await store.delete([missing])
     with damage_left_out(allowed=True):
         assert len(await lines(cluster.reader().scanner)) == ROW_GROUPS * ROWS
-    # Two row groups of either chunk at a time: what is small of both, and the lines of each.
-    assert store.reads[whole] == ROW_GROUPS // 2 + ROW_GROUPS
+    assert store.reads[whole] == ROW_GROUPS
 
 
 async def test_columns_lie_together_labels_first_then_the_small_ones(cluster: Cluster) -> None:

@@ -1,7 +1,6 @@
 """Columns of row groups: fetched by ranges, checked, decoded, and kept for the next query in bounded memory."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -111,24 +110,39 @@ class RowGroups:
         self, wanted: Sequence[Wanted], *, lines: bool
     ) -> tuple[list[tuple[frozenset[str], list[Wanted]]], int]:
         """What is to be read at once of what is missing, and the bytes of all of it in memory."""
-        row_groups = Counter(map(_chunk_key, wanted))
-        together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
-        parts: dict[int | None, frozenset[str]]
-        size_bytes = 0
+        chunks: dict[str, list[tuple[Wanted, frozenset[str]]]] = {}
         for one in wanted:
-            key = _chunk_key(one)
             missing = frozenset(name for name in one.names if self._cache.get(_cache_key(one, name)) is None)
-            if row_groups[key] == 1:
-                # One request for all of it: none is spared by leaving the lines to another.
-                parts = {None: missing}
-            else:
+            if missing:
+                chunks.setdefault(_chunk_key(one), []).append((one, missing))
+        together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
+        size_bytes = 0
+        parts: dict[int | None, frozenset[str]]
+        for key, members in chunks.items():
+            is_worth_it = self._spares_requests(members)
+            for one, missing in members:
                 # Lines take a core for some milliseconds: those of each row group another.
-                parts = {None: missing - {LINE}, one.row_group: missing & {LINE}}
-            for alone, names in parts.items():
-                if names and (lines or LINE not in names):
-                    size_bytes += self._most_bytes(one, names)
-                    together.setdefault((key, alone, names), []).append(one)
+                parts = {one.row_group: missing}
+                if is_worth_it:
+                    parts = {None: missing - {LINE}, one.row_group: missing & {LINE}}
+                for alone, names in parts.items():
+                    if names and (lines or LINE not in names):
+                        size_bytes += self._most_bytes(one, names)
+                        together.setdefault((key, alone, names), []).append(one)
         return [(names, members) for (_, _, names), members in together.items()], size_bytes
+
+    def _spares_requests(self, members: Sequence[tuple[Wanted, frozenset[str]]]) -> bool:
+        """Whether it takes fewer requests to read lines of each row group of a chunk, and the rest of all at once.
+
+        Not if a row group's columns lie side by side, as in a chunk that has but one.
+        """
+        spans = [
+            {name: self._catalog.footer(one.index, one.chunk).row_groups[one.row_group].spans[name] for name in missing}
+            for one, missing in members
+        ]
+        texts = sum(LINE in own for own in spans)
+        rest = [span for own in spans for name, span in own.items() if name != LINE]
+        return not texts or texts + len(coalesce(rest)) < sum(len(coalesce(list(own.values()))) for own in spans)
 
     def _most_bytes(self, wanted: Wanted, names: Collection[str]) -> int:
         """Of the values in memory."""
