@@ -1,8 +1,18 @@
-"""Columns made of a value, of a few values, or of another column."""
+"""Columns made of a value, of a few values, or of another column, and what columns take."""
 
 from collections.abc import Sequence
 
 import polars as pl
+
+# Polars counts the characters of a text, and not the view of them, which is the text itself if it is short.
+_VIEW_BYTES = 16
+
+
+def size_bytes(data: pl.DataFrame | pl.Series) -> int:
+    """In memory."""
+    columns = data.get_columns() if isinstance(data, pl.DataFrame) else [data]
+    texts = sum(isinstance(column.dtype, pl.String) for column in columns)
+    return int(data.estimated_size()) + texts * _VIEW_BYTES * len(data)
 
 
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:

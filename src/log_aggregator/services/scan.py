@@ -22,6 +22,7 @@ from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
+from log_aggregator.model.columns import size_bytes
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import BATCH_SCHEMA, LINE, STREAM, TIMESTAMP
@@ -103,13 +104,13 @@ class Scanner:
             async with self.prefetched(wanted, scan, statistics, lines=True), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
-            held_bytes += sum(_size_bytes(task.result().frame) for task in tasks)
+            held_bytes += sum(size_bytes(task.result().frame) for task in tasks)
             tasks.clear()
             final, pool = _split(pool, following, direction)
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
-            scan.memory.release(held_bytes - _size_bytes(pool))
-            held_bytes = _size_bytes(pool)
+            scan.memory.release(held_bytes - size_bytes(pool))
+            held_bytes = size_bytes(pool)
 
     async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
         """All that may hold entries of the scan."""
@@ -317,7 +318,7 @@ class Scanner:
 
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
-        scan.memory.hold("entries", _size_bytes(kept))
+        scan.memory.hold("entries", size_bytes(kept))
         return Batch(batch.streams, kept)
 
 
@@ -377,10 +378,6 @@ def _has_label(unit: ChunkUnit, name: str | None) -> bool:
 def _no_rows(columns: Collection[str]) -> pl.DataFrame:
     """Field columns are text, as they are stored."""
     return pl.DataFrame(schema={name: _PLAIN_TYPES.get(name, pl.String()) for name in columns})
-
-
-def _size_bytes(frame: pl.DataFrame) -> int:
-    return int(frame.estimated_size())
 
 
 def _hidden_between(hidden: HiddenRows | None, min_ns: int, max_ns: int) -> HiddenRows | None:
