@@ -155,6 +155,34 @@ class CountedStore(MemoryStore):
         return await super().get(key, byte_range)
 
 
+class MeetingStore(MemoryStore):
+    """Answers no range before a second one is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = 0
+        self._met = asyncio.Event()
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> bytes:
+        if byte_range is not None:
+            self._asked += 1
+            if self._asked > 1:
+                self._met.set()
+            await asyncio.wait_for(self._met.wait(), 5)
+        return await super().get(key, byte_range)
+
+
+async def test_lines_do_not_wait_for_other_columns(cluster: Cluster) -> None:
+    cluster.store = MeetingStore()
+    writer, random = await cluster.writer(), Random(1)
+    # So large that it does not pay to read what lies between.
+    lines = [random.randbytes(100_000).hex() for _ in range(ROW_GROUPS * ROWS)]
+    await writer.push([Entry(TENANT, "a", number, line) for number, line in enumerate(lines)])
+    await writer.flush()
+    query = 'sum(count_over_time({stream="a"} |~ "a" [1h]))'
+    assert await value_of(cluster.reader().scanner, query) == ROW_GROUPS * ROWS
+
+
 def little_scanner(cluster: Cluster, cache_bytes: int) -> Scanner:
     reader = cluster.reader()
     return Scanner(RowGroups(cluster.store, reader.catalog, cache_bytes), reader.catalog, reader.tail, HOUR_NS)

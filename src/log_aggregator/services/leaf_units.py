@@ -87,30 +87,40 @@ class _Adding:
             quick = [(one, columns) for one, columns in wanted if _is_quick(one.unit, columns)]
             async with prefetched, asyncio.TaskGroup() as group:
                 if quick:
-                    group.create_task(self._add(quick, self.group_slots))
+                    group.create_task(self._add_quick(quick))
                 for one, columns in wanted:
                     if not _is_quick(one.unit, columns):
-                        group.create_task(self._add([(one, columns)], self.slots))
+                        group.create_task(self._add_one(one, columns))
 
-    async def _add(self, wanted: Sequence[tuple[LeafUnit, Collection[str]]], slots: asyncio.Semaphore) -> None:
-        """Some units together, with no more columns than they take."""
-        async with slots:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._load(one, columns)) for one, columns in wanted]
-            batches = [task.result() for task in tasks]
-            tasks.clear()
-            lacking = []
-            for (one, _), batch, kept in zip(
-                wanted, batches, await asyncio.to_thread(self._add_batches, batches), strict=True
-            ):
-                if kept is not None:
-                    count_rows(batch.frame, kept, self.statistics)
-                else:
-                    lacking.append(one)
-            batches.clear()
+    async def _add_quick(self, wanted: Sequence[tuple[LeafUnit, Collection[str]]]) -> None:
+        """Some units together. They are waited for without a slot: their columns are small."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._load(one, columns)) for one, columns in wanted]
+        batches = [task.result() for task in tasks]
+        async with self.group_slots:
+            kept = await asyncio.to_thread(self._add_batches, batches)
+        lacking = []
+        for (one, _), batch, rows in zip(wanted, batches, kept, strict=True):
+            if rows is not None:
+                count_rows(batch.frame, rows, self.statistics)
+            else:
+                lacking.append(one)
+        batches.clear()
+        tasks.clear()
         async with asyncio.TaskGroup() as group:
             for one in lacking:
                 group.create_task(self._add_lines(one))
+
+    async def _add_one(self, one: LeafUnit, columns: Collection[str]) -> None:
+        """With no more columns than it takes."""
+        async with self.slots:
+            batch = await self._load(one, columns)
+            rows = await asyncio.to_thread(self._kept, batch)
+            if rows is not None:
+                count_rows(batch.frame, rows, self.statistics)
+                return
+            del batch
+        await self._add_lines(one)
 
     async def _add_lines(self, one: LeafUnit) -> None:
         """With all columns it has."""

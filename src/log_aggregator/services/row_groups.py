@@ -32,6 +32,10 @@ _NUMBER_BYTES = {TIMESTAMP: 8, ARRIVAL: 8, LINE_BYTES: 4, SHAPE: 2}
 DEFAULT_CACHE_BYTES = 320 << 20
 
 
+_CacheKey = tuple[str, int, str, Form | None]
+"""Of a column: its chunk, row group and name, and the form."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Columns of a row group, and the forms they are wanted in."""
@@ -53,7 +57,8 @@ class RowGroups:
         self._ahead_bytes = 0  # read ahead, and not yet used
         self._turn = asyncio.Lock()
         self._used = asyncio.Event()
-        self._cache: SizedLru[tuple[str, int, str, Form | None], pl.Series] = SizedLru(cache_bytes)
+        self._cache: SizedLru[_CacheKey, pl.Series] = SizedLru(cache_bytes)
+        self._under_way: dict[_CacheKey, asyncio.Task[None]] = {}
 
     def column_names(self, index: Index, chunk: int) -> frozenset[str]:
         """What the chunk has."""
@@ -61,37 +66,69 @@ class RowGroups:
 
     async def columns(self, wanted: Wanted, statistics: ScanStatistics) -> list[pl.Series]:
         """Of all rows of the row group, in the form asked for where their values allow it."""
-        found = {name: self._cache.get(_cache_key(wanted, name)) for name in wanted.names}
+        found = {name: self._kept(wanted, name) for name in wanted.names}
         missing = [name for name, column in found.items() if column is None]
-        if missing:
-            ((_, columns),) = await self._fetch([wanted], missing, statistics)
-            found.update({column.name: column for column in columns})
+        ahead = {name: task for name in missing if (task := self._under_way.get(_cache_key(wanted, name))) is not None}
+        await self._fill(found, wanted, [name for name in missing if name not in ahead], statistics)
+        if ahead:
+            await asyncio.wait(set(ahead.values()))
+            for task in ahead.values():
+                if not task.cancelled():
+                    task.result()
+            found.update({name: self._kept(wanted, name) for name in ahead})
+            # It was damaged, somebody else's who has gone, or displaced already.
+            await self._fill(found, wanted, [name for name in ahead if found[name] is None], statistics)
         return [column for column in found.values() if column is not None]
+
+    def _kept(self, wanted: Wanted, name: str) -> pl.Series | None:
+        return self._cache.get(_cache_key(wanted, name))
+
+    async def _fill(
+        self, found: dict[str, pl.Series | None], wanted: Wanted, names: Sequence[str], statistics: ScanStatistics
+    ) -> None:
+        if names:
+            ((_, columns),) = await self._fetch([wanted], names, statistics)
+            found.update({column.name: column for column in columns})
 
     @asynccontextmanager
     async def prefetched(
         self, wanted: Sequence[Wanted], statistics: ScanStatistics, *, lines: bool
     ) -> AsyncIterator[None]:
-        """Puts columns of many row groups into memory, with fewer requests than one for each, unless they do not fit.
+        """Reads columns of many row groups into memory, with fewer requests than one for each, unless they do not fit.
 
-        Within, `columns` finds them there. What is damaged is left to it, and lines unless they are asked for.
+        Within, `columns` finds them there, or waits for them. What is damaged is left to it, and lines unless they are
+        asked for.
         """
         together, size_bytes = self._together(wanted, lines=lines) if len(wanted) > 1 else ([], 0)
         if not together or size_bytes > self._cache_bytes // 4:
             yield
             return
-
-        async def attempt(names: Collection[str], members: Sequence[Wanted]) -> None:
+        async with self._room(size_bytes):
+            tasks = [self._begin(members, sorted(names), statistics) for names, members in together]
             try:
-                await self._fetch(members, sorted(names), statistics)
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, members: Sequence[Wanted], names: Sequence[str], statistics: ScanStatistics) -> asyncio.Task[None]:
+        keys = [_cache_key(one, name) for one in members for name in names]
+
+        async def fetch() -> None:
+            try:
+                await self._fetch(members, names, statistics)
             except* CorruptData:
                 pass
 
-        async with self._room(size_bytes):
-            async with asyncio.TaskGroup() as group:
-                for names, members in together:
-                    group.create_task(attempt(names, members))
-            yield
+        def end(_: asyncio.Task[None]) -> None:
+            for key in keys:
+                del self._under_way[key]
+
+        task = asyncio.create_task(fetch())
+        self._under_way.update(dict.fromkeys(keys, task))
+        task.add_done_callback(end)
+        return task
 
     @asynccontextmanager
     async def _room(self, size_bytes: int) -> AsyncIterator[None]:
@@ -113,7 +150,11 @@ class RowGroups:
         """What is to be read at once of what is missing, and the bytes of all of it in memory."""
         chunks: dict[str, list[tuple[Wanted, frozenset[str]]]] = {}
         for one in wanted:
-            missing = frozenset(name for name in one.names if self._cache.get(_cache_key(one, name)) is None)
+            missing = frozenset(
+                name
+                for name in one.names
+                if self._kept(one, name) is None and _cache_key(one, name) not in self._under_way
+            )
             if missing:
                 chunks.setdefault(_chunk_key(one), []).append((one, missing))
         together: dict[tuple[str, int | None, frozenset[str]], list[Wanted]] = {}
@@ -183,7 +224,7 @@ def _chunk_key(wanted: Wanted) -> str:
     return wanted.index.chunks[wanted.chunk].key
 
 
-def _cache_key(wanted: Wanted, name: str) -> tuple[str, int, str, Form | None]:
+def _cache_key(wanted: Wanted, name: str) -> _CacheKey:
     return _chunk_key(wanted), wanted.row_group, name, wanted.forms.get(name)
 
 
