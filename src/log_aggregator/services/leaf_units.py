@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import polars as pl
 
@@ -45,12 +46,19 @@ class LeafUnits:
         """Failures come in groups."""
         adding = _Adding(self._scanner, columnar, scan, statistics, self._slots, self._group_slots)
         async with asyncio.TaskGroup() as group:
-            for begin in range(0, len(units), _UNITS_PER_GROUP):
-                group.create_task(adding.add(units[begin : begin + _UNITS_PER_GROUP]))
+            for some in _groups(units):
+                group.create_task(adding.add(some))
 
     async def is_quick(self, unit: Unit, columnar: ColumnarLeaf) -> bool:
         """Whether its lines need not be looked at."""
         return _is_quick(unit, await _columns(self._scanner, unit, columnar))
+
+
+def _groups(units: Sequence[LeafUnit]) -> list[Sequence[LeafUnit]]:
+    """As few as their size allows, and all alike: two are worked on at a time."""
+    count = -(-len(units) // _UNITS_PER_GROUP)
+    edges = [len(units) * number // max(count, 1) for number in range(count + 1)]
+    return [units[begin:end] for begin, end in pairwise(edges)]
 
 
 async def _columns(scanner: Scanner, unit: Unit, columnar: ColumnarLeaf) -> set[str]:
