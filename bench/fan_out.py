@@ -4,10 +4,9 @@
 
 Needs redis-server and Linux. In each round both ways are measured, one after the other, with processes that were just
 started and have answered about other lines, a few times: they have their memory, and none of these lines is in their
-caches. Only
-where two cores are free does the time of the answer tell what the second replica brings. CPU time tells whatever else
-the machine does: what the detour costs, and how evenly the work was divided (that of one process against the busier of
-two: as fast as it can be).
+caches. Only where two cores are free does the time of the answer tell what the second replica brings. CPU time tells
+whatever else the machine does: what the detour costs, and how evenly the work was divided (that of one process against
+the busier of two: as fast as it can be).
 """
 
 import argparse

@@ -25,7 +25,7 @@ from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, T
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
-from log_aggregator.model.columns import coded, constant, size_bytes
+from log_aggregator.model.columns import bytes_in_memory, coded, constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -348,7 +348,7 @@ class ColumnarLeaf:
         self._totals.append(totals)
 
     def _keep_samples(self, samples: pl.DataFrame) -> None:
-        self._memory.hold("samples", 2 * size_bytes(samples))
+        self._memory.hold("samples", 2 * bytes_in_memory(samples))
         self._samples.append(samples)
 
     def _unwrapped(

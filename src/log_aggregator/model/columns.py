@@ -8,7 +8,7 @@ import polars as pl
 _VIEW_BYTES = 16
 
 
-def size_bytes(data: pl.DataFrame | pl.Series) -> int:
+def bytes_in_memory(data: pl.DataFrame | pl.Series) -> int:
     """In memory."""
     columns = data.get_columns() if isinstance(data, pl.DataFrame) else [data]
     texts = sum(isinstance(column.dtype, pl.String) for column in columns)

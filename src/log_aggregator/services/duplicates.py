@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from log_aggregator.engine.batch import Batch
-from log_aggregator.model.columns import constant, size_bytes
+from log_aggregator.model.columns import bytes_in_memory, constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.scan import Scanner
@@ -45,8 +45,8 @@ async def duplicates(
         if not batch.rows:
             continue  # damaged, and left out
         rows.append(await asyncio.to_thread(_suspected, batch, own, numbers))
-        held_bytes += size_bytes(rows[-1])
-        scan.memory.hold("entries", size_bytes(rows[-1]))
+        held_bytes += bytes_in_memory(rows[-1])
+        scan.memory.hold("entries", bytes_in_memory(rows[-1]))
     repeated = await asyncio.to_thread(_repeated, pl.concat(rows)) if rows else {}
     scan.memory.release(held_bytes)
     return repeated

@@ -92,13 +92,15 @@ class _Adding:
             together = ((one.unit, columns, self.columnar.forms(columns)) for one, columns in wanted)
             # The lines of so many units would take too much memory at once.
             prefetched = self.scanner.prefetched(together, self.scan, self.statistics, lines=False)
-            quick = [(one, columns) for one, columns in wanted if _is_quick(one.unit, columns)]
             async with prefetched, asyncio.TaskGroup() as group:
+                quick = []
+                for one, columns in wanted:
+                    if _is_quick(one.unit, columns):
+                        quick.append((one, columns))
+                    else:
+                        group.create_task(self._add_one(one, columns))
                 if quick:
                     group.create_task(self._add_quick(quick))
-                for one, columns in wanted:
-                    if not _is_quick(one.unit, columns):
-                        group.create_task(self._add_one(one, columns))
 
     async def _add_quick(self, wanted: Sequence[tuple[LeafUnit, Collection[str]]]) -> None:
         """Some units together. They are waited for without a slot: their columns are small."""

@@ -14,7 +14,7 @@ from log_aggregator.formats.chunk import LINE_BYTES, SHAPE, check_column
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.parquet import ByteSpan, ParquetFooter
-from log_aggregator.model.columns import size_bytes
+from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.segment import ARRIVAL, LINE, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
@@ -216,7 +216,7 @@ class RowGroups:
         found = await asyncio.to_thread(decoded)
         for one, columns in found:
             for column in columns:
-                self._cache.put(_cache_key(one, column.name), column, size_bytes(column) + _SERIES_BYTES)
+                self._cache.put(_cache_key(one, column.name), column, bytes_in_memory(column) + _SERIES_BYTES)
         return found
 
 

@@ -22,7 +22,7 @@ from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
-from log_aggregator.model.columns import size_bytes
+from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import BATCH_SCHEMA, LINE, STREAM, TIMESTAMP
@@ -104,13 +104,13 @@ class Scanner:
             async with self.prefetched(wanted, scan, statistics, lines=True), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
-            held_bytes += sum(size_bytes(task.result().frame) for task in tasks)
+            held_bytes += sum(bytes_in_memory(task.result().frame) for task in tasks)
             tasks.clear()
             final, pool = _split(pool, following, direction)
             if final.height:
                 yield Batch(tuple(streams), in_order(final, direction))
-            scan.memory.release(held_bytes - size_bytes(pool))
-            held_bytes = size_bytes(pool)
+            scan.memory.release(held_bytes - bytes_in_memory(pool))
+            held_bytes = bytes_in_memory(pool)
 
     async def units(self, scan: Scan, statistics: ScanStatistics) -> list[Unit]:
         """All that may hold entries of the scan."""
@@ -318,7 +318,7 @@ class Scanner:
 
         kept = await asyncio.to_thread(chosen)
         count_rows(batch.frame, kept.height, statistics)
-        scan.memory.hold("entries", size_bytes(kept))
+        scan.memory.hold("entries", bytes_in_memory(kept))
         return Batch(batch.streams, kept)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record
-from log_aggregator.model.columns import size_bytes
+from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
@@ -162,7 +162,7 @@ class Tail:
         if known is not None and known[0] == state:
             return known[1]
         block = await asyncio.to_thread(_merged, records)
-        self._merged.put(key, (state, block), size_bytes(block.frame))
+        self._merged.put(key, (state, block), bytes_in_memory(block.frame))
         return block
 
     def add_own(self, records: Iterable[TailRecord]) -> None:
