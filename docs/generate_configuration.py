@@ -94,7 +94,8 @@ MEANINGS: Final = {
     "ingester.chunk_target_size": "Compressed size of a row group; a flush is due at sixteen of them",
     "ingester.max_returned_stream_errors": "How many refused entries an answer to a push names; 0: all",
     "ingester.max_buffer_bytes": "Lines and metadata that a process may hold unflushed: at half of it a flush begins, "
-    "above it pushes are answered 503; 0 for a share of the memory that the process may use",
+    "above it pushes wait for one, five seconds at most, and are then answered 503; 0 for a share of the memory that "
+    "the process may use",
     "querier.max_concurrent": "Queries at a time, in one process",
     "querier.tail_max_duration": "After which a tail is closed",
     "querier.multi_tenant_queries_enabled": "`X-Scope-OrgID: a|b` reads the logs of both tenants",

@@ -44,7 +44,11 @@ from log_aggregator.wal.names import Names
 Result = TypeVar("Result")
 HOUR_NS = 3600 * 1_000_000_000
 POLICY = FlushPolicy(
-    chunk_idle_period_ns=HOUR_NS, max_chunk_age_ns=HOUR_NS, chunk_target_bytes=1 << 20, max_buffer_bytes=64 << 20
+    chunk_idle_period_ns=HOUR_NS,
+    max_chunk_age_ns=HOUR_NS,
+    chunk_target_bytes=1 << 20,
+    max_buffer_bytes=64 << 20,
+    max_wait_seconds=0.0,
 )
 
 

@@ -110,6 +110,8 @@ from log_aggregator.wal.work_queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+# Alloy and Promtail give up a push after ten.
+_MAX_WAIT_SECONDS = 5.0
 _SECOND_NS = 1_000_000_000
 # A store that takes longer to answer is used once it does, as one that is away.
 _FIRST_CHECK_SECONDS = 5.0
@@ -379,6 +381,7 @@ def _flush_policy(config: Config, memory: MemoryShares) -> FlushPolicy:
         max_chunk_age_ns=ingester.max_chunk_age,
         chunk_target_bytes=ingester.chunk_target_size,
         max_buffer_bytes=ingester.max_buffer_bytes or memory.buffer,
+        max_wait_seconds=_MAX_WAIT_SECONDS,
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from cluster import Cluster
 from log_aggregator.errors import LogAggregatorError
-from log_aggregator.services.ingester import BufferFull, FlushPolicy
+from log_aggregator.services.buffer_room import BufferFull
+from log_aggregator.services.ingester import FlushPolicy
 from log_aggregator.wal.errors import WalUnavailable
 from replica import HOUR_NS, Entry, Fate, Replica
 from waiting import until
@@ -325,9 +326,9 @@ async def test_retries_at_another_replica_count_once(cluster: Cluster) -> None:
     await assert_found(cluster.reader(), entries_of("same"))
 
 
-def small(max_buffer_bytes: int) -> FlushPolicy:
+def small(max_buffer_bytes: int, max_wait_seconds: float = 0.0) -> FlushPolicy:
     """A flush begins by itself at half of the bound."""
-    return FlushPolicy(HOUR_NS, HOUR_NS, 1 << 20, max_buffer_bytes)
+    return FlushPolicy(HOUR_NS, HOUR_NS, 1 << 20, max_buffer_bytes, max_wait_seconds)
 
 
 async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> None:
@@ -341,6 +342,31 @@ async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> N
     await writer.flush()
     await writer.push(empty_lines[100:])
     await assert_found(cluster.reader(), empty_lines)
+
+
+async def test_push_waits_for_a_flush_to_make_room(cluster: Cluster) -> None:
+    writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
+    lines = [Entry("tenant", "stream", number, "") for number in range(1000)]
+    for first in range(0, 1000, 50):
+        await writer.push(lines[first : first + 50])
+    await assert_found(cluster.reader(), lines)
+
+
+async def test_push_does_not_wait_for_flushes_that_fail(cluster: Cluster) -> None:
+    writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
+    lines = [Entry("tenant", "stream", number, "") for number in range(300)]
+    writer.gate.plan(3, Fate.HELD)  # not the append, but the flush that begins of itself after it
+    held, resumed = writer.gate.held, writer.gate.resumed
+    await writer.push(lines[:200])
+    await held.wait()
+    waiting = asyncio.create_task(writer.push(lines[200:]))
+    await asyncio.sleep(0)
+    writer.gate.plan(0, Fate.FAILED)
+    resumed.set()
+    assert isinstance(await ends(waiting), BufferFull)
+    await writer.flush()
+    await writer.push(lines[200:])
+    await assert_found(cluster.reader(), lines)
 
 
 async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(cluster: Cluster) -> None:

@@ -10,18 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
 
 import polars as pl
 
 from log_aggregator.clock import Clock, timeout
-from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.errors import LogAggregatorError
 from log_aggregator.formats.wal_record import RecordHeader, decode_record, encode_record, header_of
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import Segment, merge_streams, renumber
+from log_aggregator.services.buffer_room import BufferRoom
 from log_aggregator.services.flush import Flusher, LogRecord
-from log_aggregator.services.room import has_room
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
@@ -46,12 +45,6 @@ _STREAM_BYTES = 400
 _CHUNKS_PER_FLUSH = 16
 
 
-class BufferFull(LogAggregatorError):
-    """What may wait to be flushed does, of the tenant or of all, usually because the object store is slow or down."""
-
-    code: ClassVar[ErrorCode] = ErrorCode.UNAVAILABLE
-
-
 class FlushReason(StrEnum):
     """Loki's words for why a chunk was flushed."""
 
@@ -69,6 +62,7 @@ class FlushPolicy:
     max_chunk_age_ns: int
     chunk_target_bytes: int  # compressed
     max_buffer_bytes: int  # in memory
+    max_wait_seconds: float  # of a push, for room in the buffer
 
     def reason(self, buffer: "_Buffer", now_ns: int) -> FlushReason | None:
         if not buffer.records:
@@ -178,6 +172,7 @@ class Ingester:
         self._appending = asyncio.Lock()
         self._flushing = asyncio.Lock()
         self._check = asyncio.Event()
+        self._room = BufferRoom(policy.max_buffer_bytes, self._used_bytes, policy.max_wait_seconds, self._check)
         self._streams_shown: dict[str, int] = {}  # by tenant, as the metric has it
         self._flush_requests = 0
 
@@ -196,15 +191,7 @@ class Ingester:
         if self._lease is None:
             raise WalUnavailable("the write-ahead log is not open yet")
         memory_bytes = _memory_bytes(segment, text_bytes)
-        held_bytes = self._waiting_bytes.total() + self._buffer.memory_bytes
-        own_bytes = self._waiting_bytes[tenant] + self._buffer.memory_bytes_of[tenant]
-        if not has_room(self._policy.max_buffer_bytes, held_bytes, own_bytes, memory_bytes):
-            self._check.set()
-            raise BufferFull(
-                f"too many bytes wait to be flushed: {own_bytes} of the tenant and {held_bytes} in all, with "
-                f"{memory_bytes} more, would leave other tenants too little of ingester.max_buffer_bytes "
-                f"({self._policy.max_buffer_bytes})"
-            )
+        await self._room.wait(tenant, memory_bytes)
         push = _Push(tenant, segment, text_bytes, memory_bytes, asyncio.get_running_loop().create_future())
         self._waiting.append(push)
         self._waiting_bytes[tenant] += memory_bytes
@@ -258,6 +245,9 @@ class Ingester:
             async with self._appending:
                 await self._reopen(lease)
             raise
+        except Exception:
+            self._room.will_not_grow()
+            raise
         self._metrics.flush_seconds.observe(self._clock.monotonic_seconds() - begun)
         self._metrics.wal_truncate_seconds.observe(result.commit_seconds)
         for chunk in result.chunks:
@@ -266,6 +256,10 @@ class Ingester:
             self._metrics.chunk_size_bytes.observe(chunk.stored_bytes)
             self._metrics.chunk_entries.observe(chunk.entries)
         self._drop(lease, len(records), begun_ns)
+
+    def _used_bytes(self, tenant: str) -> tuple[int, int]:
+        waiting, buffer = self._waiting_bytes, self._buffer
+        return waiting.total() + buffer.memory_bytes, waiting[tenant] + buffer.memory_bytes_of[tenant]
 
     # -- group commit -------------------------------------------------------
 
@@ -345,6 +339,7 @@ class Ingester:
         self._tail.forget_own(lease.wal, self._buffer.records[count - 1].position)
         self._buffer = self._buffer.without(count, flushed_ns)
         self._show_buffer()
+        self._room.grew()
 
     def _show_buffer(self) -> None:
         self._metrics.memory_chunks.set(len(self._buffer.records))
@@ -424,6 +419,7 @@ class Ingester:
             self._lease, self._buffer, self._head = old, buffer, head
             raise
         self._show_buffer()
+        self._room.grew()
         await self._give_up(old)
 
     async def _give_up(self, lease: Lease) -> None:
@@ -441,6 +437,8 @@ class Ingester:
             reason = self._policy.reason(self._buffer, self._clock.now_ns())
             if await self._flush_requested():
                 reason = FlushReason.FORCED
+            if reason is None and self._room.is_wanted:
+                reason = FlushReason.FULL
             if reason is None:
                 continue
             pause_seconds = 0.0
