@@ -6,11 +6,14 @@ a stream, so this costs a look at their bounds, then at timestamps, and at lines
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
-from log_aggregator.engine.batch import Batch
+from log_aggregator.engine.batch import Batch, Integers
 from log_aggregator.model.columns import bytes_in_memory, constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
@@ -19,6 +22,8 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan, TailUnit, Unit
 
 _UNIT, _ROW = "unit", "row"
+# With more spans than this, to look at each takes longer than to compare all rows.
+_FEW_SPANS = 2000
 
 
 async def duplicates(
@@ -34,7 +39,7 @@ async def duplicates(
     numbers: dict[Labels, int] = {}
     chosen = [units[number] for number in contested]
     batches = await _load_all(scanner, scan, chosen, [STREAM, TIMESTAMP], statistics)
-    suspects = await asyncio.to_thread(_of_equal_time, contested, batches, numbers)
+    suspects = await asyncio.to_thread(of_equal_time, contested, batches, numbers)
     if suspects.is_empty():
         return {}
     rows, held_bytes = [], 0
@@ -97,20 +102,82 @@ def _is_one(units: Sequence[Unit]) -> bool:
     return len(units) == 1 or (len(chunks) == 1 and None not in chunks)
 
 
-def _of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:
+def of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:
     """_UNIT, _ROW, STREAM and TIMESTAMP of the rows that share stream and time with another."""
-    frames = []
-    for number, batch in zip(contested, batches, strict=True):
-        frames.append(
-            batch.frame.select(
-                pl.lit(number, pl.UInt32).alias(_UNIT),
-                pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW),
-                _numbered(batch, numbers),
-                TIMESTAMP,
-            )
+    frames = [
+        batch.frame.select(
+            pl.lit(number, pl.UInt32).alias(_UNIT),
+            pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW),
+            _numbered(batch, numbers),
+            TIMESTAMP,
         )
-    rows = pl.concat(frames)
+        for number, batch in zip(contested, batches, strict=True)
+    ]
+    rows = pl.concat(_shared_times(frames, batches))
     return rows.filter(pl.struct(STREAM, TIMESTAMP).is_duplicated())
+
+
+class _Span(NamedTuple):
+    """Rows of one stream in one batch, and their times."""
+
+    low: int
+    high: int
+    batch: int
+    begin: int
+    end: int
+
+
+def _shared_times(frames: Sequence[pl.DataFrame], batches: Sequence[Batch]) -> list[pl.DataFrame]:
+    """Of the rows, those at times that the spans of several batches share in their stream; or some more."""
+    streams: dict[int, list[_Span]] = {}
+    for number, (frame, batch) in enumerate(zip(frames, batches, strict=True)):
+        if batch.runs is None or len(batch.runs) > _FEW_SPANS:
+            return list(frames)  # nothing is known of their order
+        for stream, span in _spans(number, frame, batch.runs):
+            streams.setdefault(stream, []).append(span)
+    shared = {stream: windows for stream, spans in streams.items() if (windows := _windows(sorted(spans)))}
+    if sum(len(streams[stream]) for stream in shared) > _FEW_SPANS:
+        return list(frames)
+    times = [frame[TIMESTAMP].to_numpy() for frame in frames]
+    rows: list[list[Integers]] = [[] for _ in frames]
+    for stream, windows in shared.items():
+        ends = [high for _, high in windows]
+        for span in streams[stream]:
+            own = times[span.batch][span.begin : span.end]
+            for low, high in windows[bisect_left(ends, span.low) :]:
+                if low > span.high:
+                    break
+                begin, end = np.searchsorted(own, low, "left"), np.searchsorted(own, high, "right")
+                rows[span.batch].append(np.arange(span.begin + begin, span.begin + end))
+    return [frame[np.concatenate(some)] if some else frame.clear() for frame, some in zip(frames, rows, strict=True)]
+
+
+def _spans(number: int, frame: pl.DataFrame, runs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, _Span]]:
+    """By stream, of a batch with these runs."""
+    counts = np.array([rows for _, rows in runs], np.int64)
+    ends = counts.cumsum()
+    begins = ends - counts
+    times = frame[TIMESTAMP].to_numpy()
+    streams = frame[STREAM].to_numpy()[begins]
+    for stream, low, high, begin, end in zip(
+        streams.tolist(), times[begins].tolist(), times[ends - 1].tolist(), begins.tolist(), ends.tolist(), strict=True
+    ):
+        yield stream, _Span(low, high, number, begin, end)
+
+
+def _windows(spans: Sequence[_Span]) -> list[tuple[int, int]]:
+    """The times, from one to another, that two of the spans have at least. The spans are sorted, the windows too."""
+    windows: list[tuple[int, int]] = []
+    reach = spans[0].high
+    for span in spans[1:]:
+        if span.low <= reach:
+            high = min(span.high, reach)
+            if windows and span.low <= windows[-1][1]:
+                windows[-1] = windows[-1][0], max(windows[-1][1], high)
+            else:
+                windows.append((span.low, high))
+        reach = max(reach, span.high)
+    return windows
 
 
 def _suspected(batch: Batch, own: pl.DataFrame, numbers: dict[Labels, int]) -> pl.DataFrame:
