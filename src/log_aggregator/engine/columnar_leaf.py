@@ -95,6 +95,11 @@ class ColumnarLeaf:
         self._totals: list[Totals] = []
         self._samples: list[pl.DataFrame] = []
 
+    @property
+    def parses(self) -> bool:
+        """Whether it wants fields of lines."""
+        return bool(self._plan.labels.parsed.parsers)
+
     def columns(
         self, available: Collection[str], shapes: Sequence[Shape] | None, streams: Sequence[Labels]
     ) -> set[str]:

@@ -36,6 +36,11 @@ class RowChooser:
         self._combinations: dict[frozenset[int], Combinations | None] = {}
         self.has_cut = False
 
+    @property
+    def parses(self) -> bool:
+        """Whether it wants fields of lines."""
+        return self._plan.labels is not None and bool(self._plan.labels.parsed.parsers)
+
     def columns(
         self, available: Collection[str], shapes: Sequence[Shape] | None, streams: Sequence[Labels]
     ) -> set[str]:

@@ -12,7 +12,7 @@ class SizedLru(Generic[Key, Value]):
     """Forgets what was not used for longest. Sizes are bytes, as the caller tells them. For several threads."""
 
     def __init__(self, capacity_bytes: int) -> None:
-        self._capacity = capacity_bytes
+        self.capacity_bytes = capacity_bytes
         self._used = 0
         self._lock = Lock()
         self._items: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
@@ -29,11 +29,11 @@ class SizedLru(Generic[Key, Value]):
         """A value larger than the whole cache is not kept."""
         with self._lock:
             self._discard(key)
-            if size_bytes > self._capacity:
+            if size_bytes > self.capacity_bytes:
                 return
             self._items[key] = (value, size_bytes)
             self._used += size_bytes
-            while self._used > self._capacity:
+            while self._used > self.capacity_bytes:
                 _, (_, size) = self._items.popitem(last=False)
                 self._used -= size
 

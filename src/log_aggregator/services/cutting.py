@@ -1,12 +1,12 @@
 """The rows of a scan cut out of a record, a block or a row group."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
-from log_aggregator.engine.batch import Batch
-from log_aggregator.formats.chunk import LINE_BYTES, ROW_OFFSET, ROWS
+from log_aggregator.engine.batch import Batch, Form
+from log_aggregator.formats.chunk import LINE_BYTES, ROW_OFFSET, ROWS, SHAPE
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, STREAM, TIMESTAMP
 from log_aggregator.services.layout import Run
@@ -46,19 +46,19 @@ def of_record(
 _Runs = tuple[tuple[int, int], ...]
 
 
-def of_block(unit: TailUnit, block: Block, scan: Scan, columns: Collection[str]) -> Batch:
+def of_block(unit: TailUnit, block: Block, scan: Scan, columns: Collection[str], forms: Mapping[str, Form]) -> Batch:
     runs, offset = [], 0
     accepted = [scan.accepts(labels) for labels in block.streams]
     for stream, count in block.runs:
         if accepted[stream]:
             runs.append(Run(stream, offset, count, unit.min_ns, unit.max_ns))
         offset += count
-    rows = block.frame
+    rows = block.columns({*columns, TIMESTAMP} - {STREAM, LINE_BYTES}, forms)
     if LINE_BYTES in columns:
-        rows = rows.with_columns(pl.col(LINE).str.len_bytes().alias(LINE_BYTES))
+        rows = rows.with_columns(block.frame[LINE].str.len_bytes().alias(LINE_BYTES))
     cut = cut_out if len(runs) <= MAX_SLICES else cut_many
     frame, lengths = cut(rows, runs, scan, columns, is_inside=is_inside(unit, scan))
-    return Batch(block.streams, frame, None, lengths)
+    return Batch(block.streams, frame, block.shapes if SHAPE in columns else None, lengths)
 
 
 def cut_out(

@@ -104,17 +104,14 @@ def _is_one(units: Sequence[Unit]) -> bool:
 
 def of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:
     """_UNIT, _ROW, STREAM and TIMESTAMP of the rows that share stream and time with another."""
-    frames = [
-        batch.frame.select(
-            pl.lit(number, pl.UInt32).alias(_UNIT),
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW),
-            _numbered(batch, numbers),
-            TIMESTAMP,
+    places = []
+    for unit, batch, rows in zip(contested, batches, _of_shared_times(batches), strict=True):
+        row_numbers = pl.Series(_ROW, rows, dtype=pl.UInt32)
+        some = batch.frame.select(STREAM, TIMESTAMP)[row_numbers]
+        places.append(
+            some.select(pl.lit(unit, pl.UInt32).alias(_UNIT), row_numbers, _numbered(batch, some, numbers), TIMESTAMP)
         )
-        for number, batch in zip(contested, batches, strict=True)
-    ]
-    rows = pl.concat(_shared_times(frames, batches))
-    return rows.filter(pl.struct(STREAM, TIMESTAMP).is_duplicated())
+    return pl.concat(places).filter(pl.struct(STREAM, TIMESTAMP).is_duplicated())
 
 
 class _Span(NamedTuple):
@@ -127,42 +124,40 @@ class _Span(NamedTuple):
     end: int
 
 
-def _shared_times(frames: Sequence[pl.DataFrame], batches: Sequence[Batch]) -> list[pl.DataFrame]:
-    """Of the rows, those at times that the spans of several batches share in their stream; or some more."""
-    streams: dict[int, list[_Span]] = {}
-    for number, (frame, batch) in enumerate(zip(frames, batches, strict=True)):
+def _of_shared_times(batches: Sequence[Batch]) -> list[Integers]:
+    """By batch, the numbers of the rows at times that spans of several batches share in a stream; or of some more."""
+    streams: dict[Labels, list[_Span]] = {}
+    for number, batch in enumerate(batches):
         if batch.runs is None or len(batch.runs) > _FEW_SPANS:
-            return list(frames)  # nothing is known of their order
-        for stream, span in _spans(number, frame, batch.runs):
-            streams.setdefault(stream, []).append(span)
+            return _all_rows(batches)  # nothing is known of their order
+        for stream, span in _spans(number, batch.frame[TIMESTAMP].to_numpy(), batch.runs):
+            streams.setdefault(batch.streams[stream], []).append(span)
     shared = {stream: windows for stream, spans in streams.items() if (windows := _windows(sorted(spans)))}
     if sum(len(streams[stream]) for stream in shared) > _FEW_SPANS:
-        return list(frames)
-    times = [frame[TIMESTAMP].to_numpy() for frame in frames]
-    rows: list[list[Integers]] = [[] for _ in frames]
-    for stream, windows in shared.items():
+        return _all_rows(batches)
+    rows: list[list[Integers]] = [[np.array([], np.int64)] for _ in batches]
+    for labels, windows in shared.items():
         ends = [high for _, high in windows]
-        for span in streams[stream]:
-            own = times[span.batch][span.begin : span.end]
+        for span in streams[labels]:
+            own = batches[span.batch].frame[TIMESTAMP].to_numpy()[span.begin : span.end]
             for low, high in windows[bisect_left(ends, span.low) :]:
                 if low > span.high:
                     break
                 begin, end = np.searchsorted(own, low, "left"), np.searchsorted(own, high, "right")
                 rows[span.batch].append(np.arange(span.begin + begin, span.begin + end))
-    return [frame[np.concatenate(some)] if some else frame.clear() for frame, some in zip(frames, rows, strict=True)]
+    return list(map(np.concatenate, rows))
 
 
-def _spans(number: int, frame: pl.DataFrame, runs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, _Span]]:
-    """By stream, of a batch with these runs."""
-    counts = np.array([rows for _, rows in runs], np.int64)
-    ends = counts.cumsum()
-    begins = ends - counts
-    times = frame[TIMESTAMP].to_numpy()
-    streams = frame[STREAM].to_numpy()[begins]
-    for stream, low, high, begin, end in zip(
-        streams.tolist(), times[begins].tolist(), times[ends - 1].tolist(), begins.tolist(), ends.tolist(), strict=True
-    ):
-        yield stream, _Span(low, high, number, begin, end)
+def _all_rows(batches: Sequence[Batch]) -> list[Integers]:
+    return [np.arange(batch.rows) for batch in batches]
+
+
+def _spans(number: int, times: Integers, runs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, _Span]]:
+    """By the number of the stream, of a batch with these runs."""
+    end = 0
+    for stream, rows in runs:
+        begin, end = end, end + rows
+        yield stream, _Span(int(times[begin]), int(times[end - 1]), number, begin, end)
 
 
 def _windows(spans: Sequence[_Span]) -> list[tuple[int, int]]:
@@ -182,7 +177,7 @@ def _windows(spans: Sequence[_Span]) -> list[tuple[int, int]]:
 
 def _suspected(batch: Batch, own: pl.DataFrame, numbers: dict[Labels, int]) -> pl.DataFrame:
     """The rows of one unit that are in question."""
-    rows = batch.frame.with_columns(_numbered(batch, numbers))[own[_ROW]]
+    rows = batch.frame.with_columns(_numbered(batch, batch.frame, numbers))[own[_ROW]]
     return rows.with_columns(own[_UNIT], own[_ROW])
 
 
@@ -196,6 +191,7 @@ def _repeated(rows: pl.DataFrame) -> Mapping[int, pl.Series]:
     }
 
 
-def _numbered(batch: Batch, numbers: dict[Labels, int]) -> pl.Series:
+def _numbered(batch: Batch, rows: pl.DataFrame, numbers: dict[Labels, int]) -> pl.Series:
+    """The streams of rows of the batch."""
     table = [numbers.setdefault(labels, len(numbers)) for labels in batch.streams]
-    return pl.Series(STREAM, table, dtype=pl.UInt32).gather(batch.frame[STREAM]).alias(STREAM)
+    return pl.Series(STREAM, table, dtype=pl.UInt32).gather(rows[STREAM]).alias(STREAM)

@@ -14,7 +14,7 @@ from log_aggregator.model.segment import LINE
 from log_aggregator.services.duplicates import without_rows
 from log_aggregator.services.scan import Scanner, count_rows
 from log_aggregator.services.statistics import ScanStatistics
-from log_aggregator.services.units import ChunkUnit, Scan, Unit
+from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 
 # At a time. Of those whose text is looked at, as many as keep the cores busy. Others take less time than to hand them
 # to a thread, and threads would be in each other's way: they come together. Small columns of a group's units are read
@@ -51,7 +51,7 @@ class LeafUnits:
 
     async def is_quick(self, unit: Unit, columnar: ColumnarLeaf) -> bool:
         """Whether its lines need not be looked at."""
-        return _is_quick(unit, await _columns(self._scanner, unit, columnar))
+        return isinstance(unit, ChunkUnit) and LINE not in await _columns(self._scanner, unit, columnar)
 
 
 def _groups(units: Sequence[LeafUnit]) -> list[Sequence[LeafUnit]]:
@@ -63,12 +63,8 @@ def _groups(units: Sequence[LeafUnit]) -> list[Sequence[LeafUnit]]:
 
 async def _columns(scanner: Scanner, unit: Unit, columnar: ColumnarLeaf) -> set[str]:
     """What the leaf wants of the unit."""
-    return columnar.columns(unit.columns, unit.shapes, await scanner.streams_of(unit))
-
-
-def _is_quick(unit: Unit, columns: Collection[str]) -> bool:
-    """The lines of a record are there anyway, and not in columns."""
-    return isinstance(unit, ChunkUnit) and LINE not in columns
+    contents = await scanner.contents(unit, parses=columnar.parses)
+    return columnar.columns(contents.columns, contents.shapes, contents.streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +84,34 @@ class _Adding:
 
     async def add(self, units: Sequence[LeafUnit]) -> None:
         async with self.groups:
-            wanted = [(one, await _columns(self.scanner, one.unit, self.columnar)) for one in units]
+            wanted = await self._wanted(units)
             together = ((one.unit, columns, self.columnar.forms(columns)) for one, columns in wanted)
             # The lines of so many units would take too much memory at once.
             prefetched = self.scanner.prefetched(together, self.scan, self.statistics, lines=False)
             async with prefetched, asyncio.TaskGroup() as group:
                 quick = []
                 for one, columns in wanted:
-                    if _is_quick(one.unit, columns):
+                    # The lines of a block are there anyway, and it is large.
+                    if isinstance(one.unit, ChunkUnit) and LINE not in columns:
                         quick.append((one, columns))
                     else:
                         group.create_task(self._add_one(one, columns))
                 if quick:
                     group.create_task(self._add_quick(quick))
+
+    async def _wanted(self, units: Sequence[LeafUnit]) -> list[tuple[LeafUnit, Collection[str]]]:
+        """The units, and what the leaf wants of each."""
+        async with asyncio.TaskGroup() as group:
+            # Blocks that are not there yet are made in threads.
+            tasks = {
+                number: group.create_task(_columns(self.scanner, one.unit, self.columnar))
+                for number, one in enumerate(units)
+                if isinstance(one.unit, TailUnit)
+            }
+        return [
+            (one, tasks[number].result() if number in tasks else await _columns(self.scanner, one.unit, self.columnar))
+            for number, one in enumerate(units)
+        ]
 
     async def _add_quick(self, wanted: Sequence[tuple[LeafUnit, Collection[str]]]) -> None:
         """Some units together. They are waited for without a slot: their columns are small."""
@@ -135,7 +146,8 @@ class _Adding:
     async def _add_lines(self, one: LeafUnit) -> None:
         """With all columns it has."""
         async with self.slots:
-            batch = await self._load(one, self.columnar.everything(one.unit.columns))
+            contents = await self.scanner.contents(one.unit, parses=True)
+            batch = await self._load(one, self.columnar.everything(contents.columns))
             count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
 
     async def _load(self, one: LeafUnit, columns: Collection[str]) -> Batch:

@@ -42,7 +42,7 @@ class MemoryShares:
             indexes=share(0.06, 256),
             extents=share(0.06, 512),
             records=share(0.04, 128),
-            blocks=share(0.05, 192),
+            blocks=share(0.05, 512),
             skip_filters=share(0.02, 32),
             merged=share(0.04, 64),
             bodies=share(0.06, 512),

@@ -1,7 +1,7 @@
 """Columns of row groups: fetched by ranges, checked, decoded, and kept for the next query in bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,7 +9,6 @@ from itertools import accumulate
 import polars as pl
 
 from log_aggregator.engine.batch import Form
-from log_aggregator.engine.label_columns import PLAIN_NUMBER
 from log_aggregator.formats.chunk import LINE_BYTES, SHAPE, check_column
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
@@ -18,13 +17,13 @@ from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.segment import ARRIVAL, LINE, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.forms import formed
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.storage.errors import ObjectNotFound, RangeOutsideObject
 from log_aggregator.storage.store import ByteRange, ObjectStore
 
 # Two ranges this close are fetched as one: a request costs more than the bytes between.
 _COALESCE_BYTES = 256 << 10
-_MAX_CODES = 4096
 _SERIES_BYTES = 256  # beside the values
 _TEXT_BYTES = 16  # of each, beside what is long in it
 _NUMBER_BYTES = {TIMESTAMP: 8, ARRIVAL: 8, LINE_BYTES: 4, SHAPE: 2}
@@ -211,7 +210,10 @@ class RowGroups:
 
         def decoded() -> list[tuple[Wanted, list[pl.Series]]]:
             columns = _decode(entry, footer, numbers, names, fetched)
-            return [(one, _formed(own, one.forms)) for one, own in zip(wanted, columns, strict=True)]
+            return [
+                (one, [formed(column, form) if (form := one.forms.get(column.name)) else column for column in own])
+                for one, own in zip(wanted, columns, strict=True)
+            ]
 
         found = await asyncio.to_thread(decoded)
         for one, columns in found:
@@ -226,30 +228,6 @@ def _chunk_key(wanted: Wanted) -> str:
 
 def _cache_key(wanted: Wanted, name: str) -> _CacheKey:
     return _chunk_key(wanted), wanted.row_group, name, wanted.forms.get(name)
-
-
-def _formed(columns: Sequence[pl.Series], forms: Mapping[str, Form]) -> list[pl.Series]:
-    makers: Mapping[Form, Callable[[pl.Series], pl.Series]] = {"codes": _coded, "codes or numbers": _coded_or_numbers}
-    return [makers[forms[column.name]](column) if column.name in forms else column for column in columns]
-
-
-def _coded(column: pl.Series) -> pl.Series:
-    """`pl.Enum` if few values are distinct: smaller, and grouped without a look at text."""
-    values = column.unique().drop_nulls()
-    if len(values) > min(_MAX_CODES, len(column) // 4 + 1):
-        return column
-    return column.cast(pl.Enum(values))
-
-
-def _coded_or_numbers(column: pl.Series) -> pl.Series:
-    coded = _coded(column)
-    return coded if isinstance(coded.dtype, pl.Enum) else _numbers(column)
-
-
-def _numbers(column: pl.Series) -> pl.Series:
-    """Floats if every value is a plain number."""
-    plain = column.str.contains(PLAIN_NUMBER).all()
-    return column.cast(pl.Float64) if plain else column
 
 
 def coalesce(spans: Sequence[ByteSpan], gap_bytes: int = _COALESCE_BYTES) -> list[ByteSpan]:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,9 +17,10 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
+from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.skip_filter import Needle
 from log_aggregator.errors import first_of
-from log_aggregator.formats.chunk import LINE_BYTES, SHAPE
+from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import ChunkEntry, Index
 from log_aggregator.formats.keys import IndexKey, parse_index_key, period_start
@@ -53,6 +55,14 @@ class View:
     records: tuple[tuple[TailRecord, tuple[int, ...]], ...] = field(repr=False)
     indexes: tuple[IndexKey, ...] = field(repr=False)
     hidden: HiddenRows | None = field(default=None, repr=False)
+
+
+class Contents(NamedTuple):
+    """The streams that a unit's rows may belong to, its columns, and what its `shape` column numbers."""
+
+    streams: Sequence[Labels]
+    columns: Collection[str]
+    shapes: tuple[Shape, ...] | None
 
 
 WantedOfUnit = tuple[Unit, Collection[str], Mapping[str, Form]]
@@ -138,13 +148,16 @@ class Scanner:
             lambda: [unit for key, index in pairs for unit in self.units_of(index, scan, key)]
         )
 
-    async def streams_of(self, unit: Unit) -> Sequence[Labels]:
-        """The streams that the unit's rows may belong to."""
-        if isinstance(unit, TailUnit):
-            if len(unit.records) > 1:
-                return (await self._tail.block(unit.records)).streams
-            return (await self._tail.segment(unit.records[0])).streams
-        return [unit.index.streams[run.stream] for run in unit.runs]
+    async def contents(self, unit: Unit, *, parses: bool) -> Contents:
+        """What the unit has. `parses`: fields of its lines are wanted."""
+        if isinstance(unit, ChunkUnit):
+            return Contents([unit.index.streams[run.stream] for run in unit.runs], unit.columns, unit.shapes)
+        if len(unit.records) == 1:
+            return Contents((await self._tail.segment(unit.records[0])).streams, unit.columns, None)
+        has_fields = parses and self._tail.is_worth_fields(unit.records)
+        block = await self._tail.block(unit.records, with_fields=has_fields)
+        fields = [name for name in block.frame.columns if name == SHAPE or name.startswith(FIELD_PREFIX)]
+        return Contents(block.streams, unit.columns.union(fields), block.shapes or None)
 
     async def load(
         self,
@@ -191,8 +204,9 @@ class Scanner:
     ) -> Batch:
         """As `load`, with what is hidden."""
         if isinstance(unit, TailUnit) and len(unit.records) > 1:
-            block = await self._tail.block(unit.records)
-            return await asyncio.to_thread(of_block, unit, block, scan, columns)
+            has_fields = any(name == SHAPE or name.startswith(FIELD_PREFIX) for name in columns)
+            block = await self._tail.block(unit.records, with_fields=has_fields)
+            return await asyncio.to_thread(of_block, unit, block, scan, columns, forms)
         if isinstance(unit, TailUnit):
             segment = await self._tail.segment(unit.records[0])
             return await asyncio.to_thread(
@@ -296,7 +310,8 @@ class Scanner:
         """What to read of the unit."""
         if chooser is None:
             return BATCH_SCHEMA.names(), {}
-        columns = chooser.columns(unit.columns, unit.shapes, await self.streams_of(unit))
+        contents = await self.contents(unit, parses=chooser.parses)
+        columns = chooser.columns(contents.columns, contents.shapes, contents.streams)
         return columns, chooser.forms(columns)
 
     async def _read(

@@ -6,21 +6,28 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from log_aggregator.engine.batch import Form
+from log_aggregator.engine.field_columns import choose_fields, field_columns
+from log_aggregator.engine.shapes import Shape
+from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record
 from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, merge_streams, renumber
 from log_aggregator.services.chunk_rows import without_duplicates
+from log_aggregator.services.forms import formed
 from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 _RECORDS_PER_READ = 64  # of each log and round trip
 _DEFAULT_RECORDS_BYTES = 128 << 20
-_DEFAULT_BLOCKS_BYTES = 192 << 20
+_DEFAULT_BLOCKS_BYTES = 512 << 20
 # Queries pay for each part of what they read, so small records are put together.
 _BLOCK_RECORDS = 256
 _BLOCK_BYTES = 16 << 20
+# What a block takes with columns of fields.
+_TIMES_TEXT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +70,32 @@ class Block:
     streams: tuple[Labels, ...]
     frame: pl.DataFrame = field(repr=False)
     runs: tuple[tuple[int, int], ...] = field(repr=False)
+    shapes: tuple[Shape, ...] | None = field(default=None, repr=False)
+    """What the `shape` column of the frame numbers. None if it has no columns of fields, as not all are asked for."""
+    formed: Mapping[tuple[str, Form], pl.Series] = field(default_factory=dict, repr=False)
+    """Columns of the frame in forms that are not simply theirs."""
+
+    @property
+    def size_bytes(self) -> int:
+        return bytes_in_memory(self.frame) + sum(map(bytes_in_memory, self.formed.values()))
+
+    def columns(self, names: Iterable[str], forms: Mapping[str, Form]) -> pl.DataFrame:
+        """These columns of the frame, in the forms asked for where their values allow it."""
+        return pl.DataFrame([self._column(name, forms.get(name)) for name in names])
+
+    def _column(self, name: str, form: Form | None) -> pl.Series:
+        if form is not None and (column := self.formed.get((name, form))) is not None:
+            return column
+        column = self.frame[name]
+        return column.cast(pl.String) if form is None and isinstance(column.dtype, pl.Enum) else column
 
 
 _Extent = tuple[Position, Position, int]
 """The first and the last record of a block, and how many there are."""
+_BlockKey = tuple[str, str, int]
+"""Log, tenant, and number."""
+_Making = tuple[_BlockKey, _Extent, bool]
+"""A block, and whether with fields."""
 
 
 class _Log:
@@ -79,6 +108,7 @@ class _Log:
         self.blocks: dict[tuple[str, int], list[TailRecord]] = {}
         self.cursor: Position | None = None  # everything up to here is known, or was trimmed
         self.trimmed: Position | None = None
+        self.text_bytes = 0
         self._open: dict[str, tuple[int, int, int]] = {}  # the newest block of a tenant: number, records, bytes
 
     def add(self, record: TailRecord) -> None:
@@ -92,13 +122,20 @@ class _Log:
         self._open[tenant] = (number, count + 1, filled + size)
         record = replace(record, block=number)
         self.records[record.position] = record
+        self.text_bytes += size
         self.blocks.setdefault((tenant, number), []).append(record)
         self.cursor = max(self.cursor or record.position, record.position)
 
-    def trim(self, position: Position) -> None:
+    def is_full(self, record: TailRecord) -> bool:
+        number, _, _ = self._open.get(record.header.tenant, (record.block, 0, 0))
+        return record.block < number
+
+    def trim(self, position: Position) -> list[TailRecord]:
+        """The records up to the position, which it has no more."""
         old = [record for at, record in self.records.items() if at <= position]
         for record in old:
             del self.records[record.position]
+            self.text_bytes -= record.header.text_bytes
         for key in {(record.header.tenant, record.block) for record in old}:
             left = [record for record in self.blocks[key] if record.position > position]
             if left:
@@ -107,6 +144,7 @@ class _Log:
                 del self.blocks[key]
         self.trimmed = max(self.trimmed or position, position)
         self.cursor = max(self.cursor or position, position)
+        return old
 
 
 class Tail:
@@ -124,9 +162,8 @@ class Tail:
         self._logs = logs
         self._known: dict[str, _Log] = {}
         self._decoded: SizedLru[tuple[str, Position], Segment] = SizedLru(records_bytes)
-        self._merged: SizedLru[tuple[str, str, int], tuple[tuple[Position, Position, int], Block]] = SizedLru(
-            blocks_bytes
-        )
+        self._merged: SizedLru[_BlockKey, tuple[_Extent, Block]] = SizedLru(blocks_bytes)
+        self._making: dict[_Making, asyncio.Task[Block]] = {}
         self._reading = asyncio.Lock()
         self._asked = 0
         self._answered = 0
@@ -154,16 +191,50 @@ class Tail:
         log = self._known.get(record.wal)
         return tuple(log.blocks.get((record.header.tenant, record.block), ())) if log else ()
 
-    async def block(self, records: Sequence[TailRecord]) -> Block:
-        """The entries of all records of one block."""
-        first = records[0]
-        key, state = (first.wal, first.header.tenant, first.block), (first.position, records[-1].position, len(records))
+    def is_worth_fields(self, records: Sequence[TailRecord]) -> bool:
+        """Whether columns of fields of the block will be of use: no more records join it, and it was in use before.
+
+        And there is room for those of all blocks. Else they would be made for one query, in twice the time that it
+        takes without.
+        """
+        log = self._known.get(records[0].wal)
+        if log is None or not log.is_full(records[0]):
+            return False
+        if _TIMES_TEXT * sum(log.text_bytes for log in self._known.values()) > self._merged.capacity_bytes:
+            return False
+        return self._kept(*_identity(records)) is not None
+
+    async def block(self, records: Sequence[TailRecord], *, with_fields: bool = False) -> Block:
+        """The entries of all records of one block, with columns of fields as a chunk has them if that is asked for."""
+        key, extent = _identity(records)
+        making = key, extent, with_fields
+        task = self._making.get(making)
+        if task is None:
+            block = self._kept(key, extent)
+            if block is not None and (block.shapes is not None or not with_fields):
+                return block
+            task = asyncio.create_task(self._make(making, records, block))
+            self._making[making] = task
+            task.add_done_callback(lambda done: self._made(making, done))
+        return await asyncio.shield(task)  # others may wait for it too
+
+    def _kept(self, key: _BlockKey, extent: _Extent) -> Block | None:
         known = self._merged.get(key)
-        if known is not None and known[0] == state:
-            return known[1]
-        block = await asyncio.to_thread(_merged, records)
-        self._merged.put(key, (state, block), bytes_in_memory(block.frame))
+        return known[1] if known is not None and known[0] == extent else None
+
+    async def _make(self, making: _Making, records: Sequence[TailRecord], block: Block | None) -> Block:
+        key, extent, with_fields = making
+        if block is None:
+            block = await asyncio.to_thread(_merged, records)
+        if with_fields:
+            block = await asyncio.to_thread(_with_fields, block)
+        self._merged.put(key, (extent, block), block.size_bytes)
         return block
+
+    def _made(self, making: _Making, done: "asyncio.Task[Block]") -> None:
+        del self._making[making]
+        if not done.cancelled():
+            done.exception()  # seen, also when nobody waits any more
 
     def add_own(self, records: Iterable[TailRecord]) -> None:
         """Records that this process has just appended, in order: they need not be read back."""
@@ -178,7 +249,7 @@ class Tail:
         """The records up to the position have been flushed: their memory need not wait for the next query."""
         log = self._known.get(wal)
         if log is not None:
-            log.trim(position)
+            self._discard(log.trim(position))
 
     async def _refresh(self) -> None:
         # Queries that wait while one refresh runs share the next one: it begins after all of them asked.
@@ -223,15 +294,26 @@ class Tail:
         # What a commit has trimmed is in an index object that a later listing will show. A log that this process has
         # opened since Redis answered is not among the states.
         for wal in trimmed.keys() - {state.wal for state in states}:
-            del self._known[wal]
+            self._discard(self._known.pop(wal).records.values())
         for state in states:
             log, before = self._known.get(state.wal), trimmed.get(state.wal)
             if before is not None and (state.trimmed is None or state.trimmed < before):
                 # Redis came back older. Its lists may not have what the commit that it lost had added, but it has the
                 # records again.
-                del self._known[state.wal]
+                self._discard(self._known.pop(state.wal).records.values())
             elif log is not None and state.trimmed is not None:
-                log.trim(state.trimmed)
+                self._discard(log.trim(state.trimmed))
+
+    def _discard(self, records: Iterable[TailRecord]) -> None:
+        """What was made of them takes no room any more."""
+        for record in records:
+            self._decoded.discard((record.wal, record.position))
+            self._merged.discard((record.wal, record.header.tenant, record.block))
+
+
+def _identity(records: Sequence[TailRecord]) -> tuple[_BlockKey, _Extent]:
+    first = records[0]
+    return (first.wal, first.header.tenant, first.block), (first.position, records[-1].position, len(records))
 
 
 def _merged(records: Sequence[TailRecord]) -> Block:
@@ -244,3 +326,23 @@ def _merged(records: Sequence[TailRecord]) -> Block:
     frame = without_duplicates(pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
     runs = frame[STREAM].rle().struct.unnest()
     return Block(streams, frame, tuple(runs.select("value", "len").iter_rows()))
+
+
+def _with_fields(block: Block) -> Block:
+    """With columns of fields, if its lines have any."""
+    lines = block.frame[LINE]
+    choice = choose_fields(lines)
+    fields = field_columns(lines, choice)
+    columns = [] if fields is None else [fields.shape.alias(SHAPE)]
+    forms: dict[tuple[str, Form], pl.Series] = {}
+    for name, values in () if fields is None else fields.values.items():
+        column = formed(values, "codes or numbers").alias(FIELD_PREFIX + name)
+        if not isinstance(column.dtype, pl.Enum):
+            forms[column.name, "codes or numbers"] = column
+            column = values.alias(column.name)
+        columns.append(column)
+    metadata = formed(block.frame[METADATA], "codes")
+    if isinstance(metadata.dtype, pl.Enum):
+        forms[METADATA, "codes"] = metadata
+    shapes = () if fields is None else choice.shapes
+    return replace(block, frame=block.frame.with_columns(columns), shapes=shapes, formed=forms)

@@ -57,10 +57,6 @@ class TailUnit:
     def columns(self) -> frozenset[str]:
         return _TAIL_COLUMNS
 
-    @property
-    def shapes(self) -> tuple[Shape, ...] | None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class ChunkUnit:
