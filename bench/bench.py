@@ -1,6 +1,7 @@
 """Measures the log aggregator, or any server with Loki's API, and compares two measurements.
 
     uv run python bench/bench.py run                          this tree: push, flush, queries, kernels
+    uv run python bench/bench.py run --unflushed --lines 120000    asks before the flush, too
     uv run python bench/bench.py run --revision HEAD~10       another revision, in a work tree of its own
     uv run python bench/bench.py run --url URL --pid PID      a server that runs already, with its processes
     uv run python bench/bench.py compare A.json B.json        ratios B/A of two measurements made close in time
@@ -55,9 +56,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _measure(target: client.Target, args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"push": client.push(target, args.lines, args.encoding)}
-    client.flush(target)
     queries = {**workload.QUERIES, **workload.MORE_QUERIES} if args.more else workload.QUERIES
     names = args.only.split(",") if args.only else list(queries)
+    if args.unflushed:
+        result["query_unflushed"] = client.query(target, names, args.repeat)
+    client.flush(target)
     result["query"] = client.query(target, names, args.repeat)
     result["peak_bytes"] = target.peak_bytes()
     return result
@@ -105,12 +108,14 @@ def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 def compare(args: argparse.Namespace) -> None:
     a, b = (json.loads(Path(path).read_text()) for path in (args.a, args.b))
-    for name, figures in a["query"].items():
-        if other := b["query"].get(name):
-            print(
-                f"{name:20s} {figures['ms']:9.1f} -> {other['ms']:9.1f} ms  x{other['ms'] / figures['ms']:6.3f}"
-                f"   cpu {figures['cpu_s']:.2f} -> {other['cpu_s']:.2f} s"
-            )
+    for part in ("query", "query_unflushed"):
+        for name, figures in a.get(part, {}).items():
+            if other := b.get(part, {}).get(name):
+                ratio = other["ms"] / figures["ms"]
+                print(
+                    f"{part} {name:20s} {figures['ms']:9.1f} -> {other['ms']:9.1f} ms  x{ratio:6.3f}"
+                    f"   cpu {figures['cpu_s']:.2f} -> {other['cpu_s']:.2f} s"
+                )
     for part in ("push", "kernels"):
         for name, figure in a.get(part, {}).items():
             other = b.get(part, {}).get(name)
@@ -132,6 +137,7 @@ def main() -> None:
     running.add_argument("--encoding", choices=("protobuf", "json"), default="protobuf")
     running.add_argument("--repeat", type=int, default=5)
     running.add_argument("--more", action="store_true", help="neighbours of the queries, too")
+    running.add_argument("--unflushed", action="store_true", help="queries before the flush, too")
     running.add_argument("--only", help="names of queries, with commas")
     running.add_argument("--out", help="a file for the figures as JSON; else they are printed")
     comparing = commands.add_parser("compare")
