@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch, Form, Integers
-from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names, numbered
+from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either, mentions
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
@@ -63,13 +63,15 @@ class _Series:
         return None if labels is None else self.number(labels)
 
     def number(self, labels: Labels) -> int:
-        with self._lock:
-            number = self._numbers.get(labels)
-            if number is None:
-                number = len(self._numbers)
-                self._memory.hold_series(number + 1)
-                self._numbers[labels] = number
-            return number
+        number = self._numbers.get(labels)
+        if number is None:  # else threads would wait for each other, a hundred thousand times where there are many
+            with self._lock:
+                number = self._numbers.get(labels)
+                if number is None:
+                    number = len(self._numbers)
+                    self._memory.hold_series(number + 1)
+                    self._numbers[labels] = number
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,7 @@ class ColumnarLeaf:
             return False
         lengths = [rows for _, rows in runs]
         totals = self._windows.totals_of_runs(lengths, frame[TIMESTAMP].to_numpy(), self._sizes(frame))
-        self._keep_totals(totals.of_series(numbered(series[stream] for stream, _ in runs)))
+        self._keep_totals(totals.of_series(np.array([series[stream] for stream, _ in runs], np.int64)))
         return True
 
     def _telling_fields(self, outlined: OutlinedLeaf, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:

@@ -7,6 +7,7 @@ fields of its line. A caller gives the function from those to an answer, and row
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from log_aggregator.model.segment import METADATA, STREAM
 
 FEW_COMBINATIONS = 2000
 _MOST_REMEMBERED = 50_000
+_REMEMBERED_BYTES = 160  # of an answer, beside the series that it names
 
 Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 """From stream labels, metadata and fields of the line to a number that is not negative, or none."""
@@ -75,12 +77,14 @@ class Combinations:
     def __init__(
         self, names: frozenset[str] | None, answer: Answer, memory: QueryMemory, *, is_cheap: bool = False
     ) -> None:
-        """Answers are remembered, up to a number, in the memory, unless to give one `is_cheap`."""
+        """Answers are remembered, up to a number, in the memory; those that are `is_cheap` to give take less of it."""
         self.names = names
         self._answer = answer
         self._memory = memory
-        self._is_cheap = is_cheap
-        self._known: dict[tuple[Labels, Labels, Labels], int | None] = {}
+        self._remembered_bytes = _REMEMBERED_BYTES if is_cheap else SERIES_BYTES
+        self._lock = Lock()
+        self._known: dict[tuple[str, ...], dict[tuple[object, ...], int]] = {}
+        """By the names of fields: what they and the streams are, and the answer, negative for none."""
 
     def packed(
         self, frame: pl.DataFrame, present: Mapping[int, Labels], fields: Mapping[str, pl.Series]
@@ -123,7 +127,7 @@ class Combinations:
             distinct = pl.Series(numbers).unique().sort().to_numpy()
         has_rest = packed.leaves_out and len(distinct) > 0 and distinct[-1] == packed.size - 1
         counted = distinct[: len(distinct) - has_rest]
-        answers = numbered(self._known_answer(values, packed.fields) for values in packed.values(counted))
+        answers = self._known_answers(list(packed.values(counted)), packed.fields)
         if has_rest:
             answers = np.append(answers, -1)
         if is_dense:
@@ -132,15 +136,16 @@ class Combinations:
             return table[numbers]
         return answers[np.searchsorted(distinct, numbers)]
 
-    def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int | None] | None:
-        """The answer for each stream, by its number in the table; None where answers depend on more than the stream."""
+    def by_stream(self, streams: Sequence[Labels], present: Collection[int]) -> Mapping[int, int] | None:
+        """The answer for each stream, by its number in the table, negative for none.
+
+        None where answers depend on more than the stream.
+        """
         names = self.names
         if names is None or not names <= common_names([streams[number] for number in present]):
             return None
-        return {
-            number: self._known_answer((tuple(pair for pair in streams[number] if pair[0] in names), ()), ())
-            for number in present
-        }
+        own = [(tuple(pair for pair in streams[number] if pair[0] in names), ()) for number in present]
+        return dict(zip(present, self._known_answers(own, ()).tolist(), strict=True))
 
     def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> _Codes:
         names = self.names
@@ -164,28 +169,34 @@ class Combinations:
             table.append(kept.setdefault(own, len(kept)))
         return _looked_up(table, kept, lambda: _physical(column, texts))
 
-    def _known_answer(self, combination: Sequence[object], names: Sequence[str]) -> int | None:
+    def _known_answers(self, combinations: Sequence[tuple[object, ...]], names: Sequence[str]) -> Integers:
+        """Of a stream, metadata, and fields of these names each."""
+        known = self._known.setdefault(tuple(names), {})
+        # All at once: there may be as many as rows, and nearly all of them known from rows before.
+        found = list(map(known.get, combinations))
+        if None in found:
+            # Threads that work out the same many answers would be in each other's way.
+            with self._lock:
+                for place, answer in enumerate(found):
+                    if answer is None:
+                        combination = combinations[place]
+                        answer = known.get(combination)
+                        found[place] = self._worked_out(known, combination, names) if answer is None else answer
+        return np.array(found, np.int64)
+
+    def _worked_out(
+        self, known: dict[tuple[object, ...], int], combination: tuple[object, ...], names: Sequence[str]
+    ) -> int:
         stream, metadata, *values = combination
         assert isinstance(stream, tuple)
         assert isinstance(metadata, tuple)
-        if self._is_cheap:
-            found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-            return self._answer(stream, dict(metadata), found)  # type: ignore[arg-type]
-        fields = tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
-        key = (stream, metadata, fields)
-        # Two threads may work out one answer, which is the same: to wait for each other would take longer.
-        if key in self._known:
-            return self._known[key]
-        answer = self._answer(stream, dict(metadata), dict(fields))  # type: ignore[arg-type]
-        if len(self._known) < _MOST_REMEMBERED:
-            self._memory.hold("series", SERIES_BYTES)
-            self._known[key] = answer  # type: ignore[index]
-        return answer
-
-
-def numbered(answers: Iterable[int | None]) -> Integers:
-    """Negative for none."""
-    return np.array([-1 if answer is None else answer for answer in answers], np.int64)
+        fields = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        answer = self._answer(stream, dict(metadata), fields)  # type: ignore[arg-type]
+        number = -1 if answer is None else answer
+        if len(known) < _MOST_REMEMBERED:
+            self._memory.hold("series", self._remembered_bytes)
+            known[combination] = number
+        return number
 
 
 def common_names(streams: Sequence[Labels]) -> set[str]:

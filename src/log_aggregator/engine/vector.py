@@ -28,6 +28,7 @@ def samples_of(labels: Iterable[Labels], values: Iterable[float]) -> Vector:
     return list(map(_SAMPLE, zip(labels, values, strict=True)))
 
 
+_LABELS: Callable[[Sample], Labels] = itemgetter(0)
 _SAMPLE: Callable[[tuple[Labels, float]], Sample] = partial(tuple.__new__, Sample)
 
 
@@ -50,13 +51,16 @@ class Groups:
         """The groups of the samples."""
         if not self.names and not self.without:
             return [()] * len(vector)
-        known, key = self._known, self.key
-        return [known.get(labels) or key(labels) for labels, _ in vector]
+        keys = list(map(self._known.get, map(_LABELS, vector)))
+        if None in keys:
+            return [self.key(labels) for labels, _ in vector]
+        return keys  # type: ignore[return-value]  # none is missing
 
     def key(self, labels: Labels) -> Labels:
         key = self._known.get(labels)
         if key is None:
             key = tuple(pair for pair in labels if (pair[0] in self.names) != self.without)
+            key = labels if key == labels else key
             self._known[labels] = key
         return key
 
@@ -104,12 +108,26 @@ _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
+# What they make of one value; but a sum makes 0 of -0.
+_OF_ONE_ITSELF = frozenset(("sum", "avg", "max", "min"))
+
+
+def _are_groups(vector: Sequence[Sample], keys: Sequence[Labels]) -> bool:
+    """Whether each sample is a group of its own, of the same name: so it is where what is below is grouped alike."""
+    if keys != list(map(_LABELS, vector)):
+        return False
+    values = dict(vector).values()
+    return len(values) == len(vector) and 0.0 not in values
+
+
 def reduce(operation: str, vector: Sequence[Sample], groups: Groups, *, keeps_empty: bool = True) -> Vector:
     """One sample a group, for the operations that make one value of many.
 
     Empty labels tell groups apart, even where they are not kept.
     """
     keys = groups.keys(vector)
+    if keeps_empty and operation in _OF_ONE_ITSELF and _are_groups(vector, keys):
+        return list(vector)
     if operation == "sum":
         reduced = dict.fromkeys(keys, 0.0)
         for key, (_, value) in zip(keys, vector, strict=True):

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+import pytest
 
 from log_aggregator.engine.combinations import Combinations
-from log_aggregator.engine.query_memory import QueryMemory
+from log_aggregator.engine.query_memory import QueryMemory, QueryTooLarge
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -70,15 +71,18 @@ def test_many_combinations_are_answered_as_few_are() -> None:
     assert (combinations.answers(only, only.numbers) >= 0).nonzero()[0].tolist() == [17]
 
 
-def test_answers_are_remembered_unless_to_give_one_is_cheap() -> None:
-    for is_cheap, times in ((False, 1), (True, 2)):
-        answers = Answers()
-        combinations = Combinations(frozenset(), answers, QueryMemory(), is_cheap=is_cheap)
-        for _ in range(2):
-            packed = combinations.packed(FRAME[:1], STREAMS, {"level": LEVELS[:1]})
-            assert packed is not None
-            combinations.answers(packed, packed.numbers)
-        assert len(answers.asked) == times
+@pytest.mark.parametrize("is_cheap", [False, True])
+def test_answers_are_remembered_in_the_memory(*, is_cheap: bool) -> None:
+    answers = Answers()
+    combinations = Combinations(frozenset(), answers, QueryMemory(), is_cheap=is_cheap)
+    for _ in range(2):
+        packed = combinations.packed(FRAME[:1], STREAMS, {"level": LEVELS[:1]})
+        assert packed is not None
+        assert combinations.answers(packed, packed.numbers).tolist() == [4]
+    assert len(answers.asked) == 1
+    full = Combinations(frozenset(), answers, QueryMemory(limit_bytes=100), is_cheap=is_cheap)
+    with pytest.raises(QueryTooLarge):
+        full.answers(packed, packed.numbers)
 
 
 def test_a_column_of_numbers_does_not_tell_texts() -> None:
