@@ -347,25 +347,41 @@ async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> N
 async def test_push_waits_for_a_flush_to_make_room(cluster: Cluster) -> None:
     writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
     lines = [Entry("tenant", "stream", number, "") for number in range(1000)]
-    for first in range(0, 1000, 50):
-        await writer.push(lines[first : first + 50])
+    for first in range(0, 1000, 20):
+        await writer.push(lines[first : first + 20])
+    await assert_found(cluster.reader(), lines)
+
+
+async def test_large_push_over_a_buffer_that_is_less_than_half_full_is_taken_after_a_flush(cluster: Cluster) -> None:
+    writer = await cluster.writer(small(16_000))
+    lines = [Entry("tenant", "stream", number, "") for number in range(280)]
+    await writer.push(lines[:140])
+
+    async def is_taken() -> bool:
+        try:
+            await writer.push(lines[140:])
+        except BufferFull:
+            return False
+        return True
+
+    await until(is_taken)
     await assert_found(cluster.reader(), lines)
 
 
 async def test_push_does_not_wait_for_flushes_that_fail(cluster: Cluster) -> None:
     writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
-    lines = [Entry("tenant", "stream", number, "") for number in range(300)]
+    lines = [Entry("tenant", "stream", number, "") for number in range(255)]
     writer.gate.plan(3, Fate.HELD)  # not the append, but the flush that begins of itself after it
     held, resumed = writer.gate.held, writer.gate.resumed
-    await writer.push(lines[:200])
+    await writer.push(lines[:235])
     await held.wait()
-    waiting = asyncio.create_task(writer.push(lines[200:]))
+    waiting = asyncio.create_task(writer.push(lines[235:]))
     await asyncio.sleep(0)
     writer.gate.plan(0, Fate.FAILED)
     resumed.set()
     assert isinstance(await ends(waiting), BufferFull)
     await writer.flush()
-    await writer.push(lines[200:])
+    await writer.push(lines[235:])
     await assert_found(cluster.reader(), lines)
 
 

@@ -5,14 +5,14 @@ later simply sends more slowly, as fast as flushes follow.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar
 
 from log_aggregator.clock import timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.services.room import has_room
+from log_aggregator.services.room import Room, has_room
 
+_PARTS_OF_BUFFER = 8
 UsedBytes = Callable[[str], tuple[int, int]]
 """What waits to be flushed: of all tenants, and of one."""
 
@@ -24,7 +24,11 @@ class BufferFull(LogAggregatorError):
 
 
 class BufferRoom:
-    """Sets `lacking` for whoever flushes. What waits for room is in memory too, and counts as what has it."""
+    """Sets `lacking` for whoever flushes.
+
+    What waits for room is in memory too: an eighth as much as the buffer at most, in which tenants have their shares as
+    they have in the buffer. It takes no room from those who need not wait.
+    """
 
     def __init__(
         self, capacity_bytes: int, used_bytes: UsedBytes, max_wait_seconds: float, lacking: asyncio.Event
@@ -33,27 +37,24 @@ class BufferRoom:
         self._used_bytes = used_bytes
         self._max_wait_seconds = max_wait_seconds
         self._lacking = lacking
-        self._wanted_bytes: Counter[str] = Counter()  # by tenant
+        self._waiting = Room(capacity_bytes // _PARTS_OF_BUFFER)
         self._changed = asyncio.Event()
         self._is_growing = True
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits."""
-        return self._wanted_bytes.total() > 0
+        self.is_lacking = False
+        """Whether a push has found no room, since something was flushed last, and would have found some else."""
 
     def grew(self) -> None:
-        """Something has been flushed, or given up."""
-        self._is_growing = True
-        self._wake()
+        """Something has been flushed, or is somebody else's to flush."""
+        self._is_growing, self.is_lacking = True, False
+        self.look_again()
 
     def will_not_grow(self) -> None:
         """Flushes fail: until one does not, nobody waits."""
         self._is_growing = False
-        self._wake()
+        self.look_again()
 
-    def _wake(self) -> None:
-        """All that wait now look again, in their order."""
+    def look_again(self) -> None:
+        """There may be more room: all that wait now look, in their order."""
         self._changed.set()
         self._changed.clear()
 
@@ -64,9 +65,14 @@ class BufferRoom:
         """
         if self._is_free(tenant, size_bytes):
             return
-        self._lacking.set()
-        if self._may_wait(tenant, size_bytes):
-            await self._wait(tenant, size_bytes)
+        if has_room(self._capacity_bytes, 0, 0, size_bytes):
+            self.is_lacking = True
+            self._lacking.set()
+        if self._is_growing and self._waiting.take(tenant, size_bytes):
+            try:
+                await self._until_free(tenant, size_bytes)
+            finally:
+                self._waiting.give_back(tenant, size_bytes)
         if not self._is_free(tenant, size_bytes):
             used, own = self._used_bytes(tenant)
             raise BufferFull(
@@ -74,27 +80,14 @@ class BufferRoom:
                 f"would leave other tenants too little of ingester.max_buffer_bytes ({self._capacity_bytes})"
             )
 
-    async def _wait(self, tenant: str, size_bytes: int) -> None:
-        """Until there is room, or it is too late. Waiting counts until then."""
-        self._wanted_bytes[tenant] += size_bytes
+    async def _until_free(self, tenant: str, size_bytes: int) -> None:
+        """Or until it is too late."""
         try:
             async with timeout(self._max_wait_seconds):
-                while self._is_growing and not self._is_free(tenant, size_bytes, counted_bytes=size_bytes):
+                while self._is_growing and not self._is_free(tenant, size_bytes):
                     await self._changed.wait()
         except TimeoutError:
             pass
-        finally:
-            self._wanted_bytes[tenant] -= size_bytes
 
-    def _is_free(self, tenant: str, size_bytes: int, counted_bytes: int = 0) -> bool:
-        used, own = self._used_bytes(tenant)
-        others = self._wanted_bytes.total() - counted_bytes
-        return has_room(self._capacity_bytes, used + others, own, size_bytes)
-
-    def _may_wait(self, tenant: str, size_bytes: int) -> bool:
-        """Whether there will be room once, and the tenant leaves others a part of what those that wait may have."""
-        if not self._is_growing or not has_room(self._capacity_bytes, 0, 0, size_bytes):
-            return False
-        used, _ = self._used_bytes(tenant)
-        wanted = self._wanted_bytes
-        return has_room(self._capacity_bytes - used, wanted.total(), wanted[tenant], size_bytes)
+    def _is_free(self, tenant: str, size_bytes: int) -> bool:
+        return has_room(self._capacity_bytes, *self._used_bytes(tenant), size_bytes)

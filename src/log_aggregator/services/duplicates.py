@@ -135,11 +135,12 @@ def _of_shared_times(batches: Sequence[Batch]) -> list[Integers]:
     shared = {stream: windows for stream, spans in streams.items() if (windows := _windows(sorted(spans)))}
     if sum(len(streams[stream]) for stream in shared) > _FEW_SPANS:
         return _all_rows(batches)
+    times = [batch.frame[TIMESTAMP].to_numpy() for batch in batches]
     rows: list[list[Integers]] = [[np.array([], np.int64)] for _ in batches]
     for labels, windows in shared.items():
         ends = [high for _, high in windows]
         for span in streams[labels]:
-            own = batches[span.batch].frame[TIMESTAMP].to_numpy()[span.begin : span.end]
+            own = times[span.batch][span.begin : span.end]
             for low, high in windows[bisect_left(ends, span.low) :]:
                 if low > span.high:
                     break

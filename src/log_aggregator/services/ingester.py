@@ -295,7 +295,11 @@ class Ingester:
             self._groups.release()
             for push in group:
                 self._waiting_bytes[push.tenant] -= push.memory_bytes
+                if not self._waiting_bytes[push.tenant]:
+                    del self._waiting_bytes[push.tenant]
                 _settle(push.done, error)
+            if error is not None:
+                self._room.look_again()
 
     async def _append(self, formed: Sequence[_Formed]) -> None:
         assert self._lease is not None
@@ -437,7 +441,7 @@ class Ingester:
             reason = self._policy.reason(self._buffer, self._clock.now_ns())
             if await self._flush_requested():
                 reason = FlushReason.FORCED
-            if reason is None and self._room.is_wanted:
+            if reason is None and self._room.is_lacking:
                 reason = FlushReason.FULL
             if reason is None:
                 continue

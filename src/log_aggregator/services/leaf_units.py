@@ -101,10 +101,14 @@ class _Adding:
 
     async def _wanted(self, units: Sequence[LeafUnit]) -> list[tuple[LeafUnit, Collection[str]]]:
         """The units, and what the leaf wants of each."""
+
+        async def of_block(unit: Unit) -> Collection[str]:
+            async with self.slots:  # one that is not there yet is made in a thread
+                return await _columns(self.scanner, unit, self.columnar)
+
         async with asyncio.TaskGroup() as group:
-            # Blocks that are not there yet are made in threads.
             tasks = {
-                number: group.create_task(_columns(self.scanner, one.unit, self.columnar))
+                number: group.create_task(of_block(one.unit))
                 for number, one in enumerate(units)
                 if isinstance(one.unit, TailUnit)
             }
@@ -146,7 +150,7 @@ class _Adding:
     async def _add_lines(self, one: LeafUnit) -> None:
         """With all columns it has."""
         async with self.slots:
-            contents = await self.scanner.contents(one.unit, parses=True)
+            contents = await self.scanner.contents(one.unit, parses=self.columnar.parses)
             batch = await self._load(one, self.columnar.everything(contents.columns))
             count_rows(batch.frame, await asyncio.to_thread(self.columnar.add, batch), self.statistics)
 

@@ -192,7 +192,7 @@ class Tail:
         return tuple(log.blocks.get((record.header.tenant, record.block), ())) if log else ()
 
     def is_worth_fields(self, records: Sequence[TailRecord]) -> bool:
-        """Whether columns of fields of the block will be of use: no more records join it, and it was in use before.
+        """Whether columns of fields of the block will be of use: no more records join it, and it has been put together.
 
         And there is room for those of all blocks. Else they would be made for one query, in twice the time that it
         takes without.
@@ -228,7 +228,8 @@ class Tail:
             block = await asyncio.to_thread(_merged, records)
         if with_fields:
             block = await asyncio.to_thread(_with_fields, block)
-        self._merged.put(key, (extent, block), block.size_bytes)
+        if self.block_of(records[0]) == tuple(records):  # else it has been flushed meanwhile, or grew
+            self._merged.put(key, (extent, block), block.size_bytes)
         return block
 
     def _made(self, making: _Making, done: "asyncio.Task[Block]") -> None:

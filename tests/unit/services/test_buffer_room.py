@@ -9,7 +9,7 @@ import pytest
 
 from log_aggregator.services.buffer_room import BufferFull, BufferRoom
 
-CAPACITY = 100
+CAPACITY = 1000
 LONG_SECONDS = 60.0
 
 
@@ -43,7 +43,6 @@ class Buffer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert not self.room.is_wanted
 
 
 async def turns() -> None:
@@ -54,66 +53,87 @@ async def turns() -> None:
 
 async def test_a_push_that_finds_no_room_asks_for_a_flush_and_gets_its_room_from_it() -> None:
     buffer = Buffer()
-    await buffer.push("a", 70)
+    await buffer.push("a", 700)
     assert not buffer.lacking.is_set()
-    async with buffer.waiting(("a", 10)) as (push,):
+    async with buffer.waiting(("a", 80)) as (push,):
         assert buffer.lacking.is_set()
-        assert buffer.room.is_wanted
-        buffer.flushed("a", 30)
+        assert buffer.room.is_lacking
+        buffer.flushed("a", 300)
         await push
-    assert buffer.held["a"] == 50
+    assert buffer.held["a"] == 480
+    assert not buffer.room.is_lacking
 
 
 async def test_those_that_wait_get_room_in_turn() -> None:
     buffer = Buffer()
-    await buffer.push("a", 75)
-    async with buffer.waiting(("a", 6), ("a", 6)) as (first, second):
-        buffer.flushed("a", 11)
+    await buffer.push("a", 750)
+    async with buffer.waiting(("a", 40), ("a", 40)) as (first, second):
+        buffer.flushed("a", 60)
         await turns()
         assert (first.done(), second.done()) == (True, False)
 
 
-async def test_when_all_is_flushed_all_that_wait_get_room() -> None:
+async def test_a_flood_that_waits_takes_no_room_from_who_comes_later() -> None:
     buffer = Buffer()
-    await buffer.push("a", 70)
-    async with buffer.waiting(("a", 9), ("a", 9)) as pushes:
-        buffer.flushed("a", 70)
-        await asyncio.gather(*pushes)
+    await buffer.push("a", 750)
+    async with buffer.waiting(("a", 45), ("a", 45)):
+        await buffer.push("b", 187)
+    assert buffer.held == {"a": 750, "b": 187}
 
 
-async def test_who_waits_takes_no_more_than_is_left_and_leaves_others_some() -> None:
+async def test_a_flood_leaves_others_room_to_wait() -> None:
     buffer = Buffer()
-    await buffer.push("a", 70)
-    async with buffer.waiting(("a", 10), ("a", 10)):
-        with pytest.raises(BufferFull, match="70 of the tenant and 70 in all, with 10 more, would leave"):
-            await buffer.push("a", 10)
-        await buffer.push("b", 7)
-    assert buffer.held == {"a": 70, "b": 7}
+    await buffer.push("a", 750)
+    async with buffer.waiting(("a", 45), ("a", 45)):
+        with pytest.raises(BufferFull, match="750 of the tenant and 750 in all, with 45 more, would leave"):
+            await buffer.push("a", 45)
+        await buffer.push("b", 187)
+        async with buffer.waiting(("b", 20)):
+            pass
+
+
+async def test_who_has_given_up_waiting_takes_no_room_to_wait() -> None:
+    buffer = Buffer()
+    await buffer.push("a", 750)
+    for _ in range(3):
+        async with buffer.waiting(("a", 90)):
+            pass
 
 
 async def test_nobody_waits_for_ever() -> None:
     buffer = Buffer(max_wait_seconds=0.01)
-    await buffer.push("a", 70)
-    with pytest.raises(BufferFull):
-        await buffer.push("a", 10)
-    assert not buffer.room.is_wanted
+    await buffer.push("a", 750)
+    for _ in range(3):
+        with pytest.raises(BufferFull):
+            await buffer.push("a", 90)
 
 
 async def test_nobody_waits_while_flushes_fail() -> None:
     buffer = Buffer()
-    await buffer.push("a", 70)
-    async with buffer.waiting(("a", 10)) as (push,):
+    await buffer.push("a", 700)
+    async with buffer.waiting(("a", 80)) as (push,):
         buffer.room.will_not_grow()
         with pytest.raises(BufferFull):
             await push
     with pytest.raises(BufferFull):
-        await buffer.push("a", 10)
+        await buffer.push("a", 80)
     buffer.room.grew()
-    async with buffer.waiting(("a", 10)):
+    async with buffer.waiting(("a", 80)):
         pass
 
 
-async def test_what_never_has_room_does_not_wait() -> None:
+async def test_what_is_too_large_to_wait_asks_for_a_flush_all_the_same() -> None:
     buffer = Buffer()
-    with pytest.raises(BufferFull, match="0 of the tenant and 0 in all, with 80 more"):
-        await buffer.push("a", 80)
+    await buffer.push("a", 300)
+    with pytest.raises(BufferFull, match="300 of the tenant and 300 in all, with 500 more"):
+        await buffer.push("a", 500)
+    assert buffer.room.is_lacking
+    buffer.flushed("a", 300)
+    await buffer.push("a", 500)
+
+
+async def test_for_what_never_has_room_nothing_is_flushed() -> None:
+    buffer = Buffer()
+    with pytest.raises(BufferFull):
+        await buffer.push("a", 800)
+    assert not buffer.room.is_lacking
