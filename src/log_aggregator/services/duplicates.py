@@ -22,6 +22,7 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan, TailUnit, Unit
 
 _UNIT, _ROW = "unit", "row"
+_PLACES = pl.Schema({_UNIT: pl.UInt32(), _ROW: pl.UInt32(), STREAM: pl.UInt32(), TIMESTAMP: pl.Int64()})
 # With more spans than this, to look at each takes longer than to compare all rows.
 _FEW_SPANS = 2000
 
@@ -104,8 +105,10 @@ def _is_one(units: Sequence[Unit]) -> bool:
 
 def of_equal_time(contested: Sequence[int], batches: Sequence[Batch], numbers: dict[Labels, int]) -> pl.DataFrame:
     """_UNIT, _ROW, STREAM and TIMESTAMP of the rows that share stream and time with another."""
-    places = []
+    places = [pl.DataFrame(schema=_PLACES)]
     for unit, batch, rows in zip(contested, batches, _of_shared_times(batches), strict=True):
+        if not len(rows):
+            continue  # as of most
         row_numbers = pl.Series(_ROW, rows, dtype=pl.UInt32)
         some = batch.frame.select(STREAM, TIMESTAMP)[row_numbers]
         places.append(
