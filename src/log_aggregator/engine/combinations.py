@@ -193,7 +193,7 @@ class Combinations:
         fields = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         answer = self._answer(stream, dict(metadata), fields)  # type: ignore[arg-type]
         number = -1 if answer is None else answer
-        if len(known) < _MOST_REMEMBERED:
+        if sum(map(len, self._known.values())) < _MOST_REMEMBERED:
             self._memory.hold("series", self._remembered_bytes)
             known[combination] = number
         return number

@@ -2,7 +2,8 @@
 
 An agent that got no answer pushes again, so an entry may stand in two records or chunks; it counts once (same stream,
 timestamp, line and metadata). Within a chunk the flush has removed them. Most units do not even overlap in time within
-a stream, so this costs a look at their bounds, then at timestamps, and at lines only where those are equal.
+a stream, so this costs a look at their bounds, then at timestamps where they do, and at lines only where those are
+equal.
 """
 
 import asyncio
@@ -129,16 +130,16 @@ class _Span(NamedTuple):
 
 def _of_shared_times(batches: Sequence[Batch]) -> list[Integers]:
     """By batch, the numbers of the rows at times that spans of several batches share in a stream; or of some more."""
+    times = [batch.frame[TIMESTAMP].to_numpy() for batch in batches]
     streams: dict[Labels, list[_Span]] = {}
     for number, batch in enumerate(batches):
         if batch.runs is None or len(batch.runs) > _FEW_SPANS:
             return _all_rows(batches)  # nothing is known of their order
-        for stream, span in _spans(number, batch.frame[TIMESTAMP].to_numpy(), batch.runs):
+        for stream, span in _spans(number, times[number], batch.runs):
             streams.setdefault(batch.streams[stream], []).append(span)
     shared = {stream: windows for stream, spans in streams.items() if (windows := _windows(sorted(spans)))}
     if sum(len(streams[stream]) for stream in shared) > _FEW_SPANS:
         return _all_rows(batches)
-    times = [batch.frame[TIMESTAMP].to_numpy() for batch in batches]
     rows: list[list[Integers]] = [[np.array([], np.int64)] for _ in batches]
     for labels, windows in shared.items():
         ends = [high for _, high in windows]

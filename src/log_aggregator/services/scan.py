@@ -156,8 +156,7 @@ class Scanner:
             return Contents((await self._tail.segment(unit.records[0])).streams, unit.columns, None)
         has_fields = parses and self._tail.is_worth_fields(unit.records)
         block = await self._tail.block(unit.records, with_fields=has_fields)
-        fields = [name for name in block.frame.columns if name == SHAPE or name.startswith(FIELD_PREFIX)]
-        return Contents(block.streams, unit.columns.union(fields), block.shapes or None)
+        return Contents(block.streams, unit.columns.union(_of_fields(block.frame.columns)), block.shapes or None)
 
     async def load(
         self,
@@ -204,8 +203,7 @@ class Scanner:
     ) -> Batch:
         """As `load`, with what is hidden."""
         if isinstance(unit, TailUnit) and len(unit.records) > 1:
-            has_fields = any(name == SHAPE or name.startswith(FIELD_PREFIX) for name in columns)
-            block = await self._tail.block(unit.records, with_fields=has_fields)
+            block = await self._tail.block(unit.records, with_fields=bool(_of_fields(columns)))
             return await asyncio.to_thread(of_block, unit, block, scan, columns, forms)
         if isinstance(unit, TailUnit):
             segment = await self._tail.segment(unit.records[0])
@@ -335,6 +333,11 @@ class Scanner:
         count_rows(batch.frame, kept.height, statistics)
         scan.memory.hold("entries", bytes_in_memory(kept))
         return Batch(batch.streams, kept)
+
+
+def _of_fields(columns: Iterable[str]) -> list[str]:
+    """The columns of fields among them, and that of shapes, which tells how fields are found."""
+    return [name for name in columns if name == SHAPE or name.startswith(FIELD_PREFIX)]
 
 
 def _wanted(unit: ChunkUnit, scan: Scan, columns: Collection[str], forms: Mapping[str, Form]) -> Wanted:

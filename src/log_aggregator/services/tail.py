@@ -71,7 +71,7 @@ class Block:
     frame: pl.DataFrame = field(repr=False)
     runs: tuple[tuple[int, int], ...] = field(repr=False)
     shapes: tuple[Shape, ...] | None = field(default=None, repr=False)
-    """What the `shape` column of the frame numbers. None if it has no columns of fields, as not all are asked for."""
+    """What the `shape` column of the frame numbers: nothing if its lines have no fields. None: nobody has looked."""
     formed: Mapping[tuple[str, Form], pl.Series] = field(default_factory=dict, repr=False)
     """Columns of the frame in forms that are not simply theirs."""
 
@@ -338,7 +338,7 @@ def _with_fields(block: Block) -> Block:
     forms: dict[tuple[str, Form], pl.Series] = {}
     for name, values in () if fields is None else fields.values.items():
         column = formed(values, "codes or numbers").alias(FIELD_PREFIX + name)
-        if not isinstance(column.dtype, pl.Enum):
+        if column.dtype == pl.Float64:  # which does not tell its text
             forms[column.name, "codes or numbers"] = column
             column = values.alias(column.name)
         columns.append(column)
