@@ -31,21 +31,13 @@ _SECOND_NS: Final = 10**9
 # Seconds end at 2^33 and nanoseconds at 2^31: beyond, nanoseconds since 1970 pass 64 bits, or the message's type wraps.
 _HEAD: Final = 17
 SHORTEST_PLAIN_ENTRY: Final = _HEAD
-"""In bytes: what is shorter, such as an empty line, is not taken apart here."""
+"""In bytes, but for a few characters: what is shorter, such as an empty line, is mostly of another form."""
 _TIMESTAMP_TAG: Final = 0x0A
 _SECONDS_TAG: Final = 0x08
 _NANOSECONDS_TAG: Final = 0x10
 _LINE_TAG: Final = 0x12
 _WHOLE_SECOND: Final = 6  # the size of a timestamp without nanoseconds
 _LARGEST: Final = 12  # the size of one with five octets of them
-
-_ENTRY: Final = pl.col("entry")
-_HEADS: Final = (
-    pl.when(_ENTRY.bin.size() >= _HEAD)
-    .then(_ENTRY.bin.slice(0, _HEAD))
-    .otherwise(pl.lit(bytes(_HEAD)))
-    .bin.reinterpret(dtype=pl.Array(pl.UInt8, _HEAD))
-)
 
 
 def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | None:
@@ -54,15 +46,15 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
         probes = entries[:: -(-len(entries) // _PROBES)]
         if any(push_pb2.Entry.FromString(entry).structured_metadata for entry in probes):
             return None
-        frame = pl.Series("entry", entries, dtype=pl.Binary).to_frame()
-        sizes = np.fromiter(map(len, entries), np.int64, len(entries))
-        parts = _parts(frame.select_seq(_HEADS).to_series().to_numpy(), sizes)
+        column = pl.Series(LINE, entries, dtype=pl.Binary)
+        sizes = column.bin.size().to_numpy().astype(np.int64)
+        parts = _parts(_heads(entries), sizes)
         rows = np.flatnonzero(~parts.are_plain).tolist()
         if len(rows) > _MOST_OTHERS * len(entries):
             return None
         others = [push_pb2.Entry.FromString(entries[row]) for row in rows]
         lines_at = pl.Series(np.where(parts.are_plain, parts.lines_at, sizes))
-        lines = frame.select_seq(_ENTRY.bin.slice(lines_at).cast(pl.String)).to_series()
+        lines = column.bin.slice(lines_at).cast(pl.String)
     except (DecodeError, pl.exceptions.PolarsError):
         return None
     times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in others]
@@ -70,7 +62,12 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
         return None
     timestamps_ns = parts.timestamps_ns
     timestamps_ns[rows] = times_ns
-    return pl.Series(TIMESTAMP, timestamps_ns), lines.scatter(rows, [entry.line for entry in others]).alias(LINE)
+    return pl.Series(TIMESTAMP, timestamps_ns), lines.scatter(rows, [entry.line for entry in others])
+
+
+def _heads(entries: Sequence[bytes]) -> NDArray[np.uint8]:
+    """The first octets of each in a row, zeros behind an entry that is shorter."""
+    return np.fromiter(entries, np.dtype((np.bytes_, _HEAD)), len(entries)).view(np.uint8).reshape(-1, _HEAD)
 
 
 class _Parts(NamedTuple):
