@@ -1,6 +1,8 @@
-"""What queries know of the logs while an answer of Redis is on its way and this process goes on to write."""
+"""What queries know of the logs while an answer of Redis is on its way and this process goes on to write, and what they
+keep of it."""
 
 import asyncio
+import gc
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +13,7 @@ from redis.asyncio import Redis
 from log_aggregator.formats.wal_record import encode_record, header_of
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import LINE
-from log_aggregator.services.tail import Tail, TailRecord
+from log_aggregator.services.tail import Block, Tail, TailRecord
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 from log_aggregator.wal.names import Names
 from replica import Entry, segment_of
@@ -165,3 +167,43 @@ async def test_what_is_appended_while_the_log_is_read_again_hides_nothing(
     monkeypatch.setattr(logs, "read", read_slowly)
     await tail.records(TENANT, 0, 10)
     assert await lines(tail) == sorted(f"line {number}" for number in range(1, len(writer.positions)))
+
+
+def kept() -> list[Block]:
+    gc.collect()
+    return [one for one in gc.get_objects() if isinstance(one, Block)]
+
+
+async def test_what_was_made_of_records_is_kept_until_they_are_flushed(logs: HeldLogs, tail: Tail) -> None:
+    reader = Tail(logs)  # of another replica
+    writer = Writer(logs, tail, await logs.open("holder"))
+    await writer.write("line")
+    for one in (tail, reader):
+        assert await lines(one) == ["line"]
+    assert len(kept()) == 2
+    await writer.flush(writer.positions[-1])
+    assert len(kept()) == 1
+    assert await lines(reader) == []
+    assert kept() == []
+
+
+async def test_no_fields_where_those_of_all_blocks_have_no_room(logs: HeldLogs, tail: Tail) -> None:
+    line = "long " * 200
+    small = Tail(logs, blocks_bytes=1_000_000)
+    writer = Writer(logs, tail, await logs.open("holder"))
+    while True:  # until the first block is full
+        await writer.write(line)
+        first, *_ = records = await tail.records(TENANT, 0, 10)
+        if records[-1].block > first.block:
+            break
+    assert len(line) * len(records) < 500_000
+    await small.records(TENANT, 0, 10)
+    for one in (tail, small):
+        assert not one.is_worth_fields(one.block_of(first))  # nobody has asked for it yet
+        await one.block(one.block_of(first))
+        assert one.is_worth_fields(one.block_of(first))
+    while len(line) * len(await tail.records(TENANT, 0, 10)) <= 500_000:
+        await writer.write(line)
+    await small.records(TENANT, 0, 10)
+    assert tail.is_worth_fields(tail.block_of(first))
+    assert not small.is_worth_fields(small.block_of(first))
