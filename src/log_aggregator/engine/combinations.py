@@ -4,6 +4,7 @@ The answer to a row (the number of its series, or whether it passes) follows fro
 fields of its line. A caller gives the function from those to an answer, and rows whose fields are surely known.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from log_aggregator.engine.batch import Integers
+from log_aggregator.engine.batch import Integers, narrowest
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.labels import Labels
@@ -31,7 +32,7 @@ Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 class _Codes:
     """A column as numbers of its distinct values; the numbers are not needed if there is one value."""
 
-    numbers: npt.NDArray[np.integer] | None
+    numbers: Integers | None
     values: Sequence[object]
 
 
@@ -51,7 +52,7 @@ class Packed:
 
     def only(self, counted: npt.NDArray[np.bool_]) -> "Packed":
         """With one number more, for all rows that are not counted: they have no answer."""
-        numbers = np.where(counted, self.numbers, self.size)
+        numbers = np.where(counted, self.numbers, self.numbers.dtype.type(self.size))
         return Packed(numbers, self.size + 1, self.parts, self.fields, leaves_out=True)
 
     def values(self, numbers: Integers) -> Iterator[tuple[object, ...]]:
@@ -106,16 +107,16 @@ class Combinations:
             self._metadata_codes(frame[METADATA]) if needs_metadata else None,
             *codes,
         ]
-        numbers, size = None, 1
-        for part in parts:
-            if part is not None and part.numbers is not None:
-                own = part.numbers.astype(np.int64)
-                numbers = own if numbers is None else numbers + own * size
-                size *= len(part.values)
-            if size >= 1 << 62:
-                return None
-        if numbers is None:
-            numbers = np.zeros(frame.height, np.int64)
+        told = [(part.numbers, len(part.values)) for part in parts if part is not None and part.numbers is not None]
+        size = math.prod(count for _, count in told)
+        if size >= 1 << 62:
+            return None
+        width = narrowest(size)
+        numbers: Integers = np.zeros(frame.height, width)
+        weight = 1
+        for own, count in told:
+            numbers += np.multiply(own, weight, dtype=width)
+            weight *= count
         return Packed(numbers, size, parts, list(fields))
 
     def answers(self, packed: Packed, numbers: Integers) -> Integers:
@@ -218,7 +219,7 @@ def _codes(column: pl.Series) -> _Codes | None:
     return _Codes(_physical(column, values) if len(values) > 1 else None, values)
 
 
-def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], npt.NDArray[np.integer]]) -> _Codes:
+def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], Integers]) -> _Codes:
     """Codes that stand in the table for other codes."""
     return _Codes(np.array(table)[codes()] if len(kept) > 1 else None, list(kept))
 
@@ -235,7 +236,7 @@ def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]] | None:
     return column, [*values, None] if column.null_count() else values
 
 
-def _physical(column: pl.Series, values: Sequence[str | None]) -> npt.NDArray[np.integer]:
+def _physical(column: pl.Series, values: Sequence[str | None]) -> Integers:
     """Of an Enum with these values."""
     numbers = column.to_physical()
     if values and values[-1] is None:

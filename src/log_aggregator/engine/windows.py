@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from log_aggregator.engine.batch import Integers
+from log_aggregator.engine.batch import Integers, narrowest
 from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
 from log_aggregator.engine.steps import Steps
@@ -140,9 +140,7 @@ class Windows:
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
-    def totals_of_runs(
-        self, lengths: Sequence[int], times: Integers, values: npt.NDArray[np.integer] | None = None
-    ) -> Totals:
+    def totals_of_runs(self, lengths: Sequence[int], times: Integers, values: Integers | None = None) -> Totals:
         """Of rows that come in runs of these lengths, ascending in time; the groups are the numbers of the runs.
 
         Without values, which are whole numbers, each row is 1.
@@ -165,7 +163,7 @@ class Windows:
         groups: Integers,
         group_count: int,
         times: Integers,
-        values: npt.NDArray[np.integer] | None = None,
+        values: Integers | None = None,
         lengths: Sequence[int] = (),
     ) -> Totals:
         """Of rows of these groups, which are numbers below `group_count`.
@@ -174,7 +172,7 @@ class Windows:
         """
         if lengths and self._is_searched_in(lengths, times):
             bounds = self._bounds(lengths, times)
-            at_places = np.tile(np.arange(bounds.shape[1] - 1), len(lengths))
+            at_places = np.tile(np.arange(bounds.shape[1] - 1, dtype=np.int32), len(lengths))
             places = np.repeat(at_places, np.diff(bounds).ravel())
         else:
             places = np.searchsorted(self._edges, times)
@@ -231,13 +229,14 @@ class Windows:
         group_count: int,
         places: Integers,
         counts: Integers | None,
-        values: npt.NDArray[np.integer] | None,
+        values: Integers | None,
     ) -> Totals:
         """Without counts, each row is one; without values, they are the counts."""
         if group_count * self._places > _MAX_KEY:
             known, numbers = np.unique(groups, return_inverse=True)
             return self._added_up(numbers, len(known), places, counts, values).of_series(known)
-        keys, cells = groups * self._places + places, group_count * self._places
+        cells = group_count * self._places
+        keys = np.multiply(groups, self._places, dtype=narrowest(cells)) + places
         if cells <= max(_FEW_CELLS, len(keys)):
             # Weights are added up as floats, which are whole up to 2^53.
             counted = np.bincount(keys, counts, cells)
@@ -249,7 +248,7 @@ class Windows:
             ones = np.ones(len(keys), np.int64) if counts is None else counts
             frame = pl.DataFrame({_KEY: keys, _COUNT: ones, VALUE: ones if values is None else values.astype(np.int64)})
             grouped = frame.group_by(_KEY).sum()
-            found, held, summed = (grouped[name].to_numpy() for name in (_KEY, _COUNT, VALUE))
+            found, held, summed = (grouped[name].cast(pl.Int64).to_numpy() for name in (_KEY, _COUNT, VALUE))
         return Totals(found // self._places, found % self._places, held, summed)
 
     def _in_windows(self, totals: Totals, series: int) -> tuple[Integers, Integers, Integers]:
@@ -267,15 +266,16 @@ class Windows:
         cells = totals.groups * self._places + totals.places
         held = self._held(series, cells, totals.counts)
         numbers, steps = held.nonzero()
-        found = held if totals.values is totals.counts else self._held(series, cells, totals.values)
-        return numbers, steps, found[numbers, steps]
+        summed = held if totals.values is totals.counts else self._held(series, cells, totals.values)
+        return numbers, steps, summed[numbers, steps]
 
     def _held(self, series: int, cells: Integers, amounts: Integers) -> Integers:
         """By series and step how much the window holds; cells are numbered by series and place."""
         table = np.zeros(series * self._places, np.int64)
         np.add.at(table, cells, amounts)
-        until: Integers = table.reshape(series, self._places).cumsum(axis=1)
-        return until[:, self._ends] - until[:, self._begins]
+        until = table.reshape(series, self._places).cumsum(axis=1)
+        held: Integers = until[:, self._ends] - until[:, self._begins]
+        return held
 
     def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
         """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival.

@@ -54,7 +54,7 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
             return None
         others = [push_pb2.Entry.FromString(entries[row]) for row in rows]
         lines_at = pl.Series(np.where(parts.are_plain, parts.lines_at, sizes))
-        lines = column.bin.slice(lines_at).cast(pl.String)
+        lines = column.to_frame().select_seq(pl.col(LINE).bin.slice(lines_at).cast(pl.String)).to_series()
     except (DecodeError, pl.exceptions.PolarsError):
         return None
     times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in others]
