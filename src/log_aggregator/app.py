@@ -33,7 +33,7 @@ from log_aggregator.http.labels import LabelRoutes
 from log_aggregator.http.legacy import LegacyQueryRoutes
 from log_aggregator.http.limits_pages import LimitsRoutes
 from log_aggregator.http.log_level import LogLevelRoutes
-from log_aggregator.http.metrics import HttpMetrics
+from log_aggregator.http.metrics import HttpMetrics, show_process
 from log_aggregator.http.openapi import OpenApiRoutes
 from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.patterns import PatternRoutes
@@ -346,6 +346,7 @@ async def serve(
     """A replica with its store, until `stop` is set. Raises the store's errors, groups of them and of ConfigError."""
     return_freed_memory()
     config, clock, registry = configuration.config, SystemClock(), CollectorRegistry()
+    show_process(registry)
     store = OnePeriod(await open_store(store_settings, StoreMetrics(registry), clock), index_period_ns(config))
     try:
         with suppress(TimeoutError, *AWAY):  # then it is checked before the store is used

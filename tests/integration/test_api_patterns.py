@@ -16,12 +16,19 @@ RANGE = {"start": str(START), "end": str(START + 300)}
 
 @pytest.fixture(scope="module", params=["unflushed", "flushed", "half flushed"])
 def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    """A line of each of two streams every ten seconds, for two minutes, and one of another message a minute."""
+    """Ten lines of each of two streams every ten seconds, for two minutes, and ten of another message a minute."""
     with LogAggregator("-pattern-ingester.enabled=true") as server, httpx.Client(base_url=server.url) as client:
         for half in (range(6), range(6, 12)):
             for app in ("one", "two"):
-                values = [[str((START + 10 * n) * SECOND_NS), f"level=info user {n} logged in"] for n in half]
-                values += [[str((START + 10 * half[0]) * SECOND_NS), f"level=error disk {app} is full, {half[0]} left"]]
+                values = [
+                    [str((START + 10 * n) * SECOND_NS), f"level=info user {n * 10 + own} logged in"]
+                    for n in half
+                    for own in range(10)
+                ]
+                values += [
+                    [str((START + 10 * half[0]) * SECOND_NS), f"level=error disk {app} is full, {half[0] + own} left"]
+                    for own in range(10)
+                ]
                 body = {"streams": [{"stream": {"app": app}, "values": values}]}
                 assert client.post("/loki/api/v1/push", json=body).status_code == 204
             if request.param == "flushed" or (request.param == "half flushed" and half[0] == 0):
@@ -43,17 +50,22 @@ def test_patterns_are_merged_over_streams_and_time(client: httpx.Client) -> None
     assert logins == {
         "pattern": "level=info user <_> logged in",
         "level": "info",
-        "samples": [[START, 12], [START + 60, 12]],
+        "samples": [[START, 120], [START + 60, 120]],
     }
     assert errors["level"] == "error"
-    assert errors["samples"] == [[START, 2], [START + 60, 2]]
+    assert errors["samples"] == [[START, 20], [START + 60, 20]]
 
 
 def test_selector_and_range_apply(client: httpx.Client) -> None:
-    (found, _) = patterns(client, query='{app="one"}', step="10s", end=str(START + 30))
-    assert found["samples"] == [[START, 1], [START + 10, 1], [START + 20, 1]]
+    (found,) = patterns(client, query='{app="one"}', step="10s", end=str(START + 30))
+    assert found["samples"] == [[START, 10], [START + 10, 10], [START + 20, 10]]
     assert patterns(client, query='{app="three"}') == []
     assert patterns(client, query='{app="one"}', start=str(START + 200)) == []
+
+
+def test_those_of_fewer_than_thirty_lines_are_left_out(client: httpx.Client) -> None:
+    assert len(patterns(client, query='{app="one"}', end=str(START + 30))) == 1
+    assert patterns(client, query='{app="one"}', end=str(START + 20)) == []
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ class Tenant:
         given = {"query": query, "start": str(OLD - 10), **params}
         return self._client.post("/loki/api/v1/delete", params=given, headers=self._headers)
 
-    def requests(self) -> list[Any]:
-        found: list[Any] = self._get("/loki/api/v1/delete", {})
+    def requests(self, **params: str) -> list[Any]:
+        found: list[Any] = self._get("/loki/api/v1/delete", params)
         return found
 
     def cancel(self, **params: str) -> httpx.Response:
@@ -173,25 +173,56 @@ def test_a_request_is_listed_until_it_is_cancelled(patient: httpx.Client) -> Non
         ({"query": "not a query"}, "invalid query expression"),
         ({"query": 'rate({app="x"}[1m])'}, "invalid query expression"),
         ({"start": ""}, "start time not set"),
+        ({"query": "not a query", "start": ""}, "invalid query expression"),
+        ({"start": "100"}, "invalid start time: require unix seconds or RFC3339 format"),
         ({"start": "0000000000000"}, "invalid start time: require unix seconds or RFC3339 format"),
         ({"end": "0000000000001"}, "invalid end time: require unix seconds or RFC3339 format"),
         ({"end": "soon"}, "invalid end time: require unix seconds or RFC3339 format"),
         ({"end": str(NOW + 3600)}, "deletes in the future are not allowed"),
-        ({"start": "1", "end": "0"}, "start time can't be greater than or equal to end time"),
-        ({"start": "5", "end": "5"}, "start time can't be greater than or equal to end time"),
+        ({"start": "0000000001", "end": "0000000000"}, "start time can't be greater than or equal to end time"),
+        (
+            {"start": "0000000005", "end": "1970-01-01T00:00:05Z"},
+            "start time can't be greater than or equal to end time",
+        ),
         ({"max_interval": "not-a-duration"}, "invalid max_interval: valid time units are 's', 'm', 'h'"),
         ({"max_interval": "1ms"}, "invalid max_interval: valid time units are 's', 'm', 'h'"),
         ({"max_interval": "1h"}, "max_interval can't be greater than 1m0s"),
         (
-            {"start": "0", "end": "1", "max_interval": "30s"},
+            {"end": "0000000001", "max_interval": "30s"},
             "max_interval can't be greater than the interval to be deleted (1s)",
         ),
     ],
 )
 def test_what_is_wrong_with_a_request(patient: httpx.Client, params: dict[str, str], message: str) -> None:
-    given = {"query": '{app="x"}', "start": "0", "end": "10", **params}
+    given = {"query": '{app="x"} |= "y"', "start": "0000000000", "end": "0000000010", **params}
     answer = Tenant(patient, "wrong").delete(**given)
     assert (answer.status_code, answer.text) == (400, message + "\n")
+
+
+@pytest.mark.parametrize("query", ['{app="x"}', '{app="x"} |= "" | json'])
+def test_interval_of_a_request_without_a_filter_does_not_matter(patient: httpx.Client, query: str) -> None:
+    answer = Tenant(patient, "interval").delete(query, start="0000000000", end="0000000001", max_interval="1h")
+    assert answer.status_code == 204
+
+
+def test_an_answer_tells_the_id_of_the_request(patient: httpx.Client) -> None:
+    tenant = Tenant(patient, "telling")
+    answer = tenant.delete('{app="one"}', start="0000000000", end="0000000001")
+    assert [request["request_id"] for request in tenant.requests()] == [answer.headers["X-Delete-Request-ID"]]
+
+
+def test_requests_of_a_time_are_listed(patient: httpx.Client) -> None:
+    tenant = Tenant(patient, "listing")
+    tenant.delete('{app="first"}', start="0000000010", end="0000000020")
+    tenant.delete('{app="second"}', start="0000000030", end="0000000040")
+
+    def listed(**params: str) -> list[str]:
+        return [request["query"] for request in tenant.requests(**params)]
+
+    assert listed(start="0000000020", end="0000000029") == ['{app="first"}']
+    assert listed(start="0000000021", end="0000000030") == ['{app="second"}']
+    assert listed(start="0000000021", end="0000000029") == []
+    assert listed(start="0000000021") == ['{app="first"}', '{app="second"}']
 
 
 def test_a_tenant_without_deletion_is_refused(patient: httpx.Client) -> None:

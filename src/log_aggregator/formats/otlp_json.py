@@ -1,9 +1,11 @@
 """OpenTelemetry's JSON, read into the message that protobuf bodies are.
 
 Source: the OTLP specification, JSON Protobuf Encoding: names in camel case, ids in hexadecimal, 64-bit integers as
-numbers or strings, enums as numbers; unknown names are skipped. Names of enum values are taken too.
+numbers or strings, enums as numbers; unknown names are skipped. Names of enum values are taken too, and names as they
+are in the .proto file, as the collector's own decoder does.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -83,6 +85,13 @@ class _Request(msgspec.Struct, rename="camel"):
     resource_logs: list[_ResourceLogs] | None = None
 
 
+_IN_CAMEL_CASE: Final = {
+    name: camel
+    for struct in (_AnyValue, _Scope, _LogRecord, _ScopeLogs, _ResourceLogs, _Request)
+    for name, camel in zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True)
+    if name != camel
+}
+
 # Not strict: integers may be strings, and so may numbers that JSON cannot say.
 _decoder = msgspec.json.Decoder(_Request, strict=False)
 
@@ -90,10 +99,19 @@ _decoder = msgspec.json.Decoder(_Request, strict=False)
 def decode_json_request(data: bytes) -> otlp_pb2.ExportLogsServiceRequest:
     """Raises InvalidPush. Text that is not UTF-8 is kept with U+FFFD for what is broken."""
     try:
-        request = _decoder.decode(data.decode("utf-8", "replace"))
+        request = _decoder.decode(_with_camel_case(data.decode("utf-8", "replace")))
         return otlp_pb2.ExportLogsServiceRequest(resource_logs=[_resource_logs(r) for r in request.resource_logs or ()])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidPush(f"invalid JSON logs request: {error}") from error
+
+
+def _with_camel_case(text: str) -> str:
+    """With names that are in snake case. Only a name stands in quotes that are not escaped, and before a colon."""
+    found = [name for name in _IN_CAMEL_CASE if f'"{name}"' in text]
+    if not found:
+        return text
+    names = rf'(?<!\\)"({"|".join(found)})"(?=[ \t\r\n]*:)'
+    return re.sub(names, lambda match: f'"{_IN_CAMEL_CASE[match[1]]}"', text)
 
 
 def _resource_logs(logs: _ResourceLogs) -> otlp_pb2.ResourceLogs:

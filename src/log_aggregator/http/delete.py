@@ -12,11 +12,12 @@ from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.units import parse_go_duration
 from log_aggregator.model.quantity import format_duration
-from log_aggregator.services.deletion import Deletions, KnownRequest
+from log_aggregator.services.blocked_queries import query_type
+from log_aggregator.services.deletion import Deletions, KnownRequest, parse_deletion_query
 
 _SECOND_NS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
-_SECONDS_DIGITS = 10
+_SECONDS_CHARACTERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,20 @@ class DeleteRoutes:
         query = call.params.get("query")
         if not query:
             raise InvalidParameter("query not set")
+        expr = parse_deletion_query(query)
         start_ns, end_ns = self._span(call.params)
-        self._check_interval(call.params.get("max_interval"), end_ns - start_ns)
+        if expr is not None and query_type(expr) == "filter":  # Loki divides no others
+            self._check_interval(call.params.get("max_interval"), end_ns - start_ns)
         # The last moment belongs to what is deleted.
-        await self.deletions.add(call.tenant, query, start_ns, end_ns + 1)
-        return empty(204)
+        request = await self.deletions.add(call.tenant, query, start_ns, end_ns + 1)
+        return empty(204, {"X-Delete-Request-ID": request.request_id})
 
     async def _list(self, call: Call) -> HTTPResponse:
+        start, end = call.params.get("start"), call.params.get("end")
         requests = await self.deletions.requests(call.tenant)
+        if start and end:
+            start_ns, end_ns = _time("start", start), _time("end", end)
+            requests = [one for one in requests if one.request.start_ns <= end_ns and start_ns < one.request.end_ns]
         return json_response(call.request, [_described(call.tenant, known) for known in requests])
 
     async def _cancel(self, call: Call) -> HTTPResponse:
@@ -85,9 +92,9 @@ class DeleteRoutes:
 
 
 def _time(name: str, text: str) -> int:
-    """To the millisecond."""
+    """To the millisecond. Of seconds, Loki takes ten characters."""
     message = f"invalid {name} time: require unix seconds or RFC3339 format"
-    if text.isdigit() and len(text) > _SECONDS_DIGITS:
+    if "T" not in text and len(text) != _SECONDS_CHARACTERS:
         raise InvalidParameter(message)
     try:
         return timestamp(text, 0) // _MILLISECOND_NS * _MILLISECOND_NS

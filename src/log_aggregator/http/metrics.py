@@ -1,6 +1,11 @@
 """Metrics of HTTP requests: Loki's request histogram by route, and the seed's name for the query routes."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import platform
+import sys
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from log_aggregator import __version__
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 
@@ -30,3 +35,19 @@ class HttpMetrics:
         self.request_seconds.labels(method, route, str(status), "true" if ws else "false").observe(seconds)
         if is_query:
             self.querier_seconds.labels(method, route, str(status)).observe(seconds)
+
+
+def show_process(registry: CollectorRegistry) -> None:
+    """What dashboards made for Loki take its clusters from, and Prometheus' own names for what a process takes."""
+    build = {
+        "version": __version__,
+        "revision": "",
+        "branch": "",
+        "goversion": f"python{platform.python_version()}",
+        "goos": sys.platform,
+        "goarch": platform.machine(),
+        "tags": "",
+    }
+    text = "Always 1; the labels tell what was built"
+    Gauge("loki_build_info", text, list(build), registry=registry, multiprocess_mode="max").labels(**build).set(1)
+    ProcessCollector(registry=registry)

@@ -27,7 +27,9 @@ def check_blocked(text: str, expr: Expr, tags: Mapping[str, str], limits: Limits
     if not limits.blocked_queries:
         return
     texts = (text, expr_text(expr))  # Loki often has no more than the parsed query when it looks at what is blocked
-    if any(_fits(blocked, texts, expr, tags) for blocked in limits.blocked_queries):
+    # The first that means the query decides, even if the query is not of its types or has other tags.
+    first = next((one for one in limits.blocked_queries if _means(one, texts)), None)
+    if first is not None and _is_of(first, expr, tags):
         raise QueryBlocked
 
 
@@ -55,15 +57,18 @@ def query_hash(text: str) -> int:
     return value
 
 
-def _fits(blocked: BlockedQuery, texts: Sequence[str], expr: Expr, tags: Mapping[str, str]) -> bool:
-    if blocked.types and query_type(expr) not in blocked.types:
-        return False
-    if any(tags.get(name.lower(), "").lower() != value.lower() for name, value in blocked.query_tags.items()):
-        return False
+def _means(blocked: BlockedQuery, texts: Sequence[str]) -> bool:
     if blocked.hash:
         return blocked.hash in map(query_hash, texts)
-    # Without a pattern, every query of these types and tags.
+    # Without a pattern, every query.
     return not blocked.pattern or any(_matches(blocked, text) for text in texts)
+
+
+def _is_of(blocked: BlockedQuery, expr: Expr, tags: Mapping[str, str]) -> bool:
+    """Whether the types and the tags are those of the query."""
+    if blocked.types and query_type(expr) not in blocked.types:
+        return False
+    return all(tags.get(name.lower(), "").lower() == value.lower() for name, value in blocked.query_tags.items())
 
 
 def _matches(blocked: BlockedQuery, text: str) -> bool:

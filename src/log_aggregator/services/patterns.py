@@ -18,7 +18,9 @@ from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import ChunkUnit, Scan, TailUnit
 
+# As in Loki: those of fewer lines are chance.
 _MOST_PATTERNS = 300
+_LEAST_LINES = 30
 # Of unflushed lines: parts that are looked at, and lines in all of them together.
 _MOST_UNITS = 256
 _MOST_LINES = 16_384
@@ -94,7 +96,7 @@ def _series(miner: PatternMiner, start_ns: int, end_ns: int, step_ns: int) -> li
             if start_ns - RESOLUTION_NS < time_ns < end_ns:
                 step = time_ns - time_ns % step_ns
                 steps[step] = steps.get(step, 0) + count
-        if steps:
+        if sum(steps.values()) >= _LEAST_LINES:
             found.append(PatternSeries(pattern, level, sorted(steps.items())))
     found.sort(key=lambda series: -sum(count for _, count in series.samples))
     return found[:_MOST_PATTERNS]

@@ -307,6 +307,22 @@ def test_json_of_an_unknown_severity_is_stored_without_it() -> None:
     assert decode(request({**RECORD, "severityNumber": "LOUD"}))[0].metadata is None
 
 
+def test_json_names_may_be_in_snake_case() -> None:
+    line = '"trace_id": "time_unix_nano":'
+    record = {
+        "time_unix_nano": "5",
+        "severity_number": 17,
+        "trace_id": "0102",
+        "body": {"kvlist_value": {"values": [{"key": "span_id", "value": {"string_value": line}}]}},
+        "attributes": [{"key": "severity_text", "value": {"int_value": 3}}],
+    }
+    body = {"resource_logs": [{"scope_logs": [{"scope": {"name": "s"}, "log_records": [record]}]}]}
+    (stream,) = decode(body)
+    assert stream.timestamps_ns == [5]
+    assert [json.loads(text) for text in stream.lines] == [{"span_id": line}]
+    assert stream.metadata == [{"severity_number": "17", "severity_text": "3", "trace_id": "0102", "scope_name": "s"}]
+
+
 def test_json_fields_that_are_unknown_or_null_do_not_matter() -> None:
     body = request({**RECORD, "new": {"x": []}, "severityText": None, "attributes": None, "flags": None})
     body["other"] = 1

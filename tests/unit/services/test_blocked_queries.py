@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 
 from log_aggregator.logql.parser import parse_expr
@@ -73,3 +75,20 @@ def test_query_that_does_not_fit_in_everything_passes(text: str, blocked: dict[s
 def check(text: str, blocked: dict[str, object]) -> None:
     limits = Limits(blocked_queries=(BlockedQuery.model_validate(blocked),))
     check_blocked(text, parse_expr(text), TAGS, limits)
+
+
+@pytest.mark.parametrize(
+    ("first", "is_blocked"),
+    [
+        ({"pattern": FILTER, "types": ["metric"]}, False),
+        ({"types": ["metric"]}, False),
+        ({"hash": query_hash(FILTER), "query_tags": {"source": "other"}}, False),
+        ({"pattern": METRIC, "types": ["metric"]}, True),
+        ({"hash": query_hash(METRIC)}, True),
+    ],
+)
+def test_first_that_means_the_query_decides(first: dict[str, object], is_blocked: bool) -> None:
+    blocked = [BlockedQuery.model_validate(one) for one in (first, {"pattern": ".*", "regex": True})]
+    limits = Limits(blocked_queries=blocked)
+    with pytest.raises(QueryBlocked) if is_blocked else nullcontext():
+        check_blocked(FILTER, parse_expr(FILTER), TAGS, limits)
