@@ -39,6 +39,7 @@ from log_aggregator.http.otlp import OtlpRoutes
 from log_aggregator.http.patterns import PatternRoutes
 from log_aggregator.http.push import PushRoutes
 from log_aggregator.http.query import QueryRoutes
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.query_log import QueryLog
 from log_aggregator.http.rings import RingRoutes
 from log_aggregator.http.rules import RulesRoutes
@@ -215,7 +216,7 @@ class Server:
         several_tenants = config.querier.multi_tenant_queries_enabled
         series = TenantsSeries(SeriesQueries(extents, period_ns), several_tenants=several_tenants)
         query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
-        own_limits = config.querier.per_request_limits_enabled
+        call_limits = CallLimits(limits, config.querier.per_request_limits_enabled)
         follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
         tails = LiveTails(
             follower, self.scanner, limits, clock, LiveTailMetrics(registry), config.querier.tail_max_duration
@@ -274,15 +275,15 @@ class Server:
                 (Role.ALL, ShutdownRoutes(flush, _terminate)),
                 (
                     Role.READ,
-                    QueryRoutes(queries, query_log, clock, own_limits, config.frontend.support_parquet_encoding),
+                    QueryRoutes(queries, query_log, clock, call_limits, config.frontend.support_parquet_encoding),
                 ),
-                (Role.READ, ExportRoutes(exports, clock, own_limits)),
+                (Role.READ, ExportRoutes(exports, clock, call_limits)),
                 (Role.READ, LegacyQueryRoutes(queries, clock)),
-                (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), limits, clock)),
-                (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner, limits), clock)),
+                (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), call_limits, clock)),
+                (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner), call_limits, clock)),
                 (Role.READ, FormatQueryRoutes()),
-                (Role.READ, LabelRoutes(series, limits, clock)),
-                (Role.READ, IndexRoutes(extents, limits, clock)),
+                (Role.READ, LabelRoutes(series, call_limits, clock)),
+                (Role.READ, IndexRoutes(extents, call_limits, clock)),
                 (Role.WRITE, PushRoutes(distributor)),
                 (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of)),
             )

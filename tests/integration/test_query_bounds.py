@@ -23,6 +23,8 @@ querier:
   max_concurrent: 1
 frontend:
   max_outstanding_per_tenant: 1
+pattern_ingester:
+  enabled: true
 limits_config:
   discover_service_name: []
   discover_log_levels: false
@@ -65,6 +67,9 @@ def client(server: LogAggregator) -> Iterator[httpx.Client]:
         push(client, "small", {"job": "big"}, [[f"{NOW - 1}000000000", "x" * 2000]])
         push(client, "small", {"job": "little"}, [[f"{NOW - 1}000000000", "x"]])
         push(client, "narrow", {"job": "a"}, lines)
+        for tenant, number in (("three", 16), ("four", 17)):
+            values = [[f"{NOW - 60}{n:09}", f"user={number * 100 + n} logs in"] for n in range(number)]
+            push(client, tenant, {"job": "b", "of": tenant}, values)
         yield client
 
 
@@ -149,6 +154,49 @@ def test_labels_are_those_of_all_tenants(client: httpx.Client) -> None:
     assert get(client, "one|two", "label/job/values", query='{__tenant_id__="two"}') == ["a"]
 
 
+def test_sizes_are_those_of_all_tenants(client: httpx.Client) -> None:
+    def stats(tenant: str, query: str) -> tuple[int, int]:
+        answer = client.get(
+            "/loki/api/v1/index/stats", params=RANGE | {"query": query}, headers={"X-Scope-OrgID": tenant}
+        ).json()
+        return answer["streams"], answer["entries"]
+
+    assert stats("one|two", '{job="a"}') == (2, 10)
+    assert stats("one|two", '{job="a", __tenant_id__="two"}') == (1, 5)
+    assert stats("one|two", '{original___tenant_id__="mine"}') == (1, 5)
+
+    def volumes(tenant: str, path: str, **params: str) -> dict[str, int]:
+        found = get(client, tenant, path, query='{job=~".+"}', **params)["result"]
+        samples = {one["metric"]["job"]: one.get("values") or [one["value"]] for one in found}
+        return {job: sum(int(value) for _, value in own) for job, own in samples.items()}
+
+    for path in ("index/volume", "index/volume_range"):
+        apart = [volumes(tenant, path, step="60")["a"] for tenant in ("one", "two")]
+        together = volumes("one|two|three", path, step="60")
+        assert together["a"] == sum(apart)
+        assert together.keys() == {"a", "b"}
+        assert volumes("one|two|three", path, step="60", limit="1").keys() == {"b"}
+
+
+def test_what_is_detected_is_of_all_tenants(client: httpx.Client) -> None:
+    def detected(path: str, **params: str) -> Any:
+        answer = client.get(f"/loki/api/v1/{path}", params=RANGE | params, headers={"X-Scope-OrgID": "three|four"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert detected("detected_labels")["detectedLabels"] == [
+        {"label": "job", "cardinality": 1},
+        {"label": "of", "cardinality": 2},
+    ]
+    assert detected("detected_labels", query='{__tenant_id__="four"}')["detectedLabels"][1]["cardinality"] == 1
+    (field,) = detected("detected_fields", query='{job="b"}')["fields"]
+    assert (field["label"], field["cardinality"]) == ("user", 33)
+    assert len(detected("detected_field/user/values", query='{job="b", __tenant_id__="four"}')["values"]) == 17
+    (pattern,) = detected("patterns", query='{job="b"}', step="10m")["data"]
+    assert sum(count for _, count in pattern["samples"]) == 33
+    assert detected("patterns", query='{job="b", __tenant_id__="four"}')["data"] == []  # of too few lines
+
+
 def test_one_tenant_alone_has_no_label(client: httpx.Client) -> None:
     assert get(client, "one", "labels") == ["job"]
     assert get(client, "one", "label/__tenant_id__/values") == ["one"]  # yet it can ask which tenant it is
@@ -206,6 +254,33 @@ def test_request_sets_itself_tighter_limits(client: httpx.Client) -> None:
         "max entries limit per query exceeded, limit > max_entries_limit_per_query (11 > 10)",
     )
     assert refusal(client, "one", "query_range", headers, query='{job="a"}', limit="5")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("labels", "label/job/values", "series", "query_range", "patterns", "index/stats", "index/volume"),
+        *("index/volume_range", "detected_labels", "detected_fields", "detected_field/x/values"),
+    ],
+)
+def test_limits_of_a_request_hold_for_every_route(client: httpx.Client, path: str) -> None:
+    headers = {"X-Loki-Query-Limits": '{"maxQueryLength": "1m"}'}
+    asked = {"query": '{job="a"}', "step": "10m"}
+    status, text = refusal(client, "one", path, headers, **asked)
+    assert (status, text[: text.index(" (")]) == (400, "the query time range exceeds the limit")
+    assert refusal(client, "one", path, headers, **asked, start=str(NOW - 30))[0] == 200
+    bad = {"X-Loki-Query-Limits": '{"maxQueryLength": 60}'}
+    assert refusal(client, "one", path, bad, **asked)[0] == 400
+
+
+@pytest.mark.parametrize("path", ["query_range", "patterns", "detected_fields", "detected_field/x/values"])
+def test_labels_that_a_request_must_match_hold_for_routes_that_show_lines(client: httpx.Client, path: str) -> None:
+    headers = {"X-Loki-Query-Limits": '{"requiredLabels": ["env"]}'}
+    assert refusal(client, "one", path, headers, query='{job="a"}') == (
+        400,
+        "stream selector is missing required matchers [env], labels present in the query were [job]",
+    )
+    assert refusal(client, "one", path, headers, query='{job="a", env="x"}')[0] == 200
 
 
 # Clients that go away, queues, and the log

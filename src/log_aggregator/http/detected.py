@@ -1,6 +1,5 @@
 """Routes on what was found out about a tenant's logs: labels, fields and their values."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +8,10 @@ from sanic.response import HTTPResponse
 from log_aggregator.clock import Clock
 from log_aggregator.engine.field_detection import DetectedField
 from log_aggregator.http import params
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response
-from log_aggregator.http.server import Call, Route
+from log_aggregator.http.server import Call, Handler, Route
 from log_aggregator.logql.parser import parse_selector
-from log_aggregator.model.limits import Limits
 from log_aggregator.services.detection import Detection, FieldQuery
 
 _DEFAULT_LINES = 100
@@ -22,25 +21,20 @@ _DEFAULT_FIELDS = 1000
 @dataclass(frozen=True, slots=True)
 class DetectedRoutes:
     detection: Detection
-    limits_of: Callable[[str], Limits]
+    limits: CallLimits
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        methods = ("GET", "POST")
-        values = ("/loki/api/v1/detected_field/<name>/values",)
+        values = "/loki/api/v1/detected_field/<name>/values"
         return (
-            Route(
-                "loki_api_v1_detected_labels", ("/loki/api/v1/detected_labels",), methods, self._labels, partial=True
-            ),
-            Route(
-                "loki_api_v1_detected_fields", ("/loki/api/v1/detected_fields",), methods, self._fields, partial=True
-            ),
-            Route("loki_api_v1_detected_field_name_values", values, methods, self._values, partial=True),
+            _route("loki_api_v1_detected_labels", "/loki/api/v1/detected_labels", self._labels),
+            _route("loki_api_v1_detected_fields", "/loki/api/v1/detected_fields", self._fields),
+            _route("loki_api_v1_detected_field_name_values", values, self._values),
         )
 
     async def _labels(self, call: Call) -> HTTPResponse:
         now_ns = self.clock.now_ns()
-        bounds = params.allowed(params.ordered_bounds(call.params, now_ns), self.limits_of(call.tenant), now_ns)
+        bounds = params.allowed(params.ordered_bounds(call.params, now_ns), self.limits(call), now_ns)
         text = call.params.get("query")
         selector = parse_selector(text) if text else ()
         if bounds is None:
@@ -51,13 +45,13 @@ class DetectedRoutes:
 
     async def _fields(self, call: Call) -> HTTPResponse:
         query = self._query(call)
-        found = await self.detection.fields(call.tenant, query)
+        found = await self.detection.fields(call.tenant, query, self.limits.context(call))
         fields = [_field(name, one) for name, one in sorted(found.items())]
         return json_response(call.request, {"fields": fields, "limit": query.limit} if fields else {})
 
     async def _values(self, call: Call) -> HTTPResponse:
         query = self._query(call)
-        values = await self.detection.values(call.tenant, call.path["name"], query)
+        values = await self.detection.values(call.tenant, call.path["name"], query, self.limits.context(call))
         return json_response(call.request, {"values": values, "limit": query.limit} if values else {})
 
     def _query(self, call: Call) -> FieldQuery:
@@ -68,6 +62,10 @@ class DetectedRoutes:
         limit = params.positive(given.get("limit") or given.get("field_limit"), "limit", _DEFAULT_FIELDS)
         params.step(given, bounds)  # means nothing, but a wrong one is refused
         return FieldQuery(given.get("query"), bounds.start_ns, bounds.end_ns, lines, limit)
+
+
+def _route(name: str, path: str, handler: Handler) -> Route:
+    return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, partial=True)
 
 
 def _field(name: str, found: DetectedField) -> dict[str, Any]:

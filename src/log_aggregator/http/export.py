@@ -18,7 +18,7 @@ from log_aggregator.http import params
 from log_aggregator.http.answer_columns import ENTRY_SCHEMA, PARQUET_TYPE, entry_columns, media_types
 from log_aggregator.http.encode import format_rfc3339
 from log_aggregator.http.params import InvalidParameter, Params
-from log_aggregator.http.query_headers import query_context
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.labels import format_labels
 from log_aggregator.services.export import ExportQuery, Exports
@@ -91,11 +91,9 @@ _BY_TYPE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExportRoutes:
-    """With `own_limits`, a request may set itself limits."""
-
     exports: Exports
     clock: Clock
-    own_limits: bool
+    limits: CallLimits
 
     def routes(self) -> tuple[Route, ...]:
         path = "/loki/api/v1/export"
@@ -110,7 +108,7 @@ class ExportRoutes:
         limit = params.limit(given) if given.get("limit") else 0
         content_type, encoding = _FORMATS[_format(given, call.request.headers.get("accept", ""))]
         query = ExportQuery(given.get("query"), bounds.start_ns, bounds.end_ns, direction, limit)
-        context = query_context(call.request.headers, own_limits=self.own_limits)
+        context = self.limits.context(call)
         async with aclosing(_encoded(self.exports.parts(call.tenant, query, context), encoding())) as pieces:
             # What fails before there is anything to send is answered as everywhere else.
             first = await anext(pieces)

@@ -1,7 +1,7 @@
 """Routes on how much there is: statistics and volumes from the index."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from sanic.response import HTTPResponse
@@ -10,15 +10,23 @@ from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http import params
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response, success
-from log_aggregator.http.server import Call, Route
+from log_aggregator.http.server import Call, Handler, Route
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
-from log_aggregator.model.limits import Limits
 from log_aggregator.services.extents import Answer, Extents, StreamExtents
-from log_aggregator.services.index_stats import IndexStats, index_stats
+from log_aggregator.services.index_stats import IndexStats, index_stats, together
 from log_aggregator.services.query_limits import MILLISECOND_NS, check_span, seen_start
-from log_aggregator.services.volume import AggregateBy, SteppedVolume, VolumeQuery, stepped_volumes, total_volumes
+from log_aggregator.services.volume import (
+    AggregateBy,
+    SteppedVolume,
+    VolumeQuery,
+    stepped_volumes,
+    steps_together,
+    total_volumes,
+    volumes_together,
+)
 
 _DEFAULT_LIMIT = 100
 _AGGREGATIONS: dict[str, AggregateBy] = {"": "series", "series": "series", "labels": "labels"}
@@ -34,37 +42,30 @@ class VolumeDisabled(LogAggregatorError):
 @dataclass(frozen=True, slots=True)
 class IndexRoutes:
     extents: StreamExtents
-    limits_of: Callable[[str], Limits]
+    limits: CallLimits
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        methods = ("GET", "POST")
         return (
-            Route("loki_api_v1_index_stats", ("/loki/api/v1/index/stats",), methods, self._stats, partial=True),
-            Route("loki_api_v1_index_volume", ("/loki/api/v1/index/volume",), methods, self._volume, partial=True),
-            Route(
-                "loki_api_v1_index_volume_range",
-                ("/loki/api/v1/index/volume_range",),
-                methods,
-                self._volume_range,
-                partial=True,
-            ),
+            _route("loki_api_v1_index_stats", "/loki/api/v1/index/stats", self._stats),
+            _route("loki_api_v1_index_volume", "/loki/api/v1/index/volume", self._volume),
+            _route("loki_api_v1_index_volume_range", "/loki/api/v1/index/volume_range", self._volume_range),
         )
 
     async def _stats(self, call: Call) -> HTTPResponse:
         now_ns = self.clock.now_ns()
-        bounds = params.allowed(params.ranged(call.params, now_ns).bounds, self.limits_of(call.tenant), now_ns)
+        bounds = params.allowed(params.ranged(call.params, now_ns).bounds, self.limits(call), now_ns)
         selector = parse_selector(call.params.get("query"))
-        found = IndexStats(0, 0, 0, 0) if bounds is None else await self._ask_stats(call.tenant, bounds, selector)
+        found = together(() if bounds is None else await self._ask_stats(call.tenant, bounds, selector))
         return json_response(
             call.request,
             {"streams": found.streams, "chunks": found.chunks, "bytes": found.text_bytes, "entries": found.entries},
         )
 
-    async def _ask_stats(self, tenant: str, bounds: Bounds, selector: Sequence[Matcher]) -> IndexStats:
+    async def _ask_stats(self, tenant: str, bounds: Bounds, selector: Sequence[Matcher]) -> list[IndexStats]:
         start_ns, end_ns = bounds.start_ns, bounds.end_ns
-        return await self.extents.ask(
-            tenant, start_ns, end_ns, lambda extents: index_stats(extents, start_ns, end_ns, selector)
+        return await self.extents.ask_each(
+            tenant, start_ns, end_ns, selector, lambda extents, own: index_stats(extents, start_ns, end_ns, own)
         )
 
     async def _volume(self, call: Call) -> HTTPResponse:
@@ -77,7 +78,7 @@ class IndexRoutes:
         if query is None:
             return json_response(call.request, success({"resultType": "vector", "result": []}))
         end = _seconds(query.end_ns // MILLISECOND_NS)
-        volumes = await self._ask(call, query, lambda extents: total_volumes(extents, query))
+        volumes = volumes_together(await self._ask(call, query, total_volumes), query.limit)
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
         return json_response(call.request, success({"resultType": "vector", "result": result}))
 
@@ -87,11 +88,20 @@ class IndexRoutes:
         if query is None:
             return json_response(call.request, success({"resultType": "vector", "result": []}))
         bounds, step_ns = Bounds(query.start_ns, query.end_ns), asked.step_ns
-        volumes = await self._ask(call, query, lambda extents: stepped_volumes(extents, query, step_ns))
+        found = await self._ask(call, query, lambda extents, own: stepped_volumes(extents, own, step_ns))
+        volumes = steps_together(found, query.limit)
         return json_response(call.request, success(_stepped(volumes, bounds, step_ns)))
 
-    async def _ask(self, call: Call, query: VolumeQuery, question: Callable[[Extents], Answer]) -> Answer:
-        return await self.extents.ask(call.tenant, query.start_ns, query.end_ns, question)
+    async def _ask(
+        self, call: Call, query: VolumeQuery, question: Callable[[Extents, VolumeQuery], Answer]
+    ) -> list[Answer]:
+        return await self.extents.ask_each(
+            call.tenant,
+            query.start_ns,
+            query.end_ns,
+            query.selector,
+            lambda extents, own: question(extents, replace(query, selector=own)),
+        )
 
     def _volume_query(
         self, call: Call, asked: Bounds, limit: int, aggregate_by: AggregateBy, step_ns: int = 0
@@ -99,7 +109,7 @@ class IndexRoutes:
         """None where `max_query_lookback` leaves nothing of the range. Steps are limited each: the whole range may be
         longer than a tenant may ask for.
         """
-        limits, given = self.limits_of(call.tenant), call.params
+        limits, given = self.limits(call), call.params
         if not limits.volume_enabled:
             raise VolumeDisabled
         start_ns = seen_start(asked.start_ns, asked.end_ns, self.clock.now_ns(), limits)
@@ -117,6 +127,10 @@ class IndexRoutes:
             limit,
             limits.volume_max_series,
         )
+
+
+def _route(name: str, path: str, handler: Handler) -> Route:
+    return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, partial=True)
 
 
 def _limit(given: Params) -> int:

@@ -1,7 +1,6 @@
 """Routes on labels, their values, and series."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +9,19 @@ from sanic.response import HTTPResponse
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
 from log_aggregator.http.params import Bounds
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
-from log_aggregator.model.limits import Limits
 from log_aggregator.services.query_limits import MILLISECOND_NS
 from log_aggregator.services.tenants_series import TenantsSeries
-from log_aggregator.services.tightest_limits import limits_of_all
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRoutes:
     series: TenantsSeries
-    limits_of: Callable[[str], Limits]
+    limits: CallLimits
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
@@ -87,7 +85,7 @@ class LabelRoutes:
         return params.bounds(call.params, self.clock.now_ns())
 
     def _allowed(self, call: Call, asked: Bounds) -> Bounds | None:
-        return params.allowed(asked, limits_of_all(self.limits_of, call.tenant), self.clock.now_ns())
+        return params.allowed(asked, self.limits(call), self.clock.now_ns())
 
 
 def _optional_selector(call: Call) -> tuple[Matcher, ...]:

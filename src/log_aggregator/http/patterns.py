@@ -7,28 +7,43 @@ from sanic.response import HTTPResponse
 
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.services.patterns import PatternQueries, PatternSeries
+from log_aggregator.services.query_limits import check_matchers
 
 
 @dataclass(frozen=True, slots=True)
 class PatternRoutes:
     patterns: PatternQueries
+    limits: CallLimits
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route("loki_api_v1_patterns", ("/loki/api/v1/patterns",), ("GET", "POST"), self._patterns, partial=True),
+            Route(
+                "loki_api_v1_patterns",
+                ("/loki/api/v1/patterns",),
+                ("GET", "POST"),
+                self._patterns,
+                several_tenants=True,
+                partial=True,
+            ),
         )
 
     async def _patterns(self, call: Call) -> HTTPResponse:
         given = call.params
-        bounds = params.bounds(given, self.clock.now_ns())
-        step_ns = params.step(given, bounds)
+        limits, now_ns = self.limits(call), self.clock.now_ns()
+        asked = params.bounds(given, now_ns)
+        step_ns = params.step(given, asked)
         selector = parse_selector(given.get("query"))
-        found = await self.patterns.run(call.tenant, bounds.start_ns, bounds.end_ns, step_ns, selector)
+        check_matchers(selector, limits)
+        bounds = params.allowed(asked, limits, now_ns)
+        if bounds is None:
+            return json_response(call.request, success([]))
+        found = await self.patterns.run(call.tenant, bounds.start_ns, bounds.end_ns, step_ns, selector, limits)
         return json_response(call.request, success([_series(one) for one in found]))
 
 

@@ -12,7 +12,7 @@ from log_aggregator.http import params
 from log_aggregator.http.answer_columns import PARQUET_TYPE, entry_columns, media_types, parquet, sample_columns
 from log_aggregator.http.encode import answer_data, encoding_flags
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
-from log_aggregator.http.query_headers import query_context
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.query_log import QueryLog, Watched
 from log_aggregator.http.respond import json_response, success
 from log_aggregator.http.server import Call, Handler, Route
@@ -25,12 +25,12 @@ CURSOR_HEADER = "X-Next-Cursor"
 
 @dataclass(frozen=True, slots=True)
 class QueryRoutes:
-    """With `own_limits`, a request may set itself limits; with `parquet`, ask for Parquet."""
+    """With `parquet`, a request may ask for Parquet."""
 
     queries: Queries
     log: QueryLog
     clock: Clock
-    own_limits: bool
+    limits: CallLimits
     parquet: bool
 
     def routes(self) -> tuple[Route, ...]:
@@ -45,7 +45,7 @@ class QueryRoutes:
     async def _range(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
         given = call.params
-        context = query_context(call.request.headers, own_limits=self.own_limits)
+        context = self.limits.context(call)
         wants_parquet = self._wants_parquet(call)
         query = self._range_query(given)
         watched = Watched(
@@ -91,7 +91,7 @@ class QueryRoutes:
     async def _instant(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
         given = call.params
-        context = query_context(call.request.headers, own_limits=self.own_limits)
+        context = self.limits.context(call)
         limit = params.limit(given)  # before the time, as Loki reads them
         time_ns, direction = params.instant(given, self.clock.now_ns()), params.direction(given)
         query = InstantQuery(given.get("query"), time_ns, limit, direction)

@@ -1,13 +1,17 @@
 """Headers of requests that say something about the query: where it comes from, and what it may cost."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import ValidationError
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.http.server import Call
+from log_aggregator.model.limits import Limits
 from log_aggregator.services.query_context import QueryContext, RequestedLimits
+from log_aggregator.services.tightest_limits import limits_of_all
 
 TAGS_HEADER = "x-query-tags"
 CACHE_HEADER = "cache-control"
@@ -21,6 +25,22 @@ class InvalidQueryLimits(LogAggregatorError):
     """The header with a request's own limits cannot be read. To ignore it would allow what the client ruled out."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """The limits of a call: those of its tenants and, with `own_limits`, those that it sets itself."""
+
+    limits_of: Callable[[str], Limits]
+    own_limits: bool
+
+    def __call__(self, call: Call) -> Limits:
+        """Raises InvalidQueryLimits."""
+        return self.context(call).tightened(limits_of_all(self.limits_of, call.tenant))
+
+    def context(self, call: Call) -> QueryContext:
+        """Raises InvalidQueryLimits."""
+        return query_context(call.request.headers, own_limits=self.own_limits)
 
 
 def query_context(headers: Mapping[str, str], *, own_limits: bool) -> QueryContext:

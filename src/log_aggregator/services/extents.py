@@ -27,6 +27,7 @@ from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.query_limits import deadline
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.tail import TailRecord
+from log_aggregator.services.tenants_asked import tenants_asked
 
 EXTENT_SCHEMA = pl.Schema({STREAM: pl.UInt32, ROWS: pl.UInt32, MIN: pl.Int64, MAX: pl.Int64, TEXT_BYTES: pl.UInt64})
 _RECORD = "record"
@@ -77,6 +78,20 @@ class StreamExtents:
         """The answer of a function, which runs in a thread, to the extents that touch `[start_ns, end_ns)`."""
         async with deadline(self._limits_of(tenant)):
             return await self._ask(tenant, start_ns, end_ns, question)
+
+    async def ask_each(
+        self,
+        tenant: str,
+        start_ns: int,
+        end_ns: int,
+        selector: Sequence[Matcher],
+        question: Callable[[Extents, Sequence[Matcher]], Answer],
+    ) -> list[Answer]:
+        """The answers of several tenants (`model.tenants`), each asked with what the selector asks of its streams."""
+        return [
+            await self.ask(one, start_ns, end_ns, lambda extents, own=own: question(extents, own))  # type: ignore[misc]
+            for one, own in tenants_asked(tenant, selector)
+        ]
 
     async def _ask(self, tenant: str, start_ns: int, end_ns: int, question: Callable[[Extents], Answer]) -> Answer:
         view = await self._scanner.view(tenant, start_ns, end_ns)

@@ -1,6 +1,6 @@
 """How much a selector would read: the numbers that a query editor shows before the query is run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,3 +31,16 @@ def index_stats(extents: Extents, start_ns: int, end_ns: int, selector: Sequence
         (pl.col(ROWS) * share).sum().round().cast(pl.Int64),
     )
     return IndexStats(*sums.row(0))
+
+
+def together(stats: Iterable[IndexStats]) -> IndexStats:
+    """Of streams that are apart."""
+    sums = IndexStats(0, 0, 0, 0)
+    for one in stats:
+        sums = IndexStats(
+            sums.streams + one.streams,
+            sums.chunks + one.chunks,
+            sums.text_bytes + one.text_bytes,
+            sums.entries + one.entries,
+        )
+    return sums

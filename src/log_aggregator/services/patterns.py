@@ -16,6 +16,7 @@ from log_aggregator.services.pattern_mining import counts_of, level_of
 from log_aggregator.services.query_limits import deadline
 from log_aggregator.services.scan import Scanner
 from log_aggregator.services.statistics import ScanStatistics
+from log_aggregator.services.tenants_asked import tenants_asked
 from log_aggregator.services.units import ChunkUnit, Scan, TailUnit
 
 # As in Loki: those of fewer lines are chance.
@@ -39,29 +40,32 @@ class PatternSeries:
 class PatternQueries:
     """Raises QueryTimeout, the store's errors, WalUnavailable, CorruptData."""
 
-    def __init__(self, scanner: Scanner, limits_of: Callable[[str], Limits]) -> None:
+    def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
-        self._limits_of = limits_of
 
     async def run(
-        self, tenant: str, start_ns: int, end_ns: int, step_ns: int, selector: Sequence[Matcher]
+        self, tenant: str, start_ns: int, end_ns: int, step_ns: int, selector: Sequence[Matcher], limits: Limits
     ) -> list[PatternSeries]:
         """The most frequent first."""
         if end_ns <= start_ns:
             return []
-        async with deadline(self._limits_of(tenant)):
-            scan = Scan(tenant, start_ns, end_ns, compile_selector(selector))
-            statistics, miner = ScanStatistics(), PatternMiner()
-            units = await self._scanner.units(scan, statistics)
-            chunks = {
-                unit.index.chunks[unit.chunk].key: unit.index.chunks[unit.chunk]
-                for unit in units
-                if isinstance(unit, ChunkUnit)
-            }
-            for chunk in chunks.values():
-                await asyncio.to_thread(_add_stored, miner, chunk.patterns, scan.accepts)
-            await self._add_tail(miner, [unit for unit in units if isinstance(unit, TailUnit)], scan, statistics)
+        async with deadline(limits):
+            miner = PatternMiner()
+            for one, own in tenants_asked(tenant, selector):
+                await self._add(miner, Scan(one, start_ns, end_ns, compile_selector(own)))
             return await asyncio.to_thread(_series, miner, start_ns, end_ns, max(step_ns, RESOLUTION_NS))
+
+    async def _add(self, miner: PatternMiner, scan: Scan) -> None:
+        statistics = ScanStatistics()
+        units = await self._scanner.units(scan, statistics)
+        chunks = {
+            unit.index.chunks[unit.chunk].key: unit.index.chunks[unit.chunk]
+            for unit in units
+            if isinstance(unit, ChunkUnit)
+        }
+        for chunk in chunks.values():
+            await asyncio.to_thread(_add_stored, miner, chunk.patterns, scan.accepts)
+        await self._add_tail(miner, [unit for unit in units if isinstance(unit, TailUnit)], scan, statistics)
 
     async def _add_tail(
         self, miner: PatternMiner, units: Sequence[TailUnit], scan: Scan, statistics: ScanStatistics

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.quantity import ByteSize, Duration
@@ -26,6 +26,14 @@ class RequestedLimits(Section):
     # Of Loki's, whose queriers they are about: understood, so that a header with them is not refused.
     max_querier_bytes_read: ByteSize = Field(default=0, alias="maxQuerierBytesRead", exclude=True)
     tsdb_sharding_strategy: str = Field(default="", alias="tsdbShardingStrategy", exclude=True)
+
+    @field_validator("max_query_length", "max_query_range", "max_query_lookback", "query_timeout", mode="before")
+    @classmethod
+    def _with_a_unit(cls, value: object) -> object:
+        """Loki does not take numbers for durations here, and seconds taken for nanoseconds would refuse everything."""
+        if value and not isinstance(value, str):
+            raise ValueError("not a duration; write a text with a unit, such as 30s, 1h30m or 7d")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a tenant may ask for. Messages are Loki's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
@@ -117,7 +117,7 @@ def _check_length(length_ns: int, limits: Limits) -> None:
 def check_expr(expr: Expr, limits: Limits) -> None:
     """Matchers that each selector must have, and the widest window."""
     for matchers in _selectors(expr):
-        _check_matchers(matchers, limits)
+        check_matchers(matchers, limits)
     if isinstance(expr, LogExpr) or not limits.max_query_range:
         return
     for leaf in leaves_of(expr):
@@ -135,7 +135,7 @@ def _selectors(expr: Expr) -> list[tuple[Matcher, ...]]:
     return [leaf.range.log.matchers for leaf in leaves_of(expr)]
 
 
-def _check_matchers(matchers: tuple[Matcher, ...], limits: Limits) -> None:
+def check_matchers(matchers: Sequence[Matcher], limits: Limits) -> None:
     allowed = limits.max_streams_matchers_per_query
     if 0 < allowed < len(matchers):
         raise QueryRefused(

@@ -1,13 +1,11 @@
 """Labels, label values and series of one tenant, or of several (`model.tenants`) together."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-from log_aggregator.engine.selector import compile_matcher
-from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.tenants import ORIGINAL_TENANT_LABEL, TENANT_LABEL, are_several, tenants_of, with_tenant
 from log_aggregator.services.series_query import Selector, SeriesQueries
+from log_aggregator.services.tenants_asked import tenants_asked
 
 
 class TenantsSeries:
@@ -23,7 +21,7 @@ class TenantsSeries:
             return await self._series.series(tenant, start_ns, end_ns, any_of)
         found: list[Labels] = []
         for one in tenants_of(tenant):
-            own = [_of_tenant(selector) for selector in any_of if _accepted(one, selector)]
+            own = [rest for selector in any_of for accepted, rest in tenants_asked(tenant, selector) if accepted == one]
             if own or not any_of:
                 streams = await self._series.series(one, start_ns, end_ns, own)
                 found += [with_tenant(labels, one) for labels in streams]
@@ -32,37 +30,19 @@ class TenantsSeries:
     async def label_names(self, tenant: str, start_ns: int, end_ns: int, selector: Selector) -> list[str]:
         if not are_several(tenant):
             return await self._series.label_names(tenant, start_ns, end_ns, selector)
-        own = _of_tenant(selector)
         names = {TENANT_LABEL}
-        for one in _tenants(tenant, selector):
+        for one, own in tenants_asked(tenant, selector):
             found = await self._series.label_names(one, start_ns, end_ns, own)
             names |= {ORIGINAL_TENANT_LABEL if name == TENANT_LABEL else name for name in found}
         return sorted(names)
 
     async def label_values(self, tenant: str, name: str, start_ns: int, end_ns: int, selector: Selector) -> list[str]:
         if name == TENANT_LABEL and self._several_tenants:
-            return list(_tenants(tenant, selector))
+            return [one for one, _ in tenants_asked(tenant, selector)]
         if not are_several(tenant):
             return await self._series.label_values(tenant, name, start_ns, end_ns, selector)
-        own, own_name = _of_tenant(selector), TENANT_LABEL if name == ORIGINAL_TENANT_LABEL else name
+        own_name = TENANT_LABEL if name == ORIGINAL_TENANT_LABEL else name
         values: set[str] = set()
-        for one in _tenants(tenant, selector):
+        for one, own in tenants_asked(tenant, selector):
             values |= set(await self._series.label_values(one, own_name, start_ns, end_ns, own))
         return sorted(values)
-
-
-def _tenants(tenant: str, selector: Selector) -> Iterator[str]:
-    return (one for one in tenants_of(tenant) if _accepted(one, selector))
-
-
-def _accepted(tenant: str, selector: Selector) -> bool:
-    return all(compile_matcher(matcher)(tenant) for matcher in selector if matcher.name == TENANT_LABEL)
-
-
-def _of_tenant(selector: Selector) -> tuple[Matcher, ...]:
-    """What the selector asks of a tenant's own labels."""
-    return tuple(
-        replace(matcher, name=TENANT_LABEL) if matcher.name == ORIGINAL_TENANT_LABEL else matcher
-        for matcher in selector
-        if matcher.name != TENANT_LABEL
-    )

@@ -3,7 +3,8 @@
 Counted from extents: what lies across the end of a step is shared out as if its rows were spread evenly over its time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -84,6 +85,29 @@ def stepped_volumes(extents: Extents, query: VolumeQuery, step_ns: int) -> list[
         if round(text_bytes):
             steps[group].append((step, round(text_bytes)))
     return [SteppedVolume(grouped.labels[group], found) for group, found in steps.items()]
+
+
+def volumes_together(parts: Iterable[Sequence[Volume]], limit: int) -> list[Volume]:
+    """The largest of groups, equal ones of which have been counted apart."""
+    sums: Counter[Labels] = Counter()
+    for part in parts:
+        for one in part:
+            sums[one.labels] += one.text_bytes
+    return [Volume(labels, sums[labels]) for labels in _largest(sums, limit)]
+
+
+def steps_together(parts: Iterable[Sequence[SteppedVolume]], limit: int) -> list[SteppedVolume]:
+    """The same of their steps."""
+    steps: dict[Labels, Counter[int]] = {}
+    for part in parts:
+        for one in part:
+            steps.setdefault(one.labels, Counter()).update(dict(one.steps))
+    largest = _largest({labels: own.total() for labels, own in steps.items()}, limit)
+    return [SteppedVolume(labels, sorted(steps[labels].items())) for labels in largest]
+
+
+def _largest(sizes: Mapping[Labels, int], limit: int) -> list[Labels]:
+    return sorted(sizes, key=lambda labels: (-sizes[labels], str(labels)))[:limit]
 
 
 class _Grouped:

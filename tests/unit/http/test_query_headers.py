@@ -45,6 +45,7 @@ def test_limits_of_queriers_are_understood_and_change_nothing() -> None:
     [
         ("{", "invalid X-Loki-Query-Limits header: Invalid JSON: EOF while parsing an object at line 1 column 1"),
         ('{"maxQueryLength": "long"}', "invalid X-Loki-Query-Limits header: maxQueryLength: "),
+        ('{"maxQueryLength": 3600}', "invalid X-Loki-Query-Limits header: maxQueryLength: Value error, not a duration"),
         ('{"maxEntries": 1}', "invalid X-Loki-Query-Limits header: maxEntries: Extra inputs are not permitted"),
     ],
 )
