@@ -89,6 +89,8 @@ MEANINGS: Final = {
     "schema_config.configs": "Periods of storage; the last one counts (below)",
     "distributor.max_recv_msg_size": "The largest body of a request, as it is sent; a larger one is answered 413",
     "distributor.max_decompressed_size": "The largest body of a push once decompressed; a larger one is answered 413",
+    "distributor.otlp_config.default_resource_attributes_as_index_labels": "Resource attributes of OpenTelemetry that "
+    "become labels where a tenant's `ignore_defaults` does not say otherwise",
     "ingester.chunk_idle_period": "A replica that got no logs for this long flushes",
     "ingester.max_chunk_age": "A replica flushes what is this old. Longer: fewer, larger objects, but more in Redis",
     "ingester.chunk_target_size": "Compressed size of a row group; a flush is due at sixteen of them",

@@ -259,6 +259,8 @@ class Server:
             if needed & roles
         }
 
+        index_labels = config.distributor.otlp_config.default_resource_attributes_as_index_labels
+
         def otlp_of(tenant: str) -> OtlpSettings:
             return limits(tenant).otlp_config
 
@@ -285,7 +287,7 @@ class Server:
                 (Role.READ, LabelRoutes(series, call_limits, clock)),
                 (Role.READ, IndexRoutes(extents, call_limits, clock)),
                 (Role.WRITE, PushRoutes(distributor)),
-                (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of)),
+                (Role.WRITE, OtlpRoutes(distributor, clock, otlp_of, index_labels)),
             )
             if needed & roles
             for route in part.routes()

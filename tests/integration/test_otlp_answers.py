@@ -124,6 +124,9 @@ def test_a_log_that_cannot_be_written_says_to_come_back() -> None:
 
 
 CONFIG = """
+distributor:
+  otlp_config:
+    default_resource_attributes_as_index_labels: [env]
 limits_config:
   otlp_config:
     severity_text_as_label: true
@@ -142,7 +145,8 @@ def test_the_configuration_says_where_attributes_go(tmp_path: Path) -> None:
     config.write_text(CONFIG)
     message = request(time.time_ns())
     logs = message.resource_logs[0]
-    logs.resource.attributes.add(key="team.name").value.string_value = "a"
+    for name, value in (("team.name", "a"), ("env", "e"), ("k8s.pod.name", "p")):
+        logs.resource.attributes.add(key=name).value.string_value = value
     record = logs.scope_logs[0].log_records[0]
     record.severity_text = "INFO"
     record.attributes.add(key="secret").value.string_value = "s"
@@ -150,7 +154,12 @@ def test_the_configuration_says_where_attributes_go(tmp_path: Path) -> None:
         export(server, message.SerializeToString(), PROTOBUF)
         series = httpx.get(f"{server.url}/loki/api/v1/series", params={"match[]": '{team_name="a"}'}).json()["data"]
         found = httpx.get(f"{server.url}/loki/api/v1/query_range", params={"query": '{team_name="a"}'}).json()
-    labels = {"team_name": "a", "severity_text": "INFO", "service_name": "unknown_service"}
+    labels = {"team_name": "a", "env": "e", "severity_text": "INFO", "service_name": "unknown_service"}
     assert series == [labels]
     (stream,) = found["data"]["result"]
-    assert stream["stream"] == {**labels, "severity_text_extracted": "INFO", "detected_level": "info"}
+    assert stream["stream"] == {
+        **labels,
+        "severity_text_extracted": "INFO",
+        "detected_level": "info",
+        "k8s_pod_name": "p",
+    }

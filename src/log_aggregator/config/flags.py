@@ -33,6 +33,11 @@ _OPTIONS: Final = {
 _LOKIS: Final[Mapping[str, Path]] = {
     "auth.enabled": ("auth_enabled",),
     "auth.no-auth-tenant": ("no_auth_tenant",),
+    "distributor.otlp.default_resource_attributes_as_index_labels": (
+        "distributor",
+        "otlp_config",
+        "default_resource_attributes_as_index_labels",
+    ),
     "log.level": ("server", "log_level"),
     "store.retention": ("limits_config", "retention_period"),
     "runtime-config.reload-period": ("runtime_config", "period"),

@@ -108,7 +108,7 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
     "distributor": """
         circuit_breaker client_cleanup_period dataobj_tee default_policy_stream_mappings health_check_ingesters
         ingest_limits_dry_run_enabled ingest_limits_enabled ingester_writes_enabled kafka_config kafka_writes_enabled
-        max_inflight_bytes otlp_attribute_logging otlp_config push_worker_count rate_store remote_timeout ring
+        max_inflight_bytes otlp_attribute_logging push_worker_count rate_store remote_timeout ring
         tenant_topic write_failures_logging
     """,
     "ingester": """

@@ -13,6 +13,7 @@ from log_aggregator.config.roles import Role
 from log_aggregator.http.tls import MinVersion, TlsSettings
 from log_aggregator.model.access import AuthSettings
 from log_aggregator.model.limits import Limits
+from log_aggregator.model.otlp import DEFAULT_INDEX_LABELS
 from log_aggregator.model.quantity import ByteSize, Duration
 from log_aggregator.model.section import OptionalPath, Section
 from log_aggregator.storage.filesystem import FilesystemSettings
@@ -128,9 +129,14 @@ class SchemaSettings(Section):
     configs: tuple[PeriodSettings, ...] = ()
 
 
+class GlobalOtlpSettings(Section):
+    default_resource_attributes_as_index_labels: tuple[str, ...] = DEFAULT_INDEX_LABELS
+
+
 class DistributorSettings(Section):
     max_recv_msg_size: ByteSize = 100 << 20
     max_decompressed_size: ByteSize = 5000 << 20
+    otlp_config: GlobalOtlpSettings = GlobalOtlpSettings()
 
 
 class IngesterSettings(Section):

@@ -15,7 +15,7 @@ from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
-from log_aggregator.model.otlp import Action, AttributeRule, OtlpSettings, action_for
+from log_aggregator.model.otlp import DEFAULT_INDEX_LABELS, Action, AttributeRule, OtlpSettings, action_for
 from log_aggregator.model.push import Push, PushStream
 
 _JSON: Final = "application/json"
@@ -34,10 +34,13 @@ def decode_otlp(
     content_encoding: str | None,
     *,
     settings: OtlpSettings,
+    index_labels: tuple[str, ...] = DEFAULT_INDEX_LABELS,
     now_ns: int,
     max_decompressed_bytes: int,
 ) -> Push:
     """The columns of a logs request, whose streams have at least one entry each.
+
+    `index_labels` are the resource attributes that name a stream where the settings do not ignore them.
 
     A record without any time is of `now_ns`. Where one name comes more than once, it is as in Loki: the scope's
     attributes win over the resource's, these over a record's own fields, such as trace_id, and these over its
@@ -53,7 +56,7 @@ def decode_otlp(
         request = _decode_protobuf(data)
     else:
         raise InvalidPush(f"content type: {content_type or ''} is not supported")
-    streams = _Mapping(settings, now_ns).streams_of(request)
+    streams = _Mapping(settings, index_labels, now_ns).streams_of(request)
     if not streams:
         raise EmptyPush
     return Push.of(streams)
@@ -99,8 +102,8 @@ class _Places(dict[bytes, tuple[str, Action]]):
 class _Mapping:
     """One request under one tenant's settings."""
 
-    def __init__(self, settings: OtlpSettings, now_ns: int) -> None:
-        self._of_resource = _Places(settings.resource_attributes.rules)
+    def __init__(self, settings: OtlpSettings, index_labels: tuple[str, ...], now_ns: int) -> None:
+        self._of_resource = _Places(settings.resource_attributes.rules(index_labels))
         self._of_scope = _Places(settings.scope_attributes)
         self._of_log = _Places(settings.log_attributes)
         self._severity_text_as_label = settings.severity_text_as_label

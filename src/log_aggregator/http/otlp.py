@@ -33,6 +33,7 @@ class OtlpRoutes:
     clock: Clock
     otlp_of: Callable[[str], OtlpSettings]
     """The settings of a tenant."""
+    index_labels: tuple[str, ...]
 
     def routes(self) -> tuple[Route, ...]:
         # Loki serves the first path. The second is what exporters make of an endpoint that is only host and port.
@@ -49,6 +50,7 @@ class OtlpRoutes:
                 headers.get("content-type"),
                 headers.get("content-encoding"),
                 settings=settings,
+                index_labels=self.index_labels,
                 now_ns=now_ns,
                 max_decompressed_bytes=max_decompressed_bytes,
             )

@@ -13,7 +13,7 @@ from pydantic import field_validator, model_validator
 
 from log_aggregator.model.section import Section
 
-_DEFAULT_INDEX_LABELS: Final = (
+DEFAULT_INDEX_LABELS: Final = (
     "service.name",
     "service.namespace",
     "service.instance.id",
@@ -33,7 +33,7 @@ _DEFAULT_INDEX_LABELS: Final = (
     "k8s.cronjob.name",
     "k8s.job.name",
 )
-"""Resource attributes that name a stream unless a tenant says otherwise."""
+"""Resource attributes that name a stream unless the configuration, or a tenant's, says otherwise."""
 
 
 class Action(StrEnum):
@@ -77,9 +77,11 @@ class ResourceAttributes(Section):
     """Let only `attributes_config` say which attributes are index labels."""
     attributes_config: tuple[AttributeRule, ...] = ()
 
-    @property
-    def rules(self) -> tuple[AttributeRule, ...]:
-        return self.attributes_config if self.ignore_defaults else (_DEFAULT_RULE, *self.attributes_config)
+    def rules(self, defaults: tuple[str, ...]) -> tuple[AttributeRule, ...]:
+        """With the attributes that are index labels by default."""
+        if self.ignore_defaults or not defaults:
+            return self.attributes_config
+        return (_index_labels(defaults), *self.attributes_config)
 
 
 class OtlpSettings(Section):
@@ -110,4 +112,6 @@ def _pattern(regex: str) -> Any:
     return re2.compile(regex, options=options)
 
 
-_DEFAULT_RULE: Final = AttributeRule(action=Action.INDEX_LABEL, attributes=_DEFAULT_INDEX_LABELS)
+@lru_cache(10)
+def _index_labels(attributes: tuple[str, ...]) -> AttributeRule:
+    return AttributeRule(action=Action.INDEX_LABEL, attributes=attributes)
