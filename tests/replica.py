@@ -233,7 +233,7 @@ class Replica:
     async def entries(self, tenant: str) -> list[Entry]:
         """All that a query finds, in its order."""
         found: list[Entry] = []
-        scan = Scan(tenant, 0, 100 * HOUR_NS, lambda labels: True)
+        scan = Scan(tenant, -(1 << 63), 100 * HOUR_NS, lambda labels: True)
         async for batch in self.scanner.ordered(scan, "forward", ScanStatistics()):
             for stream, timestamp, line in batch.frame.select(STREAM, TIMESTAMP, LINE).iter_rows():
                 found.append(Entry(tenant, dict(batch.streams[stream])["stream"], timestamp, line))

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from clocks import SetClock
+from log_aggregator.formats.delete_request import DeleteRequest, encode_request
+from log_aggregator.formats.keys import delete_request_key
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.extents import StreamExtents
@@ -28,13 +30,17 @@ LIMITS = Limits(
 )
 
 
+LIMITS_OF_NONE = Limits(retention_period=0)
+
+
 class Keeper:
     """One replica, the store, and a calendar."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, limits: Limits = LIMITS) -> None:
         self.calendar, names = SetClock(NOW_NS), Names(uuid.uuid4().hex)
+        self.names = names
         self.store = MemoryStore(self.calendar)
-        self.replica = Replica(redis, names, self.store, "replica", POLICY, clock=self.calendar, limits=LIMITS)
+        self.replica = Replica(redis, names, self.store, "replica", POLICY, clock=self.calendar, limits=limits)
         replica = self.replica
         self._maintenance = Maintenance(
             self.store,
@@ -57,7 +63,7 @@ class Keeper:
         await self._maintenance.sweep()
 
     async def lines(self) -> list[str]:
-        scan = Scan("tenant", 0, NOW_NS + DAY_NS, lambda labels: True)
+        scan = Scan("tenant", -(1 << 63), NOW_NS + DAY_NS, lambda labels: True)
         found = [
             line
             async for batch in self.replica.scanner.ordered(scan, "forward", ScanStatistics())
@@ -76,6 +82,26 @@ async def keeper(redis_server: RedisServer) -> AsyncIterator[Keeper]:
     yield made
     await made.replica.end()
     await client.aclose()
+
+
+@pytest.mark.parametrize("rules", [(), LIMITS.retention_stream])
+async def test_what_is_kept_for_ever_may_be_of_any_time(redis: Redis, rules: tuple[StreamRetention, ...]) -> None:
+    """Before 1970, too."""
+    keeper = Keeper(redis, Limits(retention_period=0, retention_stream=rules))
+    await keeper.replica.start()
+    times_ns = (-6_795_364_578_871_345_152, -8 * 10**18, -1, 0)  # the first is Go's zero time
+    await keeper.replica.push([Entry("tenant", "app", time_ns, str(time_ns)) for time_ns in times_ns])
+    expected = sorted(map(str, times_ns))
+    assert await keeper.lines() == expected
+    await keeper.replica.flush()
+    await keeper.sweep()
+    assert await keeper.lines() == expected
+    request = DeleteRequest("00000000", 1, 0, 10, '{stream="other"}')
+    await keeper.store.put(delete_request_key("tenant", request.request_id), encode_request(request))
+    assert await Replica(redis, keeper.names, keeper.store, "reader", limits=LIMITS_OF_NONE).entries("tenant") == [
+        Entry("tenant", "app", time_ns, str(time_ns)) for time_ns in sorted(times_ns)
+    ]
+    await keeper.replica.end()
 
 
 @pytest.mark.parametrize("flushed", [False, True])

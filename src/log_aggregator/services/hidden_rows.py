@@ -14,7 +14,7 @@ from log_aggregator.formats.delete_request import DeleteRequest
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP, clamped_ns
 from log_aggregator.services.retention import Retention
 
 
@@ -59,7 +59,7 @@ class HiddenRows:
     @property
     def oldest_ns(self) -> int:
         """Of no stream anything older is visible."""
-        return self.now_ns - self.retention.longest_ns if self.retention is not None else 0
+        return -(1 << 63) if self.retention is None else self.retention.oldest_ns(self.now_ns)
 
     @property
     def columns(self) -> frozenset[str]:
@@ -109,7 +109,7 @@ class HiddenRows:
         present = batch.frame[STREAM].unique()
         if self.retention is not None:
             periods = [self.retention.period_ns(batch.streams[number]) for number in present]
-            oldest = pl.Series([self.now_ns - period for period in periods], dtype=pl.Int64)
+            oldest = pl.Series([clamped_ns(self.now_ns - period) for period in periods], dtype=pl.Int64)
             yield batch.frame[TIMESTAMP] < batch.frame[STREAM].replace_strict(present, oldest, return_dtype=pl.Int64)
         for deletion in self.deletions:
             accepted = [number for number in present if deletion.accepts(batch.streams[number])]

@@ -219,8 +219,7 @@ class Maintenance:
         self._metrics.dropped_rows.inc(done.rows_read - done.rows_written)
 
     async def _clean(self, tenant: str, period_start_ns: int, now_ns: int, retention: Retention | None) -> None:
-        oldest_ns = now_ns - retention.longest_ns if retention is not None else 0
-        if self._janitor.is_over(period_start_ns, oldest_ns):
+        if retention is not None and self._janitor.is_over(period_start_ns, retention.oldest_ns(now_ns)):
             removed = await self._janitor.expire(tenant, period_start_ns)
             logger.info("expired", extra={"tenant": tenant, "period": period_start_ns, "objects": removed.indexes})
         else:

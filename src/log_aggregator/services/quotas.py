@@ -19,7 +19,7 @@ local seconds = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = burst
-if state[1] then tokens = math.min(burst, tonumber(state[1]) + (seconds - tonumber(state[2])) * rate) end
+if state[1] then tokens = math.min(burst, tonumber(state[1]) + math.max(0, seconds - tonumber(state[2])) * rate) end
 local amount = tonumber(ARGV[3])
 local passed = amount <= tokens
 if passed then tokens = tokens - amount end

@@ -8,8 +8,9 @@ from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.limits import Limits
+from log_aggregator.model.segment import clamped_ns
 
-_FOR_EVER: Final = 1 << 63
+_FOR_EVER: Final = 1 << 64  # more than there is between any two timestamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Retention:
     def longest_ns(self) -> int:
         """Whatever is older than this has expired, of any stream."""
         return max([self._period_ns, *(rule.period_ns for rule in self._rules)])
+
+    def oldest_ns(self, now_ns: int) -> int:
+        """Whatever is older has expired, of any stream."""
+        return clamped_ns(now_ns - self.longest_ns)
 
     @property
     def shortest_ns(self) -> int:
