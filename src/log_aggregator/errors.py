@@ -4,6 +4,8 @@ Concrete errors live beside the code that raises them; each carries an `ErrorCod
 `http/errors.py` turns codes into HTTP statuses.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar
 
@@ -43,3 +45,19 @@ class LogAggregatorError(Exception):
     @property
     def told(self) -> str:
         return self.public or str(self)
+
+
+@contextmanager
+def collected(failures: list[LogAggregatorError], *kinds: type[LogAggregatorError]) -> Iterator[None]:
+    """What fails in the block in one of these ways, alone or in groups, joins the others; the block ends there."""
+    try:
+        yield
+    except* kinds as group:
+        failures += _leaves(group)
+
+
+def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> list[LogAggregatorError]:
+    found: list[LogAggregatorError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

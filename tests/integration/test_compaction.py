@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from clocks import SetClock
-from cluster import LATER_NS, TENANT, Cluster
+from cluster import LATER_NS, TENANT, Cluster, flipped
 from log_aggregator.model.segment import LINE
 from log_aggregator.services import compactor
 from log_aggregator.services.compaction_plan import Run
@@ -306,3 +306,44 @@ async def test_a_reader_that_began_before_goes_on_with_what_was_replaced(cluster
         line for unit in units for line in (await reader.scanner.load(unit, scan, [LINE], ScanStatistics())).frame[LINE]
     ]
     assert sorted(found) == sorted(entry.line for entry in entries)
+
+
+async def test_what_is_flushed_beside_a_damaged_object_is_kept_and_counts_once(cluster: Cluster) -> None:
+    entries = await cluster.flushed(3)
+    writer = await cluster.writer()
+    await compact(cluster.reader())
+    await collect(cluster.reader())
+    (compacted,) = await cluster.keys("index")
+    data = await cluster.store.get(compacted)
+    await cluster.store.put(compacted, flipped(data, len(data) // 2))
+    late = [Entry(TENANT, "stream-0", 5, "late"), entries[0]]
+    other = Entry("other", "stream", 5, "line")
+    await writer.push(late)
+    await writer.push([other])
+    await writer.flush()
+    reader = cluster.reader()
+    assert await reader.entries("other") == [other]
+    with pytest.raises(ExceptionGroup):
+        await reader.entries(TENANT)
+    await cluster.store.put(compacted, data)
+    await assert_found(reader, [*entries, late[0]])
+    assert await compact(cluster.reader()) is not None
+    await assert_found(reader, [*entries, late[0]])
+
+
+async def test_a_file_that_is_not_ours_is_passed_over(cluster: Cluster) -> None:
+    entries = await cluster.flushed(2)
+    index, *_ = await cluster.keys("index")
+    directory = index.rpartition("/")[0]
+    for name in (f"{directory}/notes.txt", f"{TENANT}/index/lost+found/x"):
+        await cluster.store.put(name, b"")
+    await cluster.wipe_redis()
+    writer = await cluster.writer()
+    late = Entry(TENANT, "stream-0", 5, "late")
+    await writer.push([late])
+    await writer.flush()
+    await assert_found(cluster.reader(), [*entries, late])
+    assert await compact(cluster.reader()) is not None
+    await collect(cluster.reader())
+    await assert_found(cluster.reader(), [*entries, late])
+    assert f"{directory}/notes.txt" in await cluster.keys("index")

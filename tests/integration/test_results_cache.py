@@ -146,7 +146,7 @@ async def test_a_deletion_that_was_carried_out_stays_in_effect(cluster: Cluster)
     await asker.replica.deletions.add(TENANT, '{stream="stream-0"}', HOUR_NS, 2 * HOUR_NS)
     asker.clock.time_ns += 2 * HOUR_NS
     erasures = asker.replica.erasures
-    await erasures.carry_out(await erasures.of(TENANT))
+    await erasures.carry_out(await erasures.of(TENANT), [])
     asker.clock.time_ns += 48 * HOUR_NS
     assert total(await asker.ask()) == 210
     again = await asker.ask()

@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from clocks import SetClock
+from cluster import flipped
 from log_aggregator.formats.delete_request import DeleteRequest, encode_request
-from log_aggregator.formats.keys import delete_request_key
+from log_aggregator.formats.keys import delete_request_key, period_name, period_prefix
 from log_aggregator.model.limits import Limits, StreamRetention
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.extents import StreamExtents
@@ -165,3 +166,25 @@ async def test_what_expires_as_a_whole_is_not_written_anew_before(keeper: Keeper
     assert erasure.within(NOW_NS - 200 * HOUR_NS) is None
     assert erasure.within(NOW_NS - 40 * HOUR_NS) is not None
     assert erasure.within(NOW_NS - HOUR_NS) is None
+
+
+async def test_a_damaged_period_leaves_the_others_alone(keeper: Keeper) -> None:
+    await keeper.replica.start()
+    for _ in range(2):
+        await keeper.push(40, 50, 200)
+        await keeper.push(40, 50, stream="debug")
+        await keeper.replica.flush()
+    damaged, *_ = [meta.key async for meta in keeper.store.list(period_prefix("tenant", NOW_NS - 50 * HOUR_NS))]
+    data = await keeper.store.get(damaged)
+    await keeper.store.put(damaged, flipped(data, len(data) // 2))
+    for hours in ({40, 50}, {40}):  # in the second round even the damaged one has expired
+        with pytest.raises(ExceptionGroup) as raised:
+            await keeper.sweep()
+        assert all(damaged in str(error) for error in raised.value.exceptions)
+        stored = {meta.key.split("/")[2] async for meta in keeper.store.list("tenant/chunks/")}
+        assert stored == {period_name(NOW_NS - ago * HOUR_NS) for ago in hours}
+        keeper.calendar.time_ns += 25 * HOUR_NS
+    (index,) = await keeper.replica.catalog.load(
+        await keeper.replica.catalog.stored_keys("tenant", NOW_NS - 40 * HOUR_NS)
+    )
+    assert index.streams == ((("stream", "app"),),)

@@ -252,7 +252,7 @@ class Simulation(FatedReplicas):
         replica, tenant = self._random.choice(self._replicas), self._random.choice(TENANTS)
 
         async def erase() -> None:
-            await replica.erasures.carry_out(await replica.erasures.of(tenant))
+            await replica.erasures.carry_out(await replica.erasures.of(tenant), [])
 
         await self._act(f"erase {tenant}", replica, erase, steps=60)
 
@@ -327,7 +327,7 @@ class Simulation(FatedReplicas):
         assert await last.logs.states() == []
         self._clock.time_ns += HOUR_NS  # no request can be cancelled any more
         for tenant in TENANTS:
-            await last.erasures.carry_out(await last.erasures.of(tenant))
+            await last.erasures.carry_out(await last.erasures.of(tenant), [])
             for period in await last.janitor.periods(tenant):
                 await last.compactor.compact(tenant, period, self._clock.time_ns + 100 * HOUR_NS)
             assert all(known.is_processed for known in await last.deletions.requests(tenant))

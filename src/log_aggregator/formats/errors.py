@@ -1,6 +1,6 @@
 """What can be wrong with bytes that were stored."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 
@@ -18,3 +18,7 @@ class UnknownVersion(LogAggregatorError):
 
     def __init__(self, kind: str, version: int, known: int) -> None:
         super().__init__(f"{kind} has version {version}, but this program reads up to {known}: upgrade it")
+
+
+DAMAGE: Final = (CorruptData, UnknownVersion)
+"""What may be wrong with one object alone."""

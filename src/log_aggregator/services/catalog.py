@@ -6,7 +6,7 @@ cover. Replaced objects stay for a while, so a reader may act on any list that w
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
@@ -16,6 +16,7 @@ from log_aggregator.formats.errors import CorruptData
 from log_aggregator.formats.index import Index, decode_index, memory_bytes
 from log_aggregator.formats.keys import (
     IndexKey,
+    UnknownKey,
     index_prefix,
     parse_index_key,
     parse_period,
@@ -115,9 +116,13 @@ class IndexCatalog:
         """The valid index objects of one period as the store itself lists them."""
         return await self.counting(await self._stored(tenant, period_start_ns))
 
+    async def stored_flushes(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
+        """Those of flushes alone, whether a compacted one covers them or not: for when that cannot be read."""
+        return settled(known_keys(await self._stored(tenant, period_start_ns)), ())
+
     async def counting(self, names: Iterable[str]) -> list[IndexKey]:
         """Of the names of one period, the keys that count, the compacted one completed."""
-        parsed = [parse_index_key(name) for name in names]
+        parsed = known_keys(names)
         newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
         if newest is None:
             return settled(parsed, ())
@@ -131,8 +136,8 @@ class IndexCatalog:
 
     async def stored_counts(self, tenant: str) -> dict[int, int]:
         """How many index objects the store has of each period, needless ones included."""
-        metas = [meta async for meta in self._store.list(index_prefix(tenant))]
-        return Counter(parse_index_key(meta.key).period_start_ns for meta in metas)
+        names = [meta.key async for meta in self._store.list(index_prefix(tenant))]
+        return Counter(key.period_start_ns for key in known_keys(names))
 
     async def publish(self, tenant: str, key: IndexKey) -> None:
         """Makes a stored index object known to readers."""
@@ -154,7 +159,7 @@ class IndexCatalog:
             prefixes = await self._store.list_prefixes(index_prefix(tenant))
             names = [prefix.rstrip("/").rsplit("/", 1)[1] for prefix in prefixes]
             await _unless_full(filling.end(names))
-        return sorted(start for start in map(parse_period, names) if first <= start <= last)
+        return sorted(start for start in _starts(names) if first <= start <= last)
 
     async def _list_all(self, tenant: str, periods: Sequence[int]) -> list[list[str]]:
         async with asyncio.TaskGroup() as group:
@@ -186,6 +191,22 @@ class IndexCatalog:
             self._cache.put(key.key, decoded, size)
             return decoded
         return index
+
+
+def known_keys(names: Iterable[str]) -> list[IndexKey]:
+    """Without names that are not ours: a tool that copies a store may leave files of its own, or of directories."""
+    found = []
+    for name in names:
+        with suppress(UnknownKey):
+            found.append(parse_index_key(name))
+    return found
+
+
+def _starts(names: Iterable[str]) -> Iterator[int]:
+    """Of periods of these names, without those that are not ours."""
+    for name in names:
+        with suppress(UnknownKey):
+            yield parse_period(name)
 
 
 def _decoded(key: str, data: bytes) -> tuple[Index, int]:

@@ -11,7 +11,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 
 from log_aggregator.clock import Clock
+from log_aggregator.errors import LogAggregatorError, collected
 from log_aggregator.formats.delete_request import DeleteProgress
+from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compaction, Compactor
 from log_aggregator.services.deletion import Deletions, Hidden, KnownRequest
@@ -93,24 +95,33 @@ class Erasures:
         retention = self._hidden.retention(tenant)
         return Erasure(tenant, pending, due, compiled, retention, self._period_ns, self._clock.now_ns())
 
-    async def carry_out(self, erasure: Erasure) -> list[Compaction]:
-        """Erases from every period, and remembers which requests have been carried out."""
+    async def carry_out(self, erasure: Erasure, done: list[Compaction]) -> None:
+        """Erases from every period, and remembers which requests have been carried out. `done` gets what was erased.
+
+        A damaged period leaves the others alone; its failure comes at the end, in a group.
+        """
         # In this order: what leaves a log after the look at it is in a period that is listed.
         flushed = await self._flushed(erasure.requests)
         periods = await self._catalog.stored_counts(erasure.tenant)
         concerned = [period for period in periods if erasure.within(period) is not None]
-        done: list[Compaction] = []
+        failures: list[LogAggregatorError] = []
         for number, period in enumerate(concerned):
-            erasing = erasure.within(period)
-            assert erasing is not None
-            while (compaction := await self._compactor.erase(erasure.tenant, period, erasing)) is not None:
-                done.append(compaction)
-                self._metrics.deleted_lines.labels(erasure.tenant).inc(compaction.rows_read - compaction.rows_written)
-            await self._note(erasure, DeleteProgress(percent=100 * number // len(concerned)))
+            with collected(failures, *DAMAGE):
+                await self._erase(erasure, period, done)
+                if not failures:
+                    await self._note(erasure, DeleteProgress(percent=100 * number // len(concerned)))
+        if failures:
+            raise ExceptionGroup("not everything could be erased", failures)
         for known in flushed:
             await self._deletions.note(erasure.tenant, known.request, DeleteProgress(100, self._clock.now_ns()))
             self._metrics.processed.labels(erasure.tenant).inc()
-        return done
+
+    async def _erase(self, erasure: Erasure, period: int, done: list[Compaction]) -> None:
+        erasing = erasure.within(period)
+        assert erasing is not None
+        while (compaction := await self._compactor.erase(erasure.tenant, period, erasing)) is not None:
+            done.append(compaction)
+            self._metrics.deleted_lines.labels(erasure.tenant).inc(compaction.rows_read - compaction.rows_written)
 
     async def _note(self, erasure: Erasure, progress: DeleteProgress) -> None:
         for known in erasure.requests:

@@ -7,14 +7,17 @@ period) of the records that its name covers, so that one which lies within anoth
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from log_aggregator.errors import LogAggregatorError, collected
 from log_aggregator.formats.chunk import ChunkOrigin
 from log_aggregator.formats.delta import QUICK
+from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
 from log_aggregator.model.labels import Labels
@@ -26,9 +29,13 @@ from log_aggregator.services.chunk_writer import ChunkWriter
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
+logger = logging.getLogger(__name__)
+
 _PERIOD = "period_start_ns"
 # Each takes about twice its records' memory while it sorts and compresses.
 _CONCURRENT_TENANTS = 4
+# Of one tenant. There may be thousands where the past is read in, and a store that takes its time.
+_CONCURRENT_PERIODS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +125,53 @@ class Flusher:
     ) -> _FlushedTenant:
         async with self._slots:
             streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
-            indexes: list[IndexKey] = []
-            written: list[WrittenChunk] = []
-            for period in sorted(frame[_PERIOD].unique()):
-                stored = await self._stored(lease, tenant, period, records[0].position)
-                # Those of an attempt that did not come to its commit: they have to join the lists.
-                indexes += stored
-                coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
-                rows = _uncovered(frame.filter(pl.col(_PERIOD) == period), coverages)
-                if rows.height:
-                    coverage = _coverage(lease, rows, last)
-                    distinct = without_duplicates(rows.drop(_PERIOD))
-                    written.append(await self._write(tenant, period, streams, distinct, coverage))
-                    indexes.append(written[-1].index)
-            return _FlushedTenant(tenant, tuple(indexes), tuple(written))
+            span = records[0].position, last
+            slots = asyncio.Semaphore(_CONCURRENT_PERIODS)
+
+            async def flushed(rows: pl.DataFrame) -> _FlushedTenant:
+                async with slots:
+                    return await self._flush_period(lease, tenant, streams, rows, span)
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(flushed(rows)) for rows in _by_period(frame)]
+            del frame
+            parts = [task.result() for task in tasks]
+            return _FlushedTenant(
+                tenant,
+                tuple(index for part in parts for index in part.indexes),
+                tuple(chunk for part in parts for chunk in part.written),
+            )
+
+    async def _flush_period(
+        self,
+        lease: Lease,
+        tenant: str,
+        streams: tuple[Labels, ...],
+        period_rows: pl.DataFrame,
+        span: tuple[Position, Position],
+    ) -> _FlushedTenant:
+        """The rows of one period among those of the records from the first of the span to the last."""
+        first, last = span
+        period = period_rows[_PERIOD][0]
+        stored = await self._stored(lease, tenant, period, first)
+        coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
+        rows = _uncovered(period_rows.drop(_PERIOD), coverages)
+        if rows.is_empty():
+            return _FlushedTenant(tenant, tuple(stored), ())
+        written = await self._write(tenant, period, streams, without_duplicates(rows), _coverage(lease, rows, last))
+        # Those of an attempt that did not come to its commit have to join the lists.
+        return _FlushedTenant(tenant, (*stored, written.index), (written,))
 
     async def _stored(self, lease: Lease, tenant: str, period: int, first: Position) -> list[IndexKey]:
         """The index objects in the store that hold something of our log from the position on."""
-        stored = await self._catalog.stored_keys(tenant, period)
+        damage: list[LogAggregatorError] = []
+        stored: list[IndexKey] = []
+        with collected(damage, *DAMAGE):
+            stored = await self._catalog.stored_keys(tenant, period)
+        if damage:
+            # All tenants' flushes would wait for one object. What it holds already is stored twice, and counts once.
+            logger.warning("flushing beside an index object that cannot be read", extra={"error": str(damage[0])})
+            stored = await self._catalog.stored_flushes(tenant, period)
         return [
             key
             for key in stored
@@ -150,6 +186,14 @@ class Flusher:
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
         await self._store.put(key, encode_index(index))
         return WrittenChunk(tenant, parse_index_key(key), rows.height, index.chunks[0].size)
+
+
+def _by_period(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """In the order of the periods, of which there is one most of the time."""
+    if frame[_PERIOD].min() == frame[_PERIOD].max():
+        return [frame]
+    parts = frame.partition_by(_PERIOD, maintain_order=True)
+    return sorted(parts, key=lambda part: part[_PERIOD][0])
 
 
 def _uncovered(rows: pl.DataFrame, coverages: Sequence[Coverage]) -> pl.DataFrame:

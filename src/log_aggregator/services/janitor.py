@@ -16,12 +16,11 @@ from log_aggregator.formats.keys import (
     chunk_period_prefix,
     chunks_prefix,
     index_prefix,
-    parse_index_key,
     parse_period,
     period_prefix,
 )
 from log_aggregator.model.position import Coverage
-from log_aggregator.services.catalog import IndexCatalog, settled
+from log_aggregator.services.catalog import IndexCatalog, known_keys, settled
 from log_aggregator.storage.store import ObjectMeta, ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -64,11 +63,11 @@ class Janitor:
         # In this order: whatever refers to a listed chunk, unless it is being written, is listed too.
         chunks = await self._list(chunk_period_prefix(tenant, period_start_ns))
         metas = await self._list(period_prefix(tenant, period_start_ns))
-        keys = {meta.key: parse_index_key(meta.key) for meta in metas}
-        old = [keys[meta.key] for meta in metas if meta.modified_ns <= now_ns - self._delay_ns]
-        needed = {*await self._needed(keys.values()), *await self._needed(old)}
+        keys = known_keys(meta.key for meta in metas)
+        old = known_keys(meta.key for meta in metas if meta.modified_ns <= now_ns - self._delay_ns)
+        needed = {*await self._needed(keys), *await self._needed(old)}
         garbage = [key for key in old if key.key not in needed]
-        remaining = [key for key in keys.values() if key not in garbage]
+        remaining = [key for key in keys if key not in garbage]
         freed = await self._chunks_of(garbage)
         held = await self._chunks_of(remaining)
         if garbage:

@@ -10,7 +10,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from log_aggregator.clock import Clock
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import LogAggregatorError, collected
+from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compaction, Compactor
@@ -139,10 +140,8 @@ class Maintenance:
         if collect and self._expiry is not None:
             await self._expiry.apply(tenants)
         for tenant in tenants:
-            try:
-                pending_ns += await self._sweep_tenant(tenant, now_ns, collect=collect)
-            except* LogAggregatorError as group:
-                failures += _leaves(group)
+            with collected(failures, LogAggregatorError):
+                pending_ns += await self._sweep_tenant(tenant, now_ns, failures, collect=collect)
         self._metrics.pending_deletions.set(len(pending_ns))
         self._metrics.oldest_deletion_seconds.set((now_ns - min(pending_ns, default=now_ns)) / _SECOND_NS)
         if failures:
@@ -192,18 +191,25 @@ class Maintenance:
     async def _tenants(self) -> Sequence[str]:
         return [prefix.rstrip("/") for prefix in await self._store.list_prefixes("")]
 
-    async def _sweep_tenant(self, tenant: str, now_ns: int, *, collect: bool) -> list[int]:
-        """When the delete requests were made that are pending."""
+    async def _sweep_tenant(
+        self, tenant: str, now_ns: int, failures: list[LogAggregatorError], *, collect: bool
+    ) -> list[int]:
+        """When the delete requests were made that are pending. A damaged period leaves the others alone."""
         counts = await self._catalog.stored_counts(tenant)
         erasure = await self._erasures.of(tenant)
         for period in [period for period, count in counts.items() if count > 1]:
-            await self._compact(tenant, period, now_ns, erasure.within(period))
+            with collected(failures, *DAMAGE):
+                await self._compact(tenant, period, now_ns, erasure.within(period))
         if erasure.requests or collect:
-            for done in await self._erasures.carry_out(erasure):
-                self._count(done)
+            done: list[Compaction] = []
+            with collected(failures, *DAMAGE):
+                await self._erasures.carry_out(erasure, done)
+            for one in done:
+                self._count(one)
         if collect:
             for period in await self._janitor.periods(tenant):
-                await self._clean(tenant, period, now_ns, erasure.retention)
+                with collected(failures, *DAMAGE):
+                    await self._clean(tenant, period, now_ns, erasure.retention)
         return [known.request.created_ns for known in erasure.pending]
 
     async def _compact(self, tenant: str, period_start_ns: int, now_ns: int, erasing: HiddenRows | None) -> None:
@@ -226,10 +232,3 @@ class Maintenance:
             removed = await self._janitor.collect(tenant, period_start_ns, now_ns)
         self._metrics.collected.labels("index").inc(removed.indexes)
         self._metrics.collected.labels("chunk").inc(removed.chunks)
-
-
-def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> list[LogAggregatorError]:
-    found: list[LogAggregatorError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
