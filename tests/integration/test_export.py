@@ -60,7 +60,7 @@ def pages(client: httpx.Client, **params: str) -> Iterator[list[str]]:
         cursor = answer.headers.get("X-Next-Cursor")
         if cursor is None:
             return
-        asked = {"query": QUERY, "cursor": cursor, "limit": params["limit"]}
+        asked = {"query": asked["query"], "cursor": cursor, "limit": params["limit"]}
 
 
 @pytest.mark.parametrize("limit", ["1000", "350", "99", "7"])
@@ -178,3 +178,22 @@ def test_range_query_answers_in_parquet(client: httpx.Client) -> None:
     frame = pl.read_parquet(answer.content)
     assert frame.columns == ["timestamp", "labels", "value"]
     assert frame["value"].sum() == ENTRIES
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_pages_fit_together_where_entries_are_flushed_between_them(client: httpx.Client, direction: str) -> None:
+    """Last in this file, as it flushes. All entries have one timestamp and come in one push."""
+    time_ns = f"{START + 2000}000000000"
+    streams = [
+        {"stream": {"of": f"ties {direction}", "job": job}, "values": [[time_ns, "line", {"n": f"{job}{part}"}]]}
+        for part in range(3)
+        for job in ("z", "a", "m")
+    ]
+    assert client.post("/loki/api/v1/push", json={"streams": streams}).status_code == 204
+    asked = {"query": f'{{of="ties {direction}"}}', "start": str(START + 1500), "end": str(START + 2500), "limit": "2"}
+    found = []
+    for number, page in enumerate(pages(client, **asked, direction=direction)):
+        found += page
+        if number == 1:
+            assert client.post("/flush").status_code == 204
+    assert sorted(found) == [f"{job}{part}" for job in "amz" for part in range(3)]

@@ -1,21 +1,32 @@
 """The order of entries in an answer, and exact duplicates.
 
-Entries of equal timestamp stand in order of arrival; backward is the exact mirror of forward. An entry that was pushed
-twice (same stream, timestamp, line and metadata) counts once, as in Loki.
+Entries of equal timestamp stand in order of arrival, and those that arrived together by stream, so that pages of an
+answer (`services.cursor`) fit together wherever the entries are kept. Backward is the exact mirror of forward. An entry
+that was pushed twice (same stream, timestamp, line and metadata) counts once, as in Loki.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
 
+from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
 Direction = Literal["forward", "backward"]
 
 
-def in_order(frame: pl.DataFrame, direction: Direction) -> pl.DataFrame:
-    """Sorted by time, each exact duplicate once. Rows of equal time and arrival must stand in order already."""
-    rows = frame.sort(TIMESTAMP, ARRIVAL, maintain_order=True)
-    if rows[TIMESTAMP].is_duplicated().any():
+_RANK = "rank"
+
+
+def in_order(frame: pl.DataFrame, streams: Sequence[Labels], direction: Direction) -> pl.DataFrame:
+    """Sorted by time, each exact duplicate once. Of a stream, rows of equal time and arrival stand in order already."""
+    if frame[TIMESTAMP].is_duplicated().any():
+        present = sorted(frame[STREAM].unique(), key=streams.__getitem__)
+        ranks = frame[STREAM].replace_strict(present, range(len(present)), return_dtype=pl.UInt32)
+        by_stream = frame.with_columns(ranks.alias(_RANK))
+        rows = by_stream.sort(TIMESTAMP, ARRIVAL, _RANK, maintain_order=True).drop(_RANK)
         rows = rows.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first", maintain_order=True)
+    else:
+        rows = frame.sort(TIMESTAMP)
     return rows if direction == "forward" else rows.reverse()

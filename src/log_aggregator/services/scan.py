@@ -118,7 +118,8 @@ class Scanner:
             tasks.clear()
             final, pool = _split(pool, following, direction)
             if final.height:
-                yield Batch(tuple(streams), in_order(final, direction))
+                table = tuple(streams)
+                yield Batch(table, in_order(final, table, direction))
             scan.memory.release(held_bytes - bytes_in_memory(pool))
             held_bytes = bytes_in_memory(pool)
 
