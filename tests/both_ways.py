@@ -176,7 +176,7 @@ def _chosen(batches: Sequence[Batch], chooser: RowChooser) -> list[pl.DataFrame]
 
 def _passing(frames: Sequence[pl.DataFrame], pipeline: Pipeline, direction: Direction, limit: int) -> list[Row]:
     rows: list[Row] = []
-    for stream, time_ns, _, line, text in in_order(pl.concat(frames), direction).iter_rows():
+    for stream, time_ns, _, line, text in in_order(pl.concat(frames), STREAMS, direction).iter_rows():
         row = pipeline.process(time_ns, line, STREAMS[stream], parse_metadata(text))
         if row is not None:
             rows.append(row)

@@ -47,7 +47,7 @@ class Writer:
         header = header_of(TENANT, segment)
         head = self.positions[-1] if self.positions else None
         self.positions += await self._logs.append(self._lease, head, [encode_record(header, segment)])
-        return TailRecord.of_segment(self._lease.wal, self.positions[-1], header, segment)
+        return TailRecord(self._lease.wal, self.positions[-1], header, segment)
 
     async def write(self, line: str) -> None:
         self._tail.add_own([await self.append(line)])

@@ -1,12 +1,15 @@
 """Acknowledged entries are found exactly once, whatever becomes of the replica that took them."""
 
 import asyncio
+import gc
 from typing import Any
 
+import polars as pl
 import pytest
 
 from cluster import Cluster
 from log_aggregator.errors import LogAggregatorError
+from log_aggregator.services import ingester
 from log_aggregator.services.buffer_room import BufferFull
 from log_aggregator.services.ingester import FlushPolicy
 from log_aggregator.wal.errors import WalUnavailable
@@ -332,20 +335,42 @@ def small(max_buffer_bytes: int, max_wait_seconds: float = 0.0) -> FlushPolicy:
 
 
 async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> None:
-    writer = await cluster.writer(small(16_000))
-    empty_lines = [Entry("tenant", "stream", number, "") for number in range(300)]
-    with pytest.raises(BufferFull, match="wait to be flushed: 0 of the tenant and 0 in all, with 14800 more, would"):
+    writer = await cluster.writer(small(160_000))
+    empty_lines = [Entry("tenant", "stream", number, "") for number in range(3000)]
+    with pytest.raises(BufferFull, match="wait to be flushed: 0 of the tenant and 0 in all, with 157900 more, would"):
         await writer.push(empty_lines)
-    await writer.push(empty_lines[:100])
+    await writer.push(empty_lines[:1000])
     with pytest.raises(BufferFull):
-        await writer.push(empty_lines[100:])
+        await writer.push(empty_lines[1000:])
     await writer.flush()
-    await writer.push(empty_lines[100:])
+    await writer.push(empty_lines[1000:])
     await assert_found(cluster.reader(), empty_lines)
 
 
+async def test_many_small_records_are_flushed_before_they_fill_the_memory(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each a table would take a hundred times its text, and queries pay for each."""
+    monkeypatch.setattr(ingester, "_MOST_RECORDS", 2000)
+    writer = await cluster.writer(small(1 << 30))
+    lines = [Entry("tenant", "stream", number, f"line {number}") for number in range(2100)]
+    tables = len([one for one in gc.get_objects() if isinstance(one, pl.DataFrame)])
+    for line in lines[:1999]:
+        await writer.push([line])
+    gc.collect()
+    assert len([one for one in gc.get_objects() if isinstance(one, pl.DataFrame)]) < tables + 200
+    assert not [key async for key in cluster.store.list("tenant/")]
+    await writer.push(lines[1999:])
+
+    async def is_flushed() -> bool:
+        return len([key async for key in cluster.store.list("tenant/index/")]) == 1
+
+    await until(is_flushed)
+    await assert_found(cluster.reader(), lines)
+
+
 async def test_push_waits_for_a_flush_to_make_room(cluster: Cluster) -> None:
-    writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
+    writer = await cluster.writer(small(32_000, max_wait_seconds=60.0))
     lines = [Entry("tenant", "stream", number, "") for number in range(1000)]
     for first in range(0, 1000, 20):
         await writer.push(lines[first : first + 20])
@@ -353,13 +378,13 @@ async def test_push_waits_for_a_flush_to_make_room(cluster: Cluster) -> None:
 
 
 async def test_large_push_over_a_buffer_that_is_less_than_half_full_is_taken_after_a_flush(cluster: Cluster) -> None:
-    writer = await cluster.writer(small(16_000))
-    lines = [Entry("tenant", "stream", number, "") for number in range(280)]
-    await writer.push(lines[:140])
+    writer = await cluster.writer(small(160_000))
+    lines = [Entry("tenant", "stream", number, "") for number in range(2600)]
+    await writer.push(lines[:1300])
 
     async def is_taken() -> bool:
         try:
-            await writer.push(lines[140:])
+            await writer.push(lines[1300:])
         except BufferFull:
             return False
         return True
@@ -369,26 +394,26 @@ async def test_large_push_over_a_buffer_that_is_less_than_half_full_is_taken_aft
 
 
 async def test_push_does_not_wait_for_flushes_that_fail(cluster: Cluster) -> None:
-    writer = await cluster.writer(small(16_000, max_wait_seconds=60.0))
-    lines = [Entry("tenant", "stream", number, "") for number in range(255)]
+    writer = await cluster.writer(small(160_000, max_wait_seconds=60.0))
+    lines = [Entry("tenant", "stream", number, "") for number in range(2350)]
     writer.gate.plan(3, Fate.HELD)  # not the append, but the flush that begins of itself after it
     held, resumed = writer.gate.held, writer.gate.resumed
-    await writer.push(lines[:235])
+    await writer.push(lines[:2150])
     await held.wait()
-    waiting = asyncio.create_task(writer.push(lines[235:]))
+    waiting = asyncio.create_task(writer.push(lines[2150:]))
     await asyncio.sleep(0)
     writer.gate.plan(0, Fate.FAILED)
     resumed.set()
     assert isinstance(await ends(waiting), BufferFull)
     await writer.flush()
-    await writer.push(lines[235:])
+    await writer.push(lines[2150:])
     await assert_found(cluster.reader(), lines)
 
 
 async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(cluster: Cluster) -> None:
-    writer = await cluster.writer(small(12_000))
-    lines = [Entry("tenant", "stream", number, "") for number in range(100)]
-    more = [Entry("tenant", "stream", number, "more") for number in range(140)]
+    writer = await cluster.writer(small(120_000))
+    lines = [Entry("tenant", "stream", number, "") for number in range(900)]
+    more = [Entry("tenant", "stream", number, "more") for number in range(1300)]
     for _ in range(5):
         writer.gate.plan(0, Fate.FAILED)
         with pytest.raises(WalUnavailable):

@@ -10,6 +10,7 @@ import zstandard
 
 from log_aggregator.formats.envelope import seal, unseal
 from log_aggregator.formats.errors import CorruptData
+from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import SEGMENT_SCHEMA, Segment
 
 MAGIC = b"LAWR"
@@ -55,8 +56,16 @@ class WalRecord:
     def __init__(self, body: _Body, encoded_bytes: int) -> None:
         self.header = RecordHeader(body.tenant, body.rows, body.min_ns, body.max_ns, body.text_bytes)
         self.encoded_bytes = encoded_bytes
-        self._streams = tuple(body.streams)
+        self._streams: tuple[Labels, ...] = tuple(body.streams)
         self._columns = body.columns
+
+    @property
+    def streams(self) -> tuple[Labels, ...]:
+        return self._streams
+
+    @property
+    def rows(self) -> int:
+        return self.header.rows
 
     def segment(self) -> Segment:
         """Raises CorruptData."""

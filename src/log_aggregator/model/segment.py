@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from log_aggregator.model.labels import Labels
@@ -61,6 +62,20 @@ def merge_streams(tables: Sequence[Sequence[Labels]]) -> tuple[tuple[Labels, ...
         for table in tables
     ]
     return tuple(merged), renumbered
+
+
+def joined(segments: Sequence[Segment], arrivals: Sequence[int] | None = None) -> Segment:
+    """One segment for several, in their order. With `arrivals`, one for each, it has that column too."""
+    streams, renumbered = merge_streams([segment.streams for segment in segments])
+    frame = pl.concat((segment.frame for segment in segments), rechunk=True)
+    # Of all rows at once: there may be thousands of segments with a row each.
+    rows = [segment.rows for segment in segments]
+    before = np.cumsum([0, *(len(segment.streams) for segment in segments)])[:-1]
+    numbers = frame[STREAM].to_numpy() + np.repeat(before, rows)
+    columns = [pl.concat(renumbered).gather(numbers).alias(STREAM)]
+    if arrivals is not None:
+        columns.append(pl.Series(ARRIVAL, np.repeat(np.array(arrivals, np.int64), rows)))
+    return Segment(streams, frame.with_columns(columns))
 
 
 def renumber(frame: pl.DataFrame, new_index: pl.Series) -> pl.DataFrame:

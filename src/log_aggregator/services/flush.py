@@ -20,9 +20,10 @@ from log_aggregator.formats.delta import QUICK
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
+from log_aggregator.formats.wal_record import WalRecord
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
-from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, joined
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
@@ -40,12 +41,15 @@ _CONCURRENT_PERIODS = 8
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A record of a write-ahead log with its columns in memory."""
+    """A record of a write-ahead log in memory: a small one encoded, as its columns would take many times its size."""
 
     position: Position
     tenant: str
-    segment: Segment = field(repr=False)
+    columns: Segment | WalRecord = field(repr=False)
     text_bytes: int
+
+    def segment(self) -> Segment:
+        return self.columns if isinstance(self.columns, Segment) else self.columns.segment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Flusher:
         written = tuple(chunk for tenant in flushed for chunk in tenant.written)
         return FlushResult(
             written,
-            sum(record.segment.rows for record in records),
+            sum(record.columns.rows for record in records),
             sum(record.text_bytes for record in records),
             commit_seconds,
         )
@@ -217,13 +221,9 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
 
 def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
     """The records as one frame sorted by stream, time and arrival, periods marked."""
-    streams, renumbered = merge_streams([record.segment.streams for record in records])
-    frames = [
-        renumber(record.segment.frame, new_index).with_columns(pl.lit(record.position.arrival, pl.Int64).alias(ARRIVAL))
-        for record, new_index in zip(records, renumbered, strict=True)
-    ]
-    frame = pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    return streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
+    whole = joined([record.segment() for record in records], [record.position.arrival for record in records])
+    frame = whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
+    return whole.streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
 
 
 def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:

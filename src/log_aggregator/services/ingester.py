@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import polars as pl
-
 from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import LogAggregatorError
-from log_aggregator.formats.wal_record import RecordHeader, decode_record, encode_record, header_of
+from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record, encode_record, header_of
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import Segment, merge_streams, renumber
+from log_aggregator.model.segment import Segment, joined
 from log_aggregator.services.buffer_room import BufferRoom
 from log_aggregator.services.flush import Flusher, LogRecord
 from log_aggregator.services.tail import Tail, TailRecord
@@ -41,6 +39,12 @@ _RECORDS_PER_READ = 16
 # Without them, empty lines would be free.
 _ROW_BYTES = 48
 _STREAM_BYTES = 400
+# What a record takes beside its rows, as measured: encoded, and as a table. So a small one stays encoded.
+_RECORD_BYTES = 1_500
+_TABLE_BYTES = 13_500
+_SMALL_BYTES = 4_096
+# Queries pay for each part of what they read.
+_MOST_RECORDS = 16_384
 # A chunk is a row group here, and one object with few row groups is not worth a request.
 _CHUNKS_PER_FLUSH = 16
 
@@ -69,7 +73,7 @@ class FlushPolicy:
             return None
         if buffer.encoded_bytes >= _CHUNKS_PER_FLUSH * self.chunk_target_bytes:
             return FlushReason.FULL
-        if buffer.memory_bytes >= self.max_buffer_bytes // 2:
+        if buffer.memory_bytes >= self.max_buffer_bytes // 2 or len(buffer.records) >= _MOST_RECORDS:
             return FlushReason.FULL
         if now_ns - buffer.oldest_ns >= self.max_chunk_age_ns:
             return FlushReason.MAX_AGE
@@ -89,10 +93,10 @@ class _Push:
 
 @dataclass(frozen=True, slots=True)
 class _Formed:
-    """A segment ready to append."""
+    """A segment ready to append, and what of it is to stay in memory."""
 
     header: RecordHeader
-    segment: Segment = field(repr=False)
+    columns: Segment | WalRecord = field(repr=False)
     encoded: bytes = field(repr=False)
 
 
@@ -118,7 +122,7 @@ class _Buffer:
         self.encoded_bytes += encoded_bytes
 
     def _count(self, record: LogRecord) -> None:
-        size = _memory_bytes(record.segment, record.text_bytes)
+        size = _memory_bytes(record.columns, record.text_bytes)
         self.records.append(record)
         self.text_bytes += record.text_bytes
         self.memory_bytes += size
@@ -128,7 +132,7 @@ class _Buffer:
         """How many each tenant has. Looks at what came since it was last asked; for one thread at a time."""
         fresh = self.records[self._counted :]
         for record in fresh:
-            self._streams.setdefault(record.tenant, set()).update(record.segment.streams)
+            self._streams.setdefault(record.tenant, set()).update(record.columns.streams)
         self._counted += len(fresh)
         return {tenant: len(streams) for tenant, streams in self._streams.items()}
 
@@ -324,14 +328,14 @@ class Ingester:
             raise
         self._metrics.wal_append_seconds.observe(self._clock.monotonic_seconds() - begun)
         for position, one in zip(positions, formed, strict=True):
-            self._add(position, one.header, one.segment, len(one.encoded))
+            self._add(position, one.header, one.columns, len(one.encoded))
 
-    def _add(self, position: Position, header: RecordHeader, segment: Segment, encoded_bytes: int) -> None:
+    def _add(self, position: Position, header: RecordHeader, columns: Segment | WalRecord, encoded_bytes: int) -> None:
         assert self._lease is not None
-        record = LogRecord(position, header.tenant, segment, header.text_bytes)
+        record = LogRecord(position, header.tenant, columns, header.text_bytes)
         self._buffer.add(record, encoded_bytes, self._clock.now_ns())
         self._head = position
-        self._tail.add_own([TailRecord.of_segment(self._lease.wal, position, header, segment)])
+        self._tail.add_own([TailRecord(self._lease.wal, position, header, columns)])
         self._metrics.wal_records.inc()
         self._metrics.wal_bytes.inc(encoded_bytes)
         self._show_buffer()
@@ -397,7 +401,7 @@ class Ingester:
                 return  # the next holder has flushed them: our next step is fenced
             for position, data in found:
                 record = await asyncio.to_thread(decode_record, data)
-                self._add(position, record.header, await asyncio.to_thread(record.segment), len(data))
+                self._add(position, record.header, await asyncio.to_thread(_kept, record), len(data))
 
     async def _reopen(self, old: Lease) -> None:
         """A new log, after the lease of the old one was lost or Redis came back with an older state of it.
@@ -486,25 +490,33 @@ def _form(group: Sequence[_Push]) -> list[_Formed]:
 
 
 def _join(segments: Sequence[Segment]) -> Segment:
-    if len(segments) == 1:
-        return segments[0]
-    tables: list[tuple[Labels, ...]] = [segment.streams for segment in segments]
-    streams, renumbered = merge_streams(tables)
-    frames = [renumber(segment.frame, new) for segment, new in zip(segments, renumbered, strict=True)]
-    return Segment(streams, pl.concat(frames, rechunk=True))
+    return segments[0] if len(segments) == 1 else joined(segments)
 
 
 def _encode(tenant: str, segment: Segment) -> _Formed:
     header = header_of(tenant, segment)
-    return _Formed(header, segment, encode_record(header, segment))
+    encoded = encode_record(header, segment)
+    is_small = _is_small(segment.rows, header.text_bytes)
+    return _Formed(header, decode_record(encoded) if is_small else segment, encoded)
 
 
-def _memory_bytes(segment: Segment, text_bytes: int) -> int:
-    return text_bytes + segment.rows * _ROW_BYTES + len(segment.streams) * _STREAM_BYTES
+def _kept(record: WalRecord) -> Segment | WalRecord:
+    """What of it is to stay in memory."""
+    return record if _is_small(record.rows, record.header.text_bytes) else record.segment()
+
+
+def _is_small(rows: int, text_bytes: int) -> bool:
+    return text_bytes + rows * _ROW_BYTES <= _SMALL_BYTES
+
+
+def _memory_bytes(columns: Segment | WalRecord, text_bytes: int) -> int:
+    """What a segment takes as it is kept."""
+    record = _RECORD_BYTES if _is_small(columns.rows, text_bytes) else _TABLE_BYTES
+    return record + text_bytes + columns.rows * _ROW_BYTES + len(columns.streams) * _STREAM_BYTES
 
 
 def _reform(record: LogRecord) -> _Formed:
-    return _encode(record.tenant, record.segment)
+    return _encode(record.tenant, record.segment())
 
 
 def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:

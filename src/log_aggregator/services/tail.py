@@ -15,7 +15,7 @@ from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, merge_streams, renumber
+from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, joined
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.forms import formed
 from log_aggregator.wal.log import LogState, WriteAheadLogs
@@ -37,27 +37,18 @@ class TailRecord:
     wal: str
     position: Position
     header: RecordHeader
-    _encoded: WalRecord | None = field(repr=False)
-    _segment: Segment | None = field(repr=False)
+    _columns: WalRecord | Segment = field(repr=False)
     block: int = -1
     """Records of one tenant and log with the same number are decoded together (`Tail.block`)."""
 
     @classmethod
     def of_bytes(cls, wal: str, position: Position, data: bytes) -> "TailRecord":
         record = decode_record(data)
-        return cls(wal, position, record.header, record, None)
-
-    @classmethod
-    def of_segment(cls, wal: str, position: Position, header: RecordHeader, segment: Segment) -> "TailRecord":
-        """A record of this process, whose columns are in memory anyway."""
-        return cls(wal, position, header, None, segment)
+        return cls(wal, position, record.header, record)
 
     def decode(self) -> Segment:
         """Raises CorruptData."""
-        if self._segment is not None:
-            return self._segment
-        assert self._encoded is not None
-        return self._encoded.segment()
+        return self._columns if isinstance(self._columns, Segment) else self._columns.segment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,15 +309,10 @@ def _identity(records: Sequence[TailRecord]) -> tuple[_BlockKey, _Extent]:
 
 
 def _merged(records: Sequence[TailRecord]) -> Block:
-    segments = [record.decode() for record in records]
-    streams, renumbered = merge_streams([segment.streams for segment in segments])
-    frames = [
-        renumber(segment.frame, numbers).with_columns(pl.lit(record.position.arrival, pl.Int64).alias(ARRIVAL))
-        for record, segment, numbers in zip(records, segments, renumbered, strict=True)
-    ]
-    frame = without_duplicates(pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
+    whole = joined([record.decode() for record in records], [record.position.arrival for record in records])
+    frame = without_duplicates(whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
     runs = frame[STREAM].rle().struct.unnest()
-    return Block(streams, frame, tuple(runs.select("value", "len").iter_rows()))
+    return Block(whole.streams, frame, tuple(runs.select("value", "len").iter_rows()))
 
 
 def _with_fields(block: Block) -> Block:

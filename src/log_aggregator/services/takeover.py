@@ -93,4 +93,4 @@ class Takeover:
 
 def _decode(position: Position, data: bytes) -> LogRecord:
     record = decode_record(data)
-    return LogRecord(position, record.header.tenant, record.segment(), record.header.text_bytes)
+    return LogRecord(position, record.header.tenant, record, record.header.text_bytes)
