@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import polars as pl
+import xxhash
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from log_aggregator.clock import Clock, timeout
@@ -161,7 +162,7 @@ class _Selected:
         self.accepts = compile_selector(expr.matchers)
         self.predicate = pushed.predicate
         self._pipeline = compile_pipeline(pushed.rest)
-        self._shown: OrderedDict[tuple[Labels, int, str, str], None] = OrderedDict()
+        self._shown: OrderedDict[bytes, None] = OrderedDict()
 
     def take(self, batch: Batch, rows_free: int, bytes_free: int) -> tuple[list[Row], list[tuple[Labels, int]]]:
         """The rows that there is room for, and what is dropped."""
@@ -195,7 +196,8 @@ class _Selected:
         row = self._pipeline.process(timestamp_ns, line, stream, parse_metadata(metadata))
         if row is None:
             return None
-        key = (stream, timestamp_ns, line, metadata)
+        # Lines may be long, and so many are remembered.
+        key = xxhash.xxh3_128_digest(repr((stream, timestamp_ns, line, metadata)).encode())
         if key in self._shown:
             return None
         self._shown[key] = None
