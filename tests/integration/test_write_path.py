@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from log_aggregator.errors import LogAggregatorError
 from log_aggregator.services import ingester
 from log_aggregator.services.buffer_room import BufferFull
 from log_aggregator.services.ingester import FlushPolicy
-from log_aggregator.wal.errors import WalUnavailable
+from log_aggregator.wal.errors import Fenced, RecordsLost, WalUnavailable
 from replica import HOUR_NS, Entry, Fate, Replica
 from waiting import until
 
@@ -345,6 +346,50 @@ async def test_buffer_bound_counts_rows_and_is_given_back(cluster: Cluster) -> N
     await writer.flush()
     await writer.push(empty_lines[1000:])
     await assert_found(cluster.reader(), empty_lines)
+
+
+async def test_an_older_redis_is_noticed_by_who_commits(cluster: Cluster) -> None:
+    """What a replica flushed and stopped with in the lost moments is in the store, and in no list."""
+    one, other, reader = await cluster.writer(), await cluster.writer(), cluster.reader()
+    first, theirs, last = (Entry("tenant", "stream", time_ns, f"line {time_ns}") for time_ns in range(3))
+    await one.push([first])
+    await assert_found(reader, [first])  # which makes the lists complete
+    older = await cluster.redis_state()
+    await other.push([theirs])
+    await other.flush()
+    await other.ingester.stop(10)
+    await one.flush()
+    await cluster.restore_redis(older)
+    await one.push([last])
+    with suppress(ExceptionGroup, RecordsLost):
+        await one.flush()
+    await one.flush()
+    for replica in (reader, cluster.reader()):
+        await assert_found(replica, [first, theirs, last])
+
+
+async def test_an_older_redis_is_noticed_by_who_has_a_log_without_records(cluster: Cluster) -> None:
+    """A replica that was paused lost its log to another, which flushed it, in the lost moments. Both live."""
+    paused, other, reader = await cluster.writer(), await cluster.writer(), cluster.reader()
+    first, second = Entry("tenant", "stream", 1, "first"), Entry("tenant", "stream", 2, "second")
+    await paused.push([first])
+    await paused.flush()
+    await assert_found(reader, [first])
+    older = await cluster.redis_state()
+    await paused.push([second])
+    await cluster.expire_leases()
+    await other.takeover.sweep()
+    with suppress(ExceptionGroup, Fenced):
+        await paused.flush()
+    paused.gate.plan(3, Fate.FAILED)  # the append, once a new log is open
+    with pytest.raises(WalUnavailable):
+        await paused.push([Entry("tenant", "stream", 3, "refused")])
+    await cluster.restore_redis(older)
+    last = [Entry("tenant", "stream", 4, "last"), Entry("tenant", "stream", 5, "of the other")]
+    await paused.push(last[:1])
+    await other.push(last[1:])
+    for replica in (reader, cluster.reader()):
+        await assert_found(replica, [first, second, *last])
 
 
 async def test_many_small_records_are_flushed_before_they_fill_the_memory(

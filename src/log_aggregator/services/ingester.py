@@ -247,7 +247,7 @@ class Ingester:
             result = await self._flusher.flush(lease, records)
         except RecordsLost:
             async with self._appending:
-                await self._reopen(lease)
+                await self._reopen(lease, has_lost=True)
             raise
         except Exception:
             self._room.will_not_grow()
@@ -403,8 +403,10 @@ class Ingester:
                 record = await asyncio.to_thread(decode_record, data)
                 self._add(position, record.header, await asyncio.to_thread(_kept, record), len(data))
 
-    async def _reopen(self, old: Lease) -> None:
+    async def _reopen(self, old: Lease, *, has_lost: bool = False) -> None:
         """A new log, after the lease of the old one was lost or Redis came back with an older state of it.
+
+        `has_lost` tells that it surely did, and its lists with it.
 
         Somebody will flush the old log: its records are not ours any more. Those that Redis has lost are in our memory
         only, and go into the new log.
@@ -415,7 +417,8 @@ class Ingester:
         buffer, head = self._buffer, self._head
         known = await self._logs.head(old.wal)
         lost = [record for record in buffer.records if known is None or record.position > known]
-        if head is not None and (known is None or known < head):
+        # A log without records leaves no trace of whether somebody has taken it over or Redis has forgotten it.
+        if has_lost or head is None or known is None or known < head:
             await self._logs.forget_lists()
         self._lease, self._buffer, self._head = await self._logs.open(self._holder), _Buffer(), None
         logger.warning("opened a new log", extra={"old": old.wal, "wal": self._lease.wal, "records_kept": len(lost)})

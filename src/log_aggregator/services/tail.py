@@ -257,7 +257,9 @@ class Tail:
         cursors = [(wal, log.cursor) for wal, log in self._known.items()]
         trimmed = {wal: log.trimmed for wal, log in self._known.items()}
         states, answers = await self._logs.news(cursors, _RECORDS_PER_READ)
-        self._forget(trimmed, states)  # first: what has been read was not trimmed then
+        # First: what has been read was not trimmed then.
+        if self._forget(trimmed, states):
+            await self._logs.forget_lists()
         unread = self._add(cursors, answers) + [state.wal for state in states if state.wal not in self._known]
         while unread:
             cursors = [(wal, self._known.setdefault(wal, _Log()).cursor) for wal in unread]
@@ -281,8 +283,9 @@ class Tail:
                 log.is_behind = False
         return unread
 
-    def _forget(self, trimmed: Mapping[str, Position | None], states: Sequence[LogState]) -> None:
-        """`trimmed` is what was known of the logs before Redis was asked for their states."""
+    def _forget(self, trimmed: Mapping[str, Position | None], states: Sequence[LogState]) -> bool:
+        """Whether Redis came back older. `trimmed` is what was known of the logs before it was asked for states."""
+        is_older = False
         # What a commit has trimmed is in an index object that a later listing will show. A log that this process has
         # opened since Redis answered is not among the states.
         for wal in trimmed.keys() - {state.wal for state in states}:
@@ -292,9 +295,11 @@ class Tail:
             if before is not None and (state.trimmed is None or state.trimmed < before):
                 # Redis came back older. Its lists may not have what the commit that it lost had added, but it has the
                 # records again.
+                is_older = True
                 self._discard(self._known.pop(state.wal).records.values())
             elif log is not None and state.trimmed is not None:
                 self._discard(log.trim(state.trimmed))
+        return is_older
 
     def _discard(self, records: Iterable[TailRecord]) -> None:
         """What was made of them takes no room any more."""
