@@ -12,9 +12,10 @@ import polars as pl
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
-from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either, mentions
+from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
+from log_aggregator.engine.metadata_columns import mentions
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import QueryMemory

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.batch import Integers, narrowest
+from log_aggregator.engine.metadata_columns import mentions, values_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.labels import Labels
@@ -158,10 +159,15 @@ class Combinations:
         return _looked_up(table, kept, lambda: frame[STREAM].to_numpy())
 
     def _metadata_codes(self, column: pl.Series) -> _Codes:
+        names = self.names
+        # What is text even here differs in most rows, mostly by an id that nothing depends on.
+        if names is not None and column.dtype == pl.String and len(column) > FEW_COMBINATIONS:
+            members = _member_codes(column, sorted(names))
+            if members is not None:
+                return members
         found = _told_apart(column)
         assert found is not None, "metadata is text"
         column, texts = found
-        names = self.names
         kept: dict[Labels, int] = {}
         table = []
         for text in texts:
@@ -217,6 +223,25 @@ def _codes(column: pl.Series) -> _Codes | None:
         return None
     column, values = found
     return _Codes(_physical(column, values) if len(values) > 1 else None, values)
+
+
+def _member_codes(metadata: pl.Series, names: Sequence[str]) -> _Codes | None:
+    """Of metadata with these labels alone, as pairs. None if they are not known, or too many to be put together."""
+    size, numbers = 1, np.zeros(len(metadata), np.int64)
+    values: list[Labels] = [()]
+    for name in names:
+        if not mentions(metadata, name):
+            continue
+        column = values_of(metadata, name)
+        codes = None if column is None else _codes(column)
+        if codes is None or size * len(codes.values) > _MOST_REMEMBERED:
+            return None
+        if codes.numbers is not None:
+            numbers += codes.numbers.astype(np.int64) * size
+            size *= len(codes.values)
+        pairs = [() if value is None else ((name, str(value)),) for value in codes.values]
+        values = [(*before, *pair) for pair in pairs for before in values]
+    return _Codes(numbers if size > 1 else None, values)
 
 
 def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], Integers]) -> _Codes:

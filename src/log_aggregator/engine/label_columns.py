@@ -4,7 +4,6 @@ A filter that has columns for all its labels need not be worked out for each com
 as many as rows: `| json | duration_ms > 100 and method="GET"`.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from log_aggregator.engine.address_columns import address_mask
 from log_aggregator.engine.column_regex import column_regex
 from log_aggregator.engine.entry_labels import Demand, EntryLabels
 from log_aggregator.engine.label_filter import COMPARE, compile_label_filter, label_expression, names_read
+from log_aggregator.engine.metadata_columns import mentions, values_of
 from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
@@ -78,19 +78,7 @@ class LabelColumns:
             kinds = list(dict.fromkeys(value for value in values if value is not None))
             at = [None if value is None else kinds.index(value) for value in values]
             return coded(kinds, pl.Series(at, dtype=pl.UInt32).gather(column.to_physical()))
-        member = f'"{re.escape(name)}":'
-        found = column.str.extract(member + r'"([^"\\]*)"')
-        if found.null_count() > len(column) - int(column.str.contains(member).sum()):
-            return None  # some have escapes
-        return found
-
-
-def mentions(metadata: pl.Series, name: str) -> bool:
-    """Whether some have the label."""
-    if isinstance(metadata.dtype, pl.Enum):
-        metadata = metadata.unique().cast(pl.String)
-    # Within a value its quotes would be escaped.
-    return bool(metadata.str.contains(f'"{name}":', literal=True).any())
+        return values_of(column, name)
 
 
 def judged(node: ast.LabelFilter, column_of: Callable[[str], pl.Series | None]) -> Verdict | None:

@@ -8,6 +8,7 @@ import pytest
 
 from log_aggregator.engine.combinations import Combinations
 from log_aggregator.engine.query_memory import QueryMemory, QueryTooLarge
+from log_aggregator.formats.metadata import format_metadata
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -88,3 +89,29 @@ def test_answers_are_remembered_in_the_memory(*, is_cheap: bool) -> None:
 def test_a_column_of_numbers_does_not_tell_texts() -> None:
     combinations = Combinations(frozenset(), Answers(), QueryMemory())
     assert combinations.packed(FRAME, STREAMS, {"level": pl.Series([1.0, 2.0, 3.0, 4.0])}) is None
+
+
+@pytest.mark.parametrize("odd", ["plain", 'quoted "', 'a,"level":"x'])
+def test_metadata_that_differs_in_every_row_is_looked_at_member_by_member(odd: str) -> None:
+    rows: list[dict[str, str]] = [
+        {"id": f"{number:032x}", "level": ("info", "warn", "")[number % 3], "zone": f"z{number % 2}"}
+        if number % 5
+        else {"id": str(number), "level_": odd, **({"level": odd} if number == 1000 else {})}
+        for number in range(3000)
+    ]
+    texts = format_metadata([{name: own[name] for name in sorted(own)} for own in rows])
+    frame = pl.DataFrame({STREAM: [0] * 3000, METADATA: texts}, schema_overrides={STREAM: pl.UInt32})
+    seen: list[dict[str, str]] = []
+
+    def answer(_: Labels, metadata: Mapping[str, str], __: Mapping[str, str]) -> int:
+        seen.append(dict(metadata))
+        return len(seen) - 1
+
+    combinations = Combinations(frozenset({"level", "zone", "absent"}), answer, QueryMemory())
+    packed = combinations.packed(frame, {0: STREAMS[0]}, {})
+    assert packed is not None
+    found = combinations.answers(packed, packed.numbers)
+    assert [seen[number] for number in found] == [
+        {name: value for name, value in own.items() if name in ("level", "zone")} for own in rows
+    ]
+    assert len(seen) <= 8
