@@ -6,7 +6,7 @@ import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -39,7 +39,7 @@ class FileTree:
 
     def read(self, key: str, byte_range: ByteRange | None) -> bytes:
         """Raises RangeOutsideObject."""
-        with self._path(key).open("rb") as file:
+        with self._present(), self._path(key).open("rb") as file:
             if byte_range is None:
                 return file.read()
             check_range(key, byte_range, os.fstat(file.fileno()).st_size)
@@ -47,7 +47,8 @@ class FileTree:
             return file.read(byte_range.length)
 
     def meta(self, key: str) -> ObjectMeta:
-        status = self._path(key).stat()
+        with self._present():
+            status = self._path(key).stat()
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         return ObjectMeta(key, status.st_size, status.st_mtime_ns)
@@ -128,12 +129,28 @@ class FileTree:
         """What lies in the directory of a prefix that is empty or ends in '/'."""
         directory = self._root.joinpath(*map(_file_name, prefix.split("/")[:-1]))
         try:
-            with os.scandir(directory) as entries:
-                return [entry for entry in entries if not entry.name.startswith(".")]
+            with self._present(), os.scandir(directory) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
-            # A file system that is not mounted must not look like an empty store.
-            self._root.stat()
             return []
+        if not found:
+            self._check_mounted()
+        return found
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        """Before it is believed that something is not there."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_mounted()
+            raise
+
+    def _check_mounted(self) -> None:
+        """A file system that is not mounted must not look like an empty store, as its mount point does."""
+        if not (self._root / _UPLOADS).is_dir():
+            message = f"{self._root} has no {_UPLOADS}; is it mounted?"
+            raise OSError(errno.ENODEV, message)
 
 
 def _file_name(segment: str) -> str:
