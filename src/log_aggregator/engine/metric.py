@@ -31,6 +31,8 @@ _NOT_EVALUABLE = "unexpected expr type (*syntax.LiteralExpr) for Evaluator type 
 _ERRORS = frozenset((ERROR, ERROR_DETAILS))
 _EXTREMES = {"max_over_time": "max", "min_over_time": "min"}
 _PUT_TOGETHER = ADDITIVE | _EXTREMES.keys()
+_SHARDED = _PUT_TOGETHER | {"avg_over_time", "first_over_time", "last_over_time"}
+_MERGED = frozenset(("sum", "avg", "count", "max", "min"))
 
 Leaves = Mapping[RangeAggregation, Sequence[Vector]]
 """The range vector of each leaf: one vector a step."""
@@ -101,6 +103,11 @@ def _is_sharded(expr: MetricExpr) -> bool:
     )
 
 
+def _is_in_shards(expr: MetricExpr) -> bool:
+    """Whether Loki computes it, and an aggregation of it, in shards, be it one."""
+    return isinstance(expr, ast.RangeAggregation) and expr.operation in _SHARDED
+
+
 def _unwrapped(leaf: MetricExpr) -> str | None:
     """The label that series of the leaf lack, but not those that are added up below a sum."""
     if not isinstance(leaf, ast.RangeAggregation) or leaf.operation not in ADDITIVE:
@@ -112,9 +119,13 @@ def _unwrapped(leaf: MetricExpr) -> str | None:
 def _putting_together(leaf: RangeAggregation) -> Callable[[Vector], Vector]:
     """What becomes of the leaf's series; those with an error, which have all their labels, are grouped only now."""
     if leaf.grouping is None or leaf.operation not in _EXTREMES:
-        return lambda vector: [Sample(without_empty(labels), value) for labels, value in vector]
+        return _without_empty
     groups, operation = groups_of(leaf.grouping), _EXTREMES[leaf.operation]
     return lambda vector: reduce(operation, vector, groups, keeps_empty=not groups.without)
+
+
+def _without_empty(vector: Vector) -> Vector:
+    return [Sample(without_empty(labels), value) for labels, value in vector]
 
 
 def is_sorted(expr: MetricExpr) -> bool:
@@ -158,6 +169,9 @@ def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
             is_divided = operation == "avg" and _is_sharded(expr.expr)
             if is_divided and _unwrapped(expr.expr) in groups.names and not groups.without:
                 return lambda vector: []  # the sums have the unwrapped label, the counts have it not
+            if groups.without and operation in _MERGED and _is_in_shards(expr.expr):
+                # Results of shards are aggregated once more, and have lost their empty labels by then.
+                return lambda vector: reduce(operation, _without_empty(vector), groups)
             return lambda vector: reduce(operation, vector, groups, keeps_empty=not (groups.without or is_divided))
 
 

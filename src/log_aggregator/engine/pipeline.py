@@ -69,10 +69,14 @@ class Pipeline:
         line, labels = passed
         if not labels.changed:
             return Row(timestamp_ns, line, stream, _NOTHING, _NOTHING)
-        left = labels.left_of_stream()
+        own, left = stream, labels.left_of_stream()
         if len(left) != len(stream):
             stream = tuple(left.items())
-        return Row(timestamp_ns, line, stream, labels.metadata, labels.made())
+        made = labels.made()
+        if made and not labels.metadata and {**left, **made} == dict(own):
+            # Labels that were made what they are in the stream already: Loki knows them by the whole of the labels.
+            return Row(timestamp_ns, line, own, _NOTHING, _NOTHING)
+        return Row(timestamp_ns, line, stream, labels.metadata, made)
 
     @property
     def filters_only(self) -> bool:

@@ -54,7 +54,7 @@ _MISTAKES: Final[Sequence[tuple["re.Pattern[str]", str]]] = tuple(
         ),
         (
             rf".*\b(?P<function>rate|count_over_time|bytes_rate|bytes_over_time|\w+_over_time)\s*\(\s*{_SELECTOR}"
-            r"(?:[^\[\]\"`]|" + _QUOTED + r")*\).*",
+            r"(?:[^\[\]\"`]|" + _QUOTED + r")*\)[^\[]*",
             "{function} needs a range, such as [5m], behind the query inside it",
         ),
         (r"\s*(?:select|SELECT)\s.*", 'queries are LogQL, such as {{job="manager"}} |= "text"'),

@@ -50,7 +50,8 @@ _GROUPED_RANGES = frozenset(
 )
 _WITH_PARAMETER = ("bottomk", "topk", "approx_topk")
 _SET_OPERATORS = ("and", "or", "unless")
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"[+-]?0*[0-9]{1,19}")
+_INT64 = 1 << 63
 
 
 def matcher(name: str, op: str, value: str) -> Matcher:
@@ -196,7 +197,7 @@ def vector_aggregation(
         return ast.VectorAggregation(operation, expr, 0, grouping)
     if parameter is None:
         raise ParseError(f"parameter required for operation {operation}")
-    if not _INTEGER.fullmatch(parameter):
+    if not _INTEGER.fullmatch(parameter) or not -_INT64 <= int(parameter) < _INT64:
         raise ParseError(f"invalid parameter {operation}({parameter},")
     if int(parameter) <= 0:
         raise ParseError(f"invalid parameter (must be greater than 0) {operation}({parameter}")

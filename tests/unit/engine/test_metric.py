@@ -61,6 +61,26 @@ def test_empty_labels_are_lost_where_loki_loses_them(query: str, expected: list[
     assert evaluated(query, EMPTY, FULL) == expected
 
 
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        *((f"{operation} without (k) (rate({LOG} [1m]))", 1) for operation in ("sum", "avg", "count", "max", "min")),
+        *(
+            (f"max without (k) ({operation}({LOG} | unwrap v [1m]))", 1)
+            for operation in ("sum_over_time", "max_over_time", "avg_over_time", "last_over_time")
+        ),
+        # What Loki does not compute in shards is not put together.
+        (f"stddev without (k) (rate({LOG} [1m]))", 2),
+        (f"max without (k) (stddev_over_time({LOG} | unwrap v [1m]))", 2),
+        (f"max without (k) (max by (app, n) (rate({LOG} [1m])))", 2),
+    ],
+)
+def test_series_with_an_empty_label_and_without_it_are_one_where_shards_are_put_together(
+    query: str, number: int
+) -> None:
+    assert evaluated(query, EMPTY, WITHOUT) == [WITHOUT] * number
+
+
 FAILED = {"__error__": "JSONParserErr", "__preserve_error__": "true"}
 
 

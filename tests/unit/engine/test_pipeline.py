@@ -189,3 +189,22 @@ def test_line_filters_run_before_what_they_do_not_need() -> None:
     assert isinstance(expr, LogExpr)
     json, logfmt, x, y, unpack, w, decolorize, v = expr.stages
     assert line_filters_first(expr.stages) == [x, json, logfmt, y, unpack, w, v, decolorize]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "| label_format app=`shop`",
+        "| label_format app=`{{.app}}`, env=`{{.env}}`",
+        "| label_format app=`x` | label_format app=`shop`",
+        "| label_format other=app | label_format app=other",
+        "| label_format app=`shop` | drop id",
+    ],
+)
+def test_labels_made_what_the_stream_has_are_the_stream_s(stages: str) -> None:
+    row = passed(stages, "x", {"id": "m"} if "drop" in stages else {})
+    assert row is not None
+    assert (row.stream, row.metadata, row.parsed) == (STREAM, {}, {})
+    row = passed("| label_format app=`shop`", "x", {"id": "m"})
+    assert row is not None
+    assert (row.metadata, row.parsed) == ({"id": "m"}, {"app": "shop"})

@@ -48,7 +48,18 @@ def test_known_mistakes(query: str, hint: str) -> None:
     assert with_hint(raised.value, [query]) == f"{raised.value}\nhint: {hint}"
 
 
-@pytest.mark.parametrize("query", ["{", '{job="a"} | json |', "{job=}", "1 +", "}" * 10, "{" * 100_000])
+@pytest.mark.parametrize(
+    "query",
+    [
+        'count_over_time({job="a"} | logfmt | addr = ip("bogus") [1m])',
+        "{",
+        '{job="a"} | json |',
+        "{job=}",
+        "1 +",
+        "}" * 10,
+        "{" * 100_000,
+    ],
+)
 def test_other_errors_have_no_hint(query: str) -> None:
     with pytest.raises(ParseError) as raised:
         parse_expr(query)

@@ -104,6 +104,8 @@ def test_range_aggregations(query: str, message: str) -> None:
     ("query", "message"),
     [
         ('topk(rate({app="x"}[5m]))', "parameter required for operation topk"),
+        ('topk(9223372036854775808, rate({app="x"}[5m]))', "invalid parameter topk(9223372036854775808,"),
+        (f'topk({"9" * 5000}, rate({{app="x"}}[5m]))', f"invalid parameter topk({'9' * 5000},"),
         ('topk(0, rate({app="x"}[5m]))', "invalid parameter (must be greater than 0) topk(0"),
         ('bottomk(1.5, rate({app="x"}[5m]))', "invalid parameter bottomk(1.5,"),
         ('approx_topk(rate({app="x"}[5m]))', "parameter required for operation approx_topk"),

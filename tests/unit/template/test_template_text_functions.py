@@ -189,6 +189,7 @@ REFUSED = [
     ('{{ urldecode "%zz" }}', "1:3", 'urldecode "%zz"', 'error calling urldecode: invalid URL escape "%zz"'),
     ('{{ urldecode "a%2" }}', "1:3", 'urldecode "a%2"', 'error calling urldecode: invalid URL escape "%2"'),
     ('{{ urldecode "%" }}', "1:3", 'urldecode "%"', 'error calling urldecode: invalid URL escape "%"'),
+    ('{{ urldecode "%+v" }}', "1:3", 'urldecode "%+v"', 'error calling urldecode: invalid URL escape "%+v"'),
     (
         '{{ count "(" "x" }}',
         "1:3",

@@ -49,12 +49,10 @@ def escape_query(text: bytes) -> bytes:
 def unescape_query(text: bytes) -> bytes:
     """The inverse of `escape_query`; raises CallError at a percent sign without two hexadecimal digits."""
 
-    def unescape(found: re.Match[bytes]) -> bytes:
-        if found[1] is None:
-            raise CallError(f"invalid URL escape {decode_utf8(quote(found.group()))}")
-        return bytes.fromhex(found[1].decode())
-
-    return _PERCENT.sub(unescape, text.replace(b"+", b" "))
+    wrong = next((found for found in _PERCENT.finditer(text) if found[1] is None), None)
+    if wrong is not None:
+        raise CallError(f"invalid URL escape {decode_utf8(quote(wrong.group()))}")
+    return _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode()), text.replace(b"+", b" "))
 
 
 def decode_base64(text: bytes) -> bytes:
