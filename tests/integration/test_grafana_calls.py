@@ -178,10 +178,13 @@ def test_drilldown_service(client: httpx.Client) -> None:
     query = 'sum by (detected_level) (count_over_time({service_name="shop"} | detected_level != "" [1m]))'
     found = {series["metric"]["detected_level"] for series in explore(client, query, "60000ms")["result"]}
     assert found == {"info", "error"}
-    patterns = resource(client, "patterns", query='{service_name="shop"}')
-    assert patterns["status"] == "success"
-    assert sum(count for pattern in patterns["data"] for _, count in pattern["samples"]) == LINES
-    assert all("<_>" in pattern["pattern"] for pattern in patterns["data"])
+    assert resource(client, "patterns", query='{service_name="shop"}') == {"status": "success", "data": []}
+    values = [[str((NOW - 60) * SECOND_NS + number), f"request {number} served"] for number in range(40)]
+    push = {"streams": [{"stream": {"service_name": "busy"}, "values": values}]}
+    assert client.post("/loki/api/v1/push", json=push).status_code == 204
+    (pattern,) = resource(client, "patterns", query='{service_name="busy"}')["data"]
+    assert pattern["pattern"] == "request <_> served"
+    assert sum(count for _, count in pattern["samples"]) == len(values)
     shards = client.get("/loki/api/v1/label/__stream_shard__/values", params=RESOURCE_RANGE)
     assert shards.json() == {"status": "success"}
 
