@@ -15,7 +15,6 @@ from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMEST
 
 Direction = Literal["forward", "backward"]
 
-
 _RANK = "rank"
 
 

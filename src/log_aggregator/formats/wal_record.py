@@ -51,17 +51,13 @@ _decoder = msgspec.msgpack.Decoder(_Body)
 class WalRecord:
     """A decoded header; the columns are decoded on demand, since most records lie outside a query's range."""
 
-    __slots__ = ("_columns", "_streams", "encoded_bytes", "header")
+    __slots__ = ("_columns", "encoded_bytes", "header", "streams")
 
     def __init__(self, body: _Body, encoded_bytes: int) -> None:
         self.header = RecordHeader(body.tenant, body.rows, body.min_ns, body.max_ns, body.text_bytes)
         self.encoded_bytes = encoded_bytes
-        self._streams: tuple[Labels, ...] = tuple(body.streams)
+        self.streams: tuple[Labels, ...] = tuple(body.streams)
         self._columns = body.columns
-
-    @property
-    def streams(self) -> tuple[Labels, ...]:
-        return self._streams
 
     @property
     def rows(self) -> int:
@@ -77,7 +73,16 @@ class WalRecord:
             raise CorruptData(f"write-ahead log record: columns do not decode: {error}") from error
         if frame.schema != SEGMENT_SCHEMA or frame.height != self.header.rows:
             raise CorruptData(f"write-ahead log record: unexpected columns {frame.schema} or rows {frame.height}")
-        return Segment(self._streams, frame)
+        return Segment(self.streams, frame)
+
+
+Columns = Segment | WalRecord
+"""What is kept of a record: its columns, or encoded, as those of a small one would take many times its size."""
+
+
+def segment_of(columns: Columns) -> Segment:
+    """Raises CorruptData."""
+    return columns if isinstance(columns, Segment) else columns.segment()
 
 
 def header_of(tenant: str, segment: Segment) -> RecordHeader:

@@ -10,7 +10,7 @@ from log_aggregator.engine.field_detection import DetectedField
 from log_aggregator.http import params
 from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response
-from log_aggregator.http.server import Call, Handler, Route
+from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.services.detection import Detection, FieldQuery
 
@@ -27,9 +27,9 @@ class DetectedRoutes:
     def routes(self) -> tuple[Route, ...]:
         values = "/loki/api/v1/detected_field/<name>/values"
         return (
-            _route("loki_api_v1_detected_labels", "/loki/api/v1/detected_labels", self._labels),
-            _route("loki_api_v1_detected_fields", "/loki/api/v1/detected_fields", self._fields),
-            _route("loki_api_v1_detected_field_name_values", values, self._values),
+            Route.reading("loki_api_v1_detected_labels", self._labels, "/loki/api/v1/detected_labels"),
+            Route.reading("loki_api_v1_detected_fields", self._fields, "/loki/api/v1/detected_fields"),
+            Route.reading("loki_api_v1_detected_field_name_values", self._values, values),
         )
 
     async def _labels(self, call: Call) -> HTTPResponse:
@@ -62,10 +62,6 @@ class DetectedRoutes:
         limit = params.positive(given.get("limit") or given.get("field_limit"), "limit", _DEFAULT_FIELDS)
         params.step(given, bounds)  # means nothing, but a wrong one is refused
         return FieldQuery(given.get("query"), bounds.start_ns, bounds.end_ns, lines, limit)
-
-
-def _route(name: str, path: str, handler: Handler) -> Route:
-    return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, partial=True)
 
 
 def _field(name: str, found: DetectedField) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from log_aggregator.http import params
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response, success
-from log_aggregator.http.server import Call, Handler, Route
+from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.services.extents import Answer, Extents, StreamExtents
@@ -47,9 +47,9 @@ class IndexRoutes:
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            _route("loki_api_v1_index_stats", "/loki/api/v1/index/stats", self._stats),
-            _route("loki_api_v1_index_volume", "/loki/api/v1/index/volume", self._volume),
-            _route("loki_api_v1_index_volume_range", "/loki/api/v1/index/volume_range", self._volume_range),
+            Route.reading("loki_api_v1_index_stats", self._stats, "/loki/api/v1/index/stats"),
+            Route.reading("loki_api_v1_index_volume", self._volume, "/loki/api/v1/index/volume"),
+            Route.reading("loki_api_v1_index_volume_range", self._volume_range, "/loki/api/v1/index/volume_range"),
         )
 
     async def _stats(self, call: Call) -> HTTPResponse:
@@ -65,7 +65,7 @@ class IndexRoutes:
     async def _ask_stats(self, tenant: str, bounds: Bounds, selector: Sequence[Matcher]) -> list[IndexStats]:
         start_ns, end_ns = bounds.start_ns, bounds.end_ns
         return await self.extents.ask_each(
-            tenant, start_ns, end_ns, selector, lambda extents, own: index_stats(extents, start_ns, end_ns, own)
+            tenant, start_ns, end_ns, selector, lambda own, extents: index_stats(extents, start_ns, end_ns, own)
         )
 
     async def _volume(self, call: Call) -> HTTPResponse:
@@ -100,7 +100,7 @@ class IndexRoutes:
             query.start_ns,
             query.end_ns,
             query.selector,
-            lambda extents, own: question(extents, replace(query, selector=own)),
+            lambda own, extents: question(extents, replace(query, selector=own)),
         )
 
     def _volume_query(
@@ -127,10 +127,6 @@ class IndexRoutes:
             limit,
             limits.volume_max_series,
         )
-
-
-def _route(name: str, path: str, handler: Handler) -> Route:
-    return Route(name, (path,), ("GET", "POST"), handler, several_tenants=True, partial=True)
 
 
 def _limit(given: Params) -> int:

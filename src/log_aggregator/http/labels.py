@@ -28,23 +28,9 @@ class LabelRoutes:
         methods = ("GET", "POST")
         values = ("/loki/api/v1/label/<name>/values", "/loki/api/v1/labels/<name>/values")
         return (
-            Route(
-                "loki_api_v1_labels",
-                ("/loki/api/v1/labels", "/loki/api/v1/label"),
-                methods,
-                self._names,
-                several_tenants=True,
-                partial=True,
-            ),
-            Route("loki_api_v1_label_name_values", values, methods, self._values, several_tenants=True, partial=True),
-            Route(
-                "loki_api_v1_series",
-                ("/loki/api/v1/series",),
-                methods,
-                self._series,
-                several_tenants=True,
-                partial=True,
-            ),
+            Route.reading("loki_api_v1_labels", self._names, "/loki/api/v1/labels", "/loki/api/v1/label"),
+            Route.reading("loki_api_v1_label_name_values", self._values, *values),
+            Route.reading("loki_api_v1_series", self._series, "/loki/api/v1/series"),
             Route("api_prom_label", ("/api/prom/label",), methods, self._names, partial=True),
             Route(
                 "api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values, partial=True

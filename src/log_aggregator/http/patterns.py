@@ -22,16 +22,7 @@ class PatternRoutes:
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "loki_api_v1_patterns",
-                ("/loki/api/v1/patterns",),
-                ("GET", "POST"),
-                self._patterns,
-                several_tenants=True,
-                partial=True,
-            ),
-        )
+        return (Route.reading("loki_api_v1_patterns", self._patterns, "/loki/api/v1/patterns"),)
 
     async def _patterns(self, call: Call) -> HTTPResponse:
         given = call.params

@@ -117,6 +117,11 @@ class Route:
     partial: bool = False
     error: ErrorAnswer | None = None
 
+    @classmethod
+    def reading(cls, name: str, handler: Handler, *paths: str) -> "Route":
+        """One that tells what is stored, of several tenants too."""
+        return cls(name, paths, ("GET", "POST"), handler, several_tenants=True, partial=True)
+
     def answer_error(self, request: Request, message: str, status: int) -> HTTPResponse:
         """A query that fails is told so without a newline at the end, as in Loki."""
         if self.error is not None:

@@ -75,7 +75,7 @@ class Detection:
         return sorted(answer.rows, key=lambda row: row.stream)
 
 
-def _label_values(extents: Extents, selector: Sequence[Matcher]) -> dict[str, pl.Series]:
+def _label_values(selector: Sequence[Matcher], extents: Extents) -> dict[str, pl.Series]:
     table = extents.table
     present = table.present(extents.frame[STREAM]) & table.accepted(selector)
     found = {}

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import polars as pl
@@ -85,11 +86,11 @@ class StreamExtents:
         start_ns: int,
         end_ns: int,
         selector: Sequence[Matcher],
-        question: Callable[[Extents, Sequence[Matcher]], Answer],
+        question: Callable[[Sequence[Matcher], Extents], Answer],
     ) -> list[Answer]:
         """The answers of several tenants (`model.tenants`), each asked with what the selector asks of its streams."""
         return [
-            await self.ask(one, start_ns, end_ns, lambda extents, own=own: question(extents, own))  # type: ignore[misc]
+            await self.ask(one, start_ns, end_ns, partial(question, own))
             for one, own in tenants_asked(tenant, selector)
         ]
 

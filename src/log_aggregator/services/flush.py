@@ -20,10 +20,10 @@ from log_aggregator.formats.delta import QUICK
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
-from log_aggregator.formats.wal_record import WalRecord
+from log_aggregator.formats.wal_record import Columns, segment_of
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
-from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, joined
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, joined
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
@@ -41,15 +41,12 @@ _CONCURRENT_PERIODS = 8
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A record of a write-ahead log in memory: a small one encoded, as its columns would take many times its size."""
+    """A record of a write-ahead log in memory."""
 
     position: Position
     tenant: str
-    columns: Segment | WalRecord = field(repr=False)
+    columns: Columns = field(repr=False)
     text_bytes: int
-
-    def segment(self) -> Segment:
-        return self.columns if isinstance(self.columns, Segment) else self.columns.segment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +218,7 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
 
 def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
     """The records as one frame sorted by stream, time and arrival, periods marked."""
-    whole = joined([record.segment() for record in records], [record.position.arrival for record in records])
+    whole = joined([segment_of(record.columns) for record in records], [record.position.arrival for record in records])
     frame = whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
     return whole.streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
 

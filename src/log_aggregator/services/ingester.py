@@ -13,7 +13,15 @@ from enum import StrEnum
 
 from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import LogAggregatorError
-from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record, encode_record, header_of
+from log_aggregator.formats.wal_record import (
+    Columns,
+    RecordHeader,
+    WalRecord,
+    decode_record,
+    encode_record,
+    header_of,
+    segment_of,
+)
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import Segment, joined
@@ -96,7 +104,7 @@ class _Formed:
     """A segment ready to append, and what of it is to stay in memory."""
 
     header: RecordHeader
-    columns: Segment | WalRecord = field(repr=False)
+    columns: Columns = field(repr=False)
     encoded: bytes = field(repr=False)
 
 
@@ -330,7 +338,7 @@ class Ingester:
         for position, one in zip(positions, formed, strict=True):
             self._add(position, one.header, one.columns, len(one.encoded))
 
-    def _add(self, position: Position, header: RecordHeader, columns: Segment | WalRecord, encoded_bytes: int) -> None:
+    def _add(self, position: Position, header: RecordHeader, columns: Columns, encoded_bytes: int) -> None:
         assert self._lease is not None
         record = LogRecord(position, header.tenant, columns, header.text_bytes)
         self._buffer.add(record, encoded_bytes, self._clock.now_ns())
@@ -503,7 +511,7 @@ def _encode(tenant: str, segment: Segment) -> _Formed:
     return _Formed(header, decode_record(encoded) if is_small else segment, encoded)
 
 
-def _kept(record: WalRecord) -> Segment | WalRecord:
+def _kept(record: WalRecord) -> Columns:
     """What of it is to stay in memory."""
     return record if _is_small(record.rows, record.header.text_bytes) else record.segment()
 
@@ -512,14 +520,14 @@ def _is_small(rows: int, text_bytes: int) -> bool:
     return text_bytes + rows * _ROW_BYTES <= _SMALL_BYTES
 
 
-def _memory_bytes(columns: Segment | WalRecord, text_bytes: int) -> int:
+def _memory_bytes(columns: Columns, text_bytes: int) -> int:
     """What a segment takes as it is kept."""
     record = _RECORD_BYTES if _is_small(columns.rows, text_bytes) else _TABLE_BYTES
     return record + text_bytes + columns.rows * _ROW_BYTES + len(columns.streams) * _STREAM_BYTES
 
 
 def _reform(record: LogRecord) -> _Formed:
-    return _encode(record.tenant, record.segment())
+    return _encode(record.tenant, segment_of(record.columns))
 
 
 def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:

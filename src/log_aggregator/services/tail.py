@@ -10,7 +10,7 @@ from log_aggregator.engine.batch import Form
 from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
-from log_aggregator.formats.wal_record import RecordHeader, WalRecord, decode_record
+from log_aggregator.formats.wal_record import Columns, RecordHeader, decode_record, segment_of
 from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
@@ -37,7 +37,7 @@ class TailRecord:
     wal: str
     position: Position
     header: RecordHeader
-    _columns: WalRecord | Segment = field(repr=False)
+    _columns: Columns = field(repr=False)
     block: int = -1
     """Records of one tenant and log with the same number are decoded together (`Tail.block`)."""
 
@@ -48,7 +48,7 @@ class TailRecord:
 
     def decode(self) -> Segment:
         """Raises CorruptData."""
-        return self._columns if isinstance(self._columns, Segment) else self._columns.segment()
+        return segment_of(self._columns)
 
 
 @dataclass(frozen=True, slots=True)
