@@ -46,7 +46,7 @@ class Segment:
 
     def text_bytes(self) -> int:
         """Bytes of lines and metadata: the size that limits and triggers count."""
-        return sum(int(self.frame[column].str.len_bytes().sum()) for column in (LINE, METADATA))
+        return sum(int(self.frame[column].str.len_bytes().cast(pl.UInt64).sum()) for column in (LINE, METADATA))
 
 
 def text_bytes_of_rows() -> pl.Expr:
