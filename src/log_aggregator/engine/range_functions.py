@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from log_aggregator.logql.arithmetic import square_root
+
 _SECOND_NS = 1_000_000_000
 # Prometheus: a series is taken to go on to the window's edge if its first or last sample is at most this many
 # sampling intervals away.
@@ -84,7 +86,7 @@ def stdvar_over_time(window: Window) -> float:
 
 
 def stddev_over_time(window: Window) -> float:
-    return math.sqrt(stdvar_over_time(window))
+    return square_root(stdvar_over_time(window))
 
 
 def first_over_time(window: Window) -> float:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import ClassVar, Literal, NamedTuple
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.arithmetic import ARITHMETIC, COMPARISONS
+from log_aggregator.logql.arithmetic import ARITHMETIC, COMPARISONS, square_root
 from log_aggregator.model.labels import Labels
 
 
@@ -104,7 +104,7 @@ _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "min": _min,
     "count": lambda values: float(len(values)),
     "stdvar": _stdvar,
-    "stddev": lambda values: math.sqrt(_stdvar(values)),
+    "stddev": lambda values: square_root(_stdvar(values)),
 }
 
 

@@ -25,6 +25,11 @@ def power(left: float, right: float) -> float:
         return math.nan
 
 
+def square_root(value: float) -> float:
+    """Go's: of a variance of numbers too large to be squared, which comes out negative, there is none."""
+    return math.nan if value < 0 else math.sqrt(value)
+
+
 ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from log_aggregator.engine.range_functions import Window, stddev_over_time
 from log_aggregator.engine.vector import Groups, Sample, reduce
 from log_aggregator.model.labels import Labels
 
@@ -40,3 +41,10 @@ def test_a_count_is_of_samples_and_empty_labels_go_where_they_are_not_kept() -> 
     assert reduce("count", [Sample(A, 9.0)], BY_PATH) == [Sample(A, 1.0)]
     assert reduce("sum", [Sample(empty, 1.0)], BY_PATH) == [Sample(empty, 1.0)]
     assert reduce("sum", [Sample(empty, 1.0)], BY_PATH, keeps_empty=False) == [Sample((), 1.0)]
+
+
+def test_a_deviation_of_numbers_too_large_to_be_squared_is_none() -> None:
+    values = [1e308, -1e308]
+    (only,) = reduce("stddev", [Sample(A, value) for value in values], BY_PATH)
+    assert math.isnan(only.value)
+    assert math.isnan(stddev_over_time(Window([0, 0], values, 0, 1)))
