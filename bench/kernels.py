@@ -15,7 +15,7 @@ from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.fields import Fields
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.formats.push import decode_push
-from log_aggregator.formats.wal_record import encode_record, header_of
+from log_aggregator.formats.wal_record import encode_record, record_of
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.push import Push
 from log_aggregator.model.segment import LINE, Segment
@@ -47,7 +47,7 @@ def measure() -> Figures:
         "decode_protobuf": _us(lambda: decoded(encoded, "application/x-protobuf"), total),
         "decode_json": _us(lambda: decoded(plain, "application/json"), total),
         "validate": _us(lambda: [validate(push, limits, time.time_ns(), "bench") for push in decoded_pushes], total),
-        "encode_wal": _us(lambda: [encode_record(header_of("bench", one), one) for one in segments], total),
+        "encode_wal": _us(lambda: [encode_record(record_of("bench", one)) for one in segments], total),
         "fields_json": _us(lambda: _fields(columns["json"]), _LINES),
         "fields_logfmt": _us(lambda: _fields(columns["logfmt"]), _LINES),
         "fields_nginx": _us(lambda: _fields(columns["nginx"]), _LINES),

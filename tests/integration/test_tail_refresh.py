@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from log_aggregator.formats.wal_record import encode_record, header_of
+from log_aggregator.formats.wal_record import encode_record, record_of
 from log_aggregator.model.position import Position
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.tail import Block, Tail, TailRecord
+from log_aggregator.wal.errors import WalUnavailable
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 from log_aggregator.wal.names import Names
 from replica import Entry, segment_of
@@ -44,10 +45,10 @@ class Writer:
 
     async def append(self, line: str) -> TailRecord:
         segment = segment_of([Entry(TENANT, "stream", 1, line)])
-        header = header_of(TENANT, segment)
         head = self.positions[-1] if self.positions else None
-        self.positions += await self._logs.append(self._lease, head, [encode_record(header, segment)])
-        return TailRecord(self._lease.wal, self.positions[-1], header, segment)
+        record = record_of(TENANT, segment)
+        self.positions += await self._logs.append(self._lease, head, [encode_record(record)])
+        return TailRecord(self._lease.wal, self.positions[-1], record.header, segment)
 
     async def write(self, line: str) -> None:
         self._tail.add_own([await self.append(line)])
@@ -167,6 +168,34 @@ async def test_what_is_appended_while_the_log_is_read_again_hides_nothing(
     monkeypatch.setattr(logs, "read", read_slowly)
     await tail.records(TENANT, 0, 10)
     assert await lines(tail) == sorted(f"line {number}" for number in range(1, len(writer.positions)))
+
+
+async def test_lists_of_an_older_redis_are_forgotten_though_it_fails_at_first(
+    logs: HeldLogs, tail: Tail, redis: Redis, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The logs tell only once that it came back older."""
+    writer = Writer(logs, tail, await logs.open("holder"))
+    await writer.write("first")
+    await writer.write("second")
+    await writer.flush(writer.positions[0])
+    assert await lines(tail) == ["second"]
+    await redis.hdel(names.trimmed, writer.wal)
+    forget = logs.forget_lists
+    forgotten = asyncio.Event()
+
+    async def fail() -> None:
+        monkeypatch.setattr(logs, "forget_lists", succeed)
+        raise WalUnavailable("as planned")
+
+    async def succeed() -> None:
+        await forget()
+        forgotten.set()
+
+    monkeypatch.setattr(logs, "forget_lists", fail)
+    with pytest.raises(WalUnavailable):
+        await lines(tail)
+    assert await lines(tail) == ["second"]
+    assert forgotten.is_set()
 
 
 def kept() -> list[Block]:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ import zstandard
 from log_aggregator.formats.envelope import seal, unseal
 from log_aggregator.formats.errors import CorruptData
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import SEGMENT_SCHEMA, Segment
+from log_aggregator.model.segment import SEGMENT_SCHEMA, Segment, joined
 
 MAGIC = b"LAWR"
 VERSION = 2
@@ -22,6 +23,8 @@ _KEPT_BYTES = 4 << 20
 _FILE_MAGIC = b"ARROW1"
 # A group commit holds one push at most beyond its own bound.
 _MAX_COLUMNS_BYTES = 1 << 31
+# As a table, a small record takes many times its size.
+_DECODED_AT_ONCE = 256
 
 
 class RecordHeader(NamedTuple):
@@ -51,13 +54,12 @@ _decoder = msgspec.msgpack.Decoder(_Body)
 class WalRecord:
     """A decoded header; the columns are decoded on demand, since most records lie outside a query's range."""
 
-    __slots__ = ("_columns", "encoded_bytes", "header", "streams")
+    __slots__ = ("columns", "header", "streams")
 
-    def __init__(self, body: _Body, encoded_bytes: int) -> None:
-        self.header = RecordHeader(body.tenant, body.rows, body.min_ns, body.max_ns, body.text_bytes)
-        self.encoded_bytes = encoded_bytes
-        self.streams: tuple[Labels, ...] = tuple(body.streams)
-        self._columns = body.columns
+    def __init__(self, header: RecordHeader, streams: tuple[Labels, ...], columns: bytes) -> None:
+        self.header = header
+        self.streams = streams
+        self.columns = columns
 
     @property
     def rows(self) -> int:
@@ -66,7 +68,7 @@ class WalRecord:
     def segment(self) -> Segment:
         """Raises CorruptData."""
         try:
-            columns = zstandard.decompress(self._columns, _MAX_COLUMNS_BYTES)
+            columns = zstandard.decompress(self.columns, _MAX_COLUMNS_BYTES)
             # Version 1 had a file where there is a stream now.
             frame = (pl.read_ipc if columns.startswith(_FILE_MAGIC) else pl.read_ipc_stream)(columns)
         except (zstandard.ZstdError, pl.exceptions.PolarsError, OSError) as error:
@@ -85,14 +87,20 @@ def segment_of(columns: Columns) -> Segment:
     return columns if isinstance(columns, Segment) else columns.segment()
 
 
-def header_of(tenant: str, segment: Segment) -> RecordHeader:
+def joined_columns(columns: Sequence[Columns], arrivals: Sequence[int]) -> Segment:
+    """One segment for those of several records, in their order, with the `arrival` of each. Raises CorruptData."""
+    parts = [slice(start, start + _DECODED_AT_ONCE) for start in range(0, len(columns), _DECODED_AT_ONCE)]
+    return joined([joined([segment_of(one) for one in columns[part]], arrivals[part]) for part in parts])
+
+
+def record_of(tenant: str, segment: Segment) -> WalRecord:
     """The segment must not be empty."""
-    return RecordHeader(tenant, segment.rows, *segment.bounds_ns(), segment.text_bytes())
+    header = RecordHeader(tenant, segment.rows, *segment.bounds_ns(), segment.text_bytes())
+    return WalRecord(header, segment.streams, _buffers.compressed(segment.frame))
 
 
-def encode_record(header: RecordHeader, segment: Segment) -> bytes:
-    body = _Body(*header, list(segment.streams), _buffers.compressed(segment.frame))
-    return seal(MAGIC, VERSION, _encoder.encode(body))
+def encode_record(record: WalRecord) -> bytes:
+    return seal(MAGIC, VERSION, _encoder.encode(_Body(*record.header, list(record.streams), record.columns)))
 
 
 class _Buffers(threading.local):
@@ -123,6 +131,8 @@ def decode_record(data: bytes) -> WalRecord:
     """Raises CorruptData, UnknownVersion."""
     body = unseal("write-ahead log record", MAGIC, VERSION, data)
     try:
-        return WalRecord(_decoder.decode(body), len(data))
+        decoded = _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise CorruptData(f"write-ahead log record: {error}") from error
+    header = RecordHeader(decoded.tenant, decoded.rows, decoded.min_ns, decoded.max_ns, decoded.text_bytes)
+    return WalRecord(header, tuple(decoded.streams), decoded.columns)

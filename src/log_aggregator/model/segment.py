@@ -66,6 +66,8 @@ def merge_streams(tables: Sequence[Sequence[Labels]]) -> tuple[tuple[Labels, ...
 
 def joined(segments: Sequence[Segment], arrivals: Sequence[int] | None = None) -> Segment:
     """One segment for several, in their order. With `arrivals`, one for each, it has that column too."""
+    if len(segments) == 1 and arrivals is None:
+        return segments[0]
     streams, renumbered = merge_streams([segment.streams for segment in segments])
     frame = pl.concat((segment.frame for segment in segments), rechunk=True)
     # Of all rows at once: there may be thousands of segments with a row each.

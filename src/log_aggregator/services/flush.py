@@ -20,10 +20,10 @@ from log_aggregator.formats.delta import QUICK
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
-from log_aggregator.formats.wal_record import Columns, segment_of
+from log_aggregator.formats.wal_record import Columns, joined_columns
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
-from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, joined
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
@@ -47,6 +47,7 @@ class LogRecord:
     tenant: str
     columns: Columns = field(repr=False)
     text_bytes: int
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
 
 def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
     """The records as one frame sorted by stream, time and arrival, periods marked."""
-    whole = joined([segment_of(record.columns) for record in records], [record.position.arrival for record in records])
+    whole = joined_columns([record.columns for record in records], [record.position.arrival for record in records])
     frame = whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
     return whole.streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
 

@@ -19,7 +19,7 @@ from log_aggregator.formats.wal_record import (
     WalRecord,
     decode_record,
     encode_record,
-    header_of,
+    record_of,
     segment_of,
 )
 from log_aggregator.model.labels import Labels
@@ -27,6 +27,7 @@ from log_aggregator.model.position import Position
 from log_aggregator.model.segment import Segment, joined
 from log_aggregator.services.buffer_room import BufferRoom
 from log_aggregator.services.flush import Flusher, LogRecord
+from log_aggregator.services.record_memory import is_small, memory_bytes
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
@@ -39,18 +40,10 @@ _GROUP_TEXT_BYTES = 8 << 20
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
-# A flush sorts and compresses copies of what it writes, some twice its text: of so much, or a part of the buffer.
-_SLICE_TEXT_BYTES = 128 << 20
-_SLICES_OF_BUFFER = 4
+# A flush sorts and compresses copies of what it writes, some twice its size: of so much, or a part of the buffer.
+_SLICE_BYTES = 160 << 20
+_SLICES_OF_BUFFER = 3
 _RECORDS_PER_READ = 16
-# What a row takes in memory beside its text (stream, timestamp, two string views), and a stream of a segment's table.
-# Without them, empty lines would be free.
-_ROW_BYTES = 48
-_STREAM_BYTES = 400
-# What a record takes beside its rows, as measured: encoded, and as a table. So a small one stays encoded.
-_RECORD_BYTES = 1_500
-_TABLE_BYTES = 13_500
-_SMALL_BYTES = 4_096
 # Queries pay for each part of what they read.
 _MOST_RECORDS = 16_384
 # A chunk is a row group here, and one object with few row groups is not worth a request.
@@ -130,11 +123,10 @@ class _Buffer:
         self.encoded_bytes += encoded_bytes
 
     def _count(self, record: LogRecord) -> None:
-        size = _memory_bytes(record.columns, record.text_bytes)
         self.records.append(record)
         self.text_bytes += record.text_bytes
-        self.memory_bytes += size
-        self.memory_bytes_of[record.tenant] += size
+        self.memory_bytes += record.memory_bytes
+        self.memory_bytes_of[record.tenant] += record.memory_bytes
 
     def streams(self) -> dict[str, int]:
         """How many each tenant has. Looks at what came since it was last asked; for one thread at a time."""
@@ -202,11 +194,11 @@ class Ingester:
         """Returns when the entries are in the write-ahead log. The segment is not empty."""
         if self._lease is None:
             raise WalUnavailable("the write-ahead log is not open yet")
-        memory_bytes = _memory_bytes(segment, text_bytes)
-        await self._room.wait(tenant, memory_bytes)
-        push = _Push(tenant, segment, text_bytes, memory_bytes, asyncio.get_running_loop().create_future())
+        size = memory_bytes(segment, text_bytes)
+        await self._room.wait(tenant, size)
+        push = _Push(tenant, segment, text_bytes, size, asyncio.get_running_loop().create_future())
         self._waiting.append(push)
-        self._waiting_bytes[tenant] += memory_bytes
+        self._waiting_bytes[tenant] += size
         self._pushed.set()
         await push.done
 
@@ -239,14 +231,14 @@ class Ingester:
 
     def _oldest(self, last: Position) -> list[LogRecord]:
         """The oldest records up to a position, no more than are to be in memory twice."""
-        most = min(_SLICE_TEXT_BYTES, self._policy.max_buffer_bytes // _SLICES_OF_BUFFER)
+        most = min(_SLICE_BYTES, self._policy.max_buffer_bytes // _SLICES_OF_BUFFER)
         records: list[LogRecord] = []
         size = 0
         for record in self._buffer.records:
-            if record.position > last or (records and size + record.text_bytes > most):
+            if record.position > last or (records and size + record.memory_bytes > most):
                 break
             records.append(record)
-            size += record.text_bytes
+            size += record.memory_bytes
         return records
 
     async def _flush_slice(self, lease: Lease, records: Sequence[LogRecord], reason: FlushReason) -> None:
@@ -340,7 +332,8 @@ class Ingester:
 
     def _add(self, position: Position, header: RecordHeader, columns: Columns, encoded_bytes: int) -> None:
         assert self._lease is not None
-        record = LogRecord(position, header.tenant, columns, header.text_bytes)
+        size = memory_bytes(columns, header.text_bytes)
+        record = LogRecord(position, header.tenant, columns, header.text_bytes, size)
         self._buffer.add(record, encoded_bytes, self._clock.now_ns())
         self._head = position
         self._tail.add_own([TailRecord(self._lease.wal, position, header, columns)])
@@ -497,33 +490,18 @@ def _form(group: Sequence[_Push]) -> list[_Formed]:
     tenants: dict[str, list[_Push]] = {}
     for push in group:
         tenants.setdefault(push.tenant, []).append(push)
-    return [_encode(tenant, _join([push.segment for push in pushes])) for tenant, pushes in tenants.items()]
-
-
-def _join(segments: Sequence[Segment]) -> Segment:
-    return segments[0] if len(segments) == 1 else joined(segments)
+    return [_encode(tenant, joined([push.segment for push in pushes])) for tenant, pushes in tenants.items()]
 
 
 def _encode(tenant: str, segment: Segment) -> _Formed:
-    header = header_of(tenant, segment)
-    encoded = encode_record(header, segment)
-    is_small = _is_small(segment.rows, header.text_bytes)
-    return _Formed(header, decode_record(encoded) if is_small else segment, encoded)
+    record = record_of(tenant, segment)
+    is_kept_encoded = is_small(record.rows, record.header.text_bytes)
+    return _Formed(record.header, record if is_kept_encoded else segment, encode_record(record))
 
 
 def _kept(record: WalRecord) -> Columns:
     """What of it is to stay in memory."""
-    return record if _is_small(record.rows, record.header.text_bytes) else record.segment()
-
-
-def _is_small(rows: int, text_bytes: int) -> bool:
-    return text_bytes + rows * _ROW_BYTES <= _SMALL_BYTES
-
-
-def _memory_bytes(columns: Columns, text_bytes: int) -> int:
-    """What a segment takes as it is kept."""
-    record = _RECORD_BYTES if _is_small(columns.rows, text_bytes) else _TABLE_BYTES
-    return record + text_bytes + columns.rows * _ROW_BYTES + len(columns.streams) * _STREAM_BYTES
+    return record if is_small(record.rows, record.header.text_bytes) else record.segment()
 
 
 def _reform(record: LogRecord) -> _Formed:

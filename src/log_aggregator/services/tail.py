@@ -10,14 +10,15 @@ from log_aggregator.engine.batch import Form
 from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
-from log_aggregator.formats.wal_record import Columns, RecordHeader, decode_record, segment_of
+from log_aggregator.formats.wal_record import Columns, RecordHeader, decode_record, joined_columns, segment_of
 from log_aggregator.model.columns import bytes_in_memory
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment, joined
+from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP, Segment
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.forms import formed
+from log_aggregator.services.record_memory import memory_bytes
 from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 _RECORDS_PER_READ = 64  # of each log and round trip
@@ -37,7 +38,7 @@ class TailRecord:
     wal: str
     position: Position
     header: RecordHeader
-    _columns: Columns = field(repr=False)
+    columns: Columns = field(repr=False)
     block: int = -1
     """Records of one tenant and log with the same number are decoded together (`Tail.block`)."""
 
@@ -48,7 +49,7 @@ class TailRecord:
 
     def decode(self) -> Segment:
         """Raises CorruptData."""
-        return segment_of(self._columns)
+        return segment_of(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class Tail:
         self._reading = asyncio.Lock()
         self._asked = 0
         self._answered = 0
+        self._lists_are_older = False  # until they are forgotten, which may fail; the logs tell it only once
 
     async def records(self, tenant: str, start_ns: int, end_ns: int) -> list[TailRecord]:
         """Every record acknowledged before the call which may hold the tenant's entries in `[start_ns, end_ns)`."""
@@ -174,7 +176,7 @@ class Tail:
         segment = self._decoded.get(key)
         if segment is None:
             segment = await asyncio.to_thread(record.decode)
-            self._decoded.put(key, segment, record.header.text_bytes)
+            self._decoded.put(key, segment, memory_bytes(segment, record.header.text_bytes))
         return segment
 
     def block_of(self, record: TailRecord) -> tuple[TailRecord, ...]:
@@ -258,8 +260,10 @@ class Tail:
         trimmed = {wal: log.trimmed for wal, log in self._known.items()}
         states, answers = await self._logs.news(cursors, _RECORDS_PER_READ)
         # First: what has been read was not trimmed then.
-        if self._forget(trimmed, states):
+        self._lists_are_older |= self._forget(trimmed, states)
+        if self._lists_are_older:
             await self._logs.forget_lists()
+            self._lists_are_older = False
         unread = self._add(cursors, answers) + [state.wal for state in states if state.wal not in self._known]
         while unread:
             cursors = [(wal, self._known.setdefault(wal, _Log()).cursor) for wal in unread]
@@ -314,7 +318,7 @@ def _identity(records: Sequence[TailRecord]) -> tuple[_BlockKey, _Extent]:
 
 
 def _merged(records: Sequence[TailRecord]) -> Block:
-    whole = joined([record.decode() for record in records], [record.position.arrival for record in records])
+    whole = joined_columns([record.columns for record in records], [record.position.arrival for record in records])
     frame = without_duplicates(whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
     runs = frame[STREAM].rle().struct.unnest()
     return Block(whole.streams, frame, tuple(runs.select("value", "len").iter_rows()))

@@ -10,13 +10,14 @@ from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flush import Flusher, LogRecord
 from log_aggregator.services.ingester import log_failure
+from log_aggregator.services.record_memory import memory_bytes
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
 logger = logging.getLogger(__name__)
 
 _RECORDS_PER_READ = 8
-_SLICE_TEXT_BYTES = 64 << 20  # a dead replica's log is flushed in slices of this much, to bound our memory
+_SLICE_BYTES = 80 << 20  # a dead replica's log is flushed in slices of this much, to bound our memory
 
 
 class Takeover:
@@ -81,16 +82,18 @@ class Takeover:
         """The oldest records of the log."""
         records: list[LogRecord] = []
         size, after = 0, None
-        while size < _SLICE_TEXT_BYTES:
+        while size < _SLICE_BYTES:
             (found,) = await self._logs.read([(wal, after)], _RECORDS_PER_READ)
             for position, data in found:
-                records.append(await asyncio.to_thread(_decode, position, data))
+                record = await asyncio.to_thread(_decode, position, data)
+                records.append(record)
+                size, after = size + record.memory_bytes, position
             if len(found) < _RECORDS_PER_READ:
                 break
-            size, after = sum(record.text_bytes for record in records), records[-1].position
         return records
 
 
 def _decode(position: Position, data: bytes) -> LogRecord:
     record = decode_record(data)
-    return LogRecord(position, record.header.tenant, record, record.header.text_bytes)
+    text_bytes = record.header.text_bytes
+    return LogRecord(position, record.header.tenant, record, text_bytes, memory_bytes(record, text_bytes))
