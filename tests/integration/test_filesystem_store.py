@@ -1,5 +1,6 @@
 """A store in a directory whose file system goes away."""
 
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,22 +26,25 @@ async def listed(store: ObjectStore, prefix: str) -> list[str]:
         lambda store: listed(store, ""),
         lambda store: listed(store, "a/"),
         lambda store: listed(store, "other/"),
+        lambda store: store.delete(["a/c"]),
     ],
 )
-@pytest.mark.parametrize("mount_point_is_there", [False, True])
+@pytest.mark.parametrize("mount_point", ["absent", "bare", "used"])
 async def test_a_file_system_that_is_not_mounted_is_no_empty_store(
-    tmp_path: Path, ask: Callable[[ObjectStore], Awaitable[object]], mount_point_is_there: bool
+    tmp_path: Path, ask: Callable[[ObjectStore], Awaitable[object]], mount_point: str
 ) -> None:
     directory, elsewhere = tmp_path / "objects", tmp_path / "elsewhere"
     store = await open_filesystem_store(FilesystemSettings(directory=directory))
     await store.put("a/b", b"data")
     directory.rename(elsewhere)
-    if mount_point_is_there:
+    if mount_point == "bare":
         directory.mkdir()
-    with pytest.raises(StoreUnavailable):
+    if mount_point == "used":  # by a process that came before the file system
+        await open_filesystem_store(FilesystemSettings(directory=directory))
+    with pytest.raises(StoreUnavailable, match="is it mounted"):
         await ask(store)
-    if mount_point_is_there:
-        directory.rmdir()
+    if mount_point != "absent":
+        shutil.rmtree(directory)
     elsewhere.rename(directory)
     assert await store.get("a/b") == b"data"
     with pytest.raises(ObjectNotFound):

@@ -15,6 +15,8 @@ from log_aggregator.storage.store import ByteRange, ObjectMeta, check_key, check
 
 # Files that are being written. No key leads here, because a segment's leading dot is escaped.
 _UPLOADS = ".uploads"
+# What tells this directory from another at the same place, such as the mount point of a file system that is gone.
+_IDENTITY = ".identity"
 # A temporary file that old has lost its writer.
 _STALE_SECONDS = 24 * 3600
 # A concurrent removal may take a directory away between its creation and its use, but hardly this often in a row.
@@ -25,12 +27,11 @@ class FileTree:
     """A key's segments are directories and a file name, so that other programs find the Parquet files in place."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def prepare(self) -> None:
         """Creates the root if need be, and removes what writers that died have left behind."""
+        self._root = root
         uploads = self._root / _UPLOADS
         uploads.mkdir(parents=True, exist_ok=True)
+        self._identity = self._identify()
         oldest = time.time() - _STALE_SECONDS
         for path in uploads.iterdir():
             with suppress(FileNotFoundError):
@@ -56,12 +57,9 @@ class FileTree:
     def write(self, key: str, data: bytes | memoryview, *, if_absent: bool) -> None:
         """Raises ObjectExists if `if_absent` and the file exists."""
         path = self._path(key)
-        temporary = self._root / _UPLOADS / uuid.uuid4().hex
-        try:
-            _write_synced(temporary, data)
+        self._check_mounted()
+        with self._temporary(data) as temporary:
             self._publish(temporary, key, if_absent)
-        finally:
-            temporary.unlink(missing_ok=True)
         # Also the directories that another writer is just creating: this file's durability depends on them.
         for directory in self._ancestors(path):
             with suppress(FileNotFoundError):  # our file is removed again already
@@ -70,6 +68,7 @@ class FileTree:
     def remove(self, keys: Iterable[str]) -> None:
         """Missing files are no error. Directories that become empty go too."""
         paths = [self._path(key) for key in keys]
+        self._check_mounted()
         for path in paths:
             with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
@@ -95,6 +94,24 @@ class FileTree:
                     with suppress(FileNotFoundError):  # removed meanwhile
                         status = entry.stat()
                         yield ObjectMeta(key, status.st_size, status.st_mtime_ns)
+
+    def _identify(self) -> bytes:
+        """What the first that came here has written."""
+        path = self._root / _IDENTITY
+        if not path.exists():
+            with self._temporary(uuid.uuid4().hex.encode()) as temporary, suppress(FileExistsError):
+                os.link(temporary, path)
+            _sync_directory(self._root)
+        return path.read_bytes()
+
+    @contextmanager
+    def _temporary(self, data: bytes | memoryview) -> Iterator[Path]:
+        path = self._root / _UPLOADS / uuid.uuid4().hex
+        try:
+            _write_synced(path, data)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*map(_file_name, check_key(key).split("/")))
@@ -148,9 +165,12 @@ class FileTree:
 
     def _check_mounted(self) -> None:
         """A file system that is not mounted must not look like an empty store, as its mount point does."""
-        if not (self._root / _UPLOADS).is_dir():
-            message = f"{self._root} has no {_UPLOADS}; is it mounted?"
-            raise OSError(errno.ENODEV, message)
+        try:
+            is_mounted = (self._root / _IDENTITY).read_bytes() == self._identity
+        except (FileNotFoundError, NotADirectoryError):
+            is_mounted = False
+        if not is_mounted:
+            raise OSError(errno.ENODEV, f"{self._root} is not the directory that it was; is it mounted?")
 
 
 def _file_name(segment: str) -> str:

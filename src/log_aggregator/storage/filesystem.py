@@ -57,10 +57,8 @@ class FilesystemStore:
 
 async def open_filesystem_store(settings: FilesystemSettings) -> FilesystemStore:
     """A store in the directory, which is created if need be. Raises StoreUnavailable, StorePermissionDenied."""
-    tree = FileTree(settings.directory)
     with _our_errors("open", str(settings.directory)):
-        await asyncio.to_thread(tree.prepare)
-    return FilesystemStore(tree)
+        return FilesystemStore(await asyncio.to_thread(FileTree, settings.directory))
 
 
 def _walk(tree: FileTree, prefix: str, after: str) -> list[ObjectMeta]:
