@@ -347,3 +347,23 @@ async def test_a_file_that_is_not_ours_is_passed_over(cluster: Cluster) -> None:
     await collect(cluster.reader())
     await assert_found(cluster.reader(), [*entries, late])
     assert f"{directory}/notes.txt" in await cluster.keys("index")
+
+
+async def test_chunks_of_an_index_object_of_an_unknown_name_are_kept(cluster: Cluster) -> None:
+    """It may be one of a later version of this program."""
+    entries = await cluster.flushed(2)
+    (index, *_), chunks = await cluster.keys("index"), await cluster.keys("chunks")
+    unknown = f"{index}.new"
+    data = await cluster.store.get(index)
+    await cluster.store.put(unknown, data)
+    await cluster.store.delete([index])
+    later_ns = time.time_ns() + 48 * HOUR_NS
+    await cluster.reader().janitor.collect(TENANT, 0, later_ns)
+    assert await cluster.keys("chunks") == chunks
+    await cluster.store.put(index, data)
+    await cluster.store.delete([unknown])
+    await cluster.wipe_redis()
+    await assert_found(cluster.reader(), entries)
+    await cluster.store.delete([index])
+    await cluster.reader().janitor.collect(TENANT, 0, later_ns)
+    assert len(await cluster.keys("chunks")) == len(chunks) - 1

@@ -59,13 +59,17 @@ class Janitor:
         return sorted(found)
 
     async def collect(self, tenant: str, period_start_ns: int, now_ns: int) -> Collected:
-        """Removes what has been replaced for longer than the delay, and old chunks without an index object."""
+        """Removes what has been replaced for longer than the delay, and old chunks without an index object.
+
+        Those stay where an index object may be one that this program does not know, as after a downgrade.
+        """
         # In this order: whatever refers to a listed chunk, unless it is being written, is listed too.
         chunks = await self._list(chunk_period_prefix(tenant, period_start_ns))
         metas = await self._list(period_prefix(tenant, period_start_ns))
         keys = known_keys(meta.key for meta in metas)
         old = known_keys(meta.key for meta in metas if meta.modified_ns <= now_ns - self._delay_ns)
         needed = {*await self._needed(keys), *await self._needed(old)}
+        are_all_known = len(keys) == len(metas)
         garbage = [key for key in old if key.key not in needed]
         remaining = [key for key in keys if key not in garbage]
         freed = await self._chunks_of(garbage)
@@ -73,10 +77,11 @@ class Janitor:
         if garbage:
             await self._catalog.forget(tenant, period_start_ns)
             await self._store.delete([key.key for key in garbage])
+        orphaned_ns = now_ns - _ORPHANED_AFTER_NS
         unheld = [
             meta.key
             for meta in chunks
-            if meta.key not in held and (meta.key in freed or meta.modified_ns <= now_ns - _ORPHANED_AFTER_NS)
+            if meta.key not in held and (meta.key in freed or (are_all_known and meta.modified_ns <= orphaned_ns))
         ]
         await self._store.delete(unheld)
         return Collected(len(garbage), len(unheld))
