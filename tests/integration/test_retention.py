@@ -188,3 +188,18 @@ async def test_a_damaged_period_leaves_the_others_alone(keeper: Keeper) -> None:
         await keeper.replica.catalog.stored_keys("tenant", NOW_NS - 40 * HOUR_NS)
     )
     assert index.streams == ((("stream", "app"),),)
+
+
+async def test_a_request_is_not_carried_out_before_what_was_pushed_before_it_is_flushed(keeper: Keeper) -> None:
+    """Though the clock of the replica that takes the request is years behind that of Redis."""
+    await keeper.replica.start()
+    await keeper.push(1, 2)
+    await keeper.replica.deletions.add("tenant", '{stream="app"}', 0, NOW_NS)
+    keeper.calendar.time_ns += 2 * HOUR_NS
+    for is_processed in (False, True):
+        await keeper.sweep()
+        (known,) = await keeper.replica.deletions.requests("tenant")
+        assert known.is_processed == is_processed
+        await keeper.replica.flush()
+    keeper.calendar.time_ns += 25 * HOUR_NS  # it hides nothing any more
+    assert await keeper.lines() == []

@@ -27,6 +27,8 @@ class DeleteRequest:
     start_ns: int
     end_ns: int
     query: str
+    redis_ms: int = 0
+    """The time of its creation as positions in write-ahead logs tell it, in milliseconds since 1970; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ class Deletions:
         """Raises InvalidDeleteRequest, DeletionDisabled."""
         self._check_mode(tenant)
         parse_deletion_query(query)
-        request = DeleteRequest(secrets.token_hex(4), self._clock.now_ns(), start_ns, end_ns, query)
+        now_ns, redis_ms = self._clock.now_ns(), await self._marks.now_ms()
+        request = DeleteRequest(secrets.token_hex(4), now_ns, start_ns, end_ns, query, redis_ms)
         await self._store.put(delete_request_key(tenant, request.request_id), encode_request(request))
         await self._marks.renew(tenant)
         self._metrics.received.labels(tenant).inc()

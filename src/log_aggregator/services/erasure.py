@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import LogAggregatorError, collected
-from log_aggregator.formats.delete_request import DeleteProgress
+from log_aggregator.formats.delete_request import DeleteProgress, DeleteRequest
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compaction, Compactor
@@ -21,7 +21,7 @@ from log_aggregator.services.hidden_rows import Deletion, HiddenRows
 from log_aggregator.services.retention import Retention
 from log_aggregator.wal.log import WriteAheadLogs
 
-# Positions in a log tell Redis' time, requests ours.
+# Positions in a log tell Redis' time, which another may tell after a failover.
 _CLOCK_SKEW_MS: Final = 60_000
 
 
@@ -137,11 +137,12 @@ class Erasures:
             found[0][0].milliseconds for found in await self._logs.read([(wal, None) for wal in wals], 1) if found
         ]
         horizon_ms = min(oldest, default=None)
-        return [
-            known
-            for known in requests
-            if horizon_ms is None or known.request.created_ns // 1_000_000 + _CLOCK_SKEW_MS < horizon_ms
-        ]
+        return [known for known in requests if horizon_ms is None or _made_ms(known.request) < horizon_ms]
+
+
+def _made_ms(request: DeleteRequest) -> int:
+    """What was pushed later was pushed after the request."""
+    return max(request.redis_ms, request.created_ns // 1_000_000) + _CLOCK_SKEW_MS
 
 
 def _expired(retention: Retention, start_ns: int, end_ns: int, now_ns: int) -> Deletion:

@@ -12,6 +12,8 @@ from log_aggregator.wal.connection import repeated, text, translated
 from log_aggregator.wal.errors import WalFull
 from log_aggregator.wal.names import Names
 
+_NOW_MS = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
+
 
 class Marks:
     """Methods raise WalUnavailable."""
@@ -35,6 +37,10 @@ class Marks:
             return text(await repeated("read the mark of deletions", read))
         except WalFull:
             return new
+
+    async def now_ms(self) -> int:
+        """The time that positions in logs tell."""
+        return await repeated("read the time", lambda: self._redis.eval(_NOW_MS, 1, self._key))
 
     async def renew(self, tenant: str) -> None:
         """Raises WalFull too."""
