@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # One group commit is one record a tenant; larger groups would only make the first push in it wait.
 _GROUP_TEXT_BYTES = 8 << 20
+# To wake a thread takes longer than to encode so much.
+_TINY_GROUP_BYTES = 512 << 10
 # While one group is being appended, the next is being encoded.
 _CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
@@ -287,7 +289,8 @@ class Ingester:
     async def _commit(self, group: list[_Push]) -> None:
         error: BaseException | None = None
         try:
-            formed = await asyncio.to_thread(_form, group)
+            is_tiny = sum(push.memory_bytes for push in group) <= _TINY_GROUP_BYTES
+            formed = _form(group) if is_tiny else await asyncio.to_thread(_form, group)
             async with self._appending:
                 await self._append(formed)
         except LogAggregatorError as failure:

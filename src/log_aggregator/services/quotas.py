@@ -13,19 +13,25 @@ from log_aggregator.wal.connection import translated
 from log_aggregator.wal.names import Names
 
 _TAKE = """
--- A token bucket. KEYS: bucket.  ARGV: bytes a second, burst bytes, amount.  Whether the amount may pass.
+-- A token bucket. KEYS: bucket.  ARGV: bytes a second, burst bytes, amount, bytes ahead, bytes given back.
+-- How many bytes may pass: the amount, and what there is of those ahead; -1 if there is less than the amount.
 local now = redis.call('TIME')
 local seconds = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = burst
-if state[1] then tokens = math.min(burst, tonumber(state[1]) + math.max(0, seconds - tonumber(state[2])) * rate) end
-local amount = tonumber(ARGV[3])
-local passed = amount <= tokens
-if passed then tokens = tokens - amount end
+if state[1] then
+  local since = math.max(0, seconds - tonumber(state[2]))
+  tokens = math.min(burst, tonumber(state[1]) + since * rate + tonumber(ARGV[5]))
+end
+local amount, passed = tonumber(ARGV[3]), -1
+if amount <= tokens then
+  passed = math.max(amount, math.min(math.floor(tokens), amount + tonumber(ARGV[4])))
+  tokens = tokens - passed
+end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', string.format('%.6f', seconds))
 redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 1000)
-return passed and 1 or 0
+return passed
 """
 
 _ENTER = """
@@ -49,6 +55,10 @@ return passed
 """
 
 _MEGABYTE = 1 << 20
+# Each process takes what a tenant may send in this time at once, so that small pushes need not all ask, and gives back
+# what it has not used in so much longer.
+_AHEAD_SECONDS = 0.02
+_AHEAD_KEPT_SECONDS = 0.5
 _DEFAULT_CACHE_BYTES = 128 << 20
 _RECENT_ENTRY_BYTES = 500
 
@@ -57,6 +67,15 @@ _RECENT_ENTRY_BYTES = 500
 class _Bucket:
     tokens: float
     at_seconds: float
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """What is this process's of a bucket in Redis."""
+
+    bytes: int = 0
+    at_seconds: float = 0
+    is_growing: bool = False
 
 
 class Quotas:
@@ -78,7 +97,8 @@ class Quotas:
         self._take = redis.register_script(_TAKE)
         self._enter = redis.register_script(_ENTER)
         self._recent: SizedLru[tuple[str, Labels], float] = SizedLru(cache_bytes // 2)
-        self._stream_buckets: SizedLru[tuple[str, Labels], _Bucket] = SizedLru(cache_bytes // 2)
+        self._stream_buckets: SizedLru[tuple[str, Labels], _Bucket] = SizedLru(cache_bytes // 4)
+        self._ahead: SizedLru[str, _Ahead] = SizedLru(cache_bytes // 4)
 
     async def admit_bytes(self, tenant: str, limits: Limits, amount: int) -> bool:
         """Whether the tenant may ingest this many bytes now; they are counted if so."""
@@ -86,8 +106,32 @@ class Quotas:
         if limits.ingestion_rate_strategy == "local":
             bucket = f"{bucket}:{self._holder}"
         rate, burst = limits.ingestion_rate_mb * _MEGABYTE, limits.ingestion_burst_size_mb * _MEGABYTE
-        with translated("count ingested bytes"):
-            return bool(await self._take(keys=[bucket], args=[rate, burst, amount]))
+        ahead = self._ahead_of(bucket)
+        now = self._clock.monotonic_seconds()
+        if amount <= ahead.bytes and now - ahead.at_seconds < _AHEAD_KEPT_SECONDS:
+            ahead.bytes -= amount
+            return True
+        # One at a time takes more than it needs: many would leave too little for themselves.
+        grows = not ahead.is_growing
+        more = int(rate * _AHEAD_SECONDS) if grows else 0
+        back, ahead.bytes, ahead.at_seconds, ahead.is_growing = ahead.bytes, 0, now, True
+        try:
+            with translated("count ingested bytes"):
+                passed = await self._take(keys=[bucket], args=[rate, burst, amount, more, back])
+        finally:
+            if grows:
+                ahead.is_growing = False
+        if passed < amount:
+            return False
+        ahead.bytes += passed - amount
+        return True
+
+    def _ahead_of(self, bucket: str) -> _Ahead:
+        ahead = self._ahead.get(bucket)
+        if ahead is None:
+            ahead = _Ahead()
+            self._ahead.put(bucket, ahead, _RECENT_ENTRY_BYTES)
+        return ahead
 
     async def admit_streams(self, tenant: str, limits: Limits, streams: Sequence[Labels]) -> list[bool]:
         """For each stream whether it is active already or may become so."""

@@ -6,6 +6,7 @@ Partial acceptance, as in Loki: what breaks a limit is dropped and counted, the 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
 import polars as pl
@@ -31,6 +32,8 @@ from log_aggregator.services.refusals import Reason, Refusals, summary
 from log_aggregator.services.stream_checks import size_bytes, stream_problem, with_service_name
 
 _SILENT_STATUS: Final = 200
+# Below this, one by one they cost less than operations on columns.
+_FEW_ROWS: Final = 2000
 
 
 class IngestionBlocked(LogAggregatorError):
@@ -203,6 +206,14 @@ class _Streams:
 
 def _texts_of(levels: pl.Series) -> pl.Series:
     """Few levels, many rows: each text is made once."""
+    if len(levels) < _FEW_ROWS:
+        return pl.Series(list(map(_text_of, levels)), dtype=pl.String)
     names = levels.unique()
-    texts = pl.Series(format_metadata([{DETECTED_LEVEL: name} for name in names]), dtype=pl.String)
+    texts = pl.Series(list(map(_text_of, names)), dtype=pl.String)
     return texts.gather(levels.cast(pl.Enum(names)).to_physical())
+
+
+@lru_cache(100)
+def _text_of(level: str) -> str:
+    (text,) = format_metadata([{DETECTED_LEVEL: level}])
+    return text
