@@ -2,6 +2,7 @@
 
     uv run python bench/bench.py run                          this tree: push, flush, queries, kernels
     uv run python bench/bench.py run --unflushed --lines 120000    asks before the flush, too
+    uv run python bench/bench.py run --lines 10000 --size 10 --connections 16    many small pushes
     uv run python bench/bench.py run --revision HEAD~10       another revision, in a work tree of its own
     uv run python bench/bench.py run --url URL --pid PID      a server that runs already, with its processes
     uv run python bench/bench.py compare A.json B.json        ratios B/A of two measurements made close in time
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure(target: client.Target, args: argparse.Namespace) -> dict[str, Any]:
-    result: dict[str, Any] = {"push": client.push(target, args.lines, args.encoding)}
+    result: dict[str, Any] = {
+        "push": client.push(target, args.lines, args.encoding, size=args.size, connections=args.connections)
+    }
     queries = {**workload.QUERIES, **workload.MORE_QUERIES} if args.more else workload.QUERIES
     names = args.only.split(",") if args.only else list(queries)
     if args.unflushed:
@@ -135,6 +138,8 @@ def main() -> None:
     running.add_argument("--revision", help="a git revision to check out and serve")
     running.add_argument("--lines", type=int, default=400_000, help="of each of the three families")
     running.add_argument("--encoding", choices=("protobuf", "json"), default="protobuf")
+    running.add_argument("--size", type=int, default=5000, help="lines in a push")
+    running.add_argument("--connections", type=int, default=4, help="that push at the same time")
     running.add_argument("--repeat", type=int, default=5)
     running.add_argument("--more", action="store_true", help="neighbours of the queries, too")
     running.add_argument("--unflushed", action="store_true", help="queries before the flush, too")

@@ -67,11 +67,21 @@ class Target:
 
 
 def push(
-    target: Target, count: int, encoding: Encoding, *, connections: int = 4, settle_seconds: float = 3.0
+    target: Target,
+    count: int,
+    encoding: Encoding,
+    *,
+    size: int = 5000,
+    connections: int = 4,
+    settle_seconds: float = 3.0,
 ) -> Figures:
-    """`count` lines of each family. Waits a little, so that what the server does behind the answers counts."""
+    """`count` lines of each family, `size` in a push.
+
+    Waits a little, so that what the server does behind the answers counts.
+    """
     bodies = [
-        (body(streams, encoding), sum(len(entries) for _, entries in streams)) for streams in workload.batches(count)
+        (body(streams, encoding), sum(len(entries) for _, entries in streams))
+        for streams in workload.batches(count, size)
     ]
     raw_bytes = sum(len(line) for family in workload.FAMILIES for line in workload.lines(family, count))
     lines = sum(number for _, number in bodies)
@@ -110,6 +120,7 @@ def push(
         "lines_per_s": lines / wall,
         "mb_per_s": raw_bytes / 1e6 / wall,
         "cpu_us_per_line": used / lines * 1e6,
+        "cpu_us_per_push": used / len(bodies) * 1e6,
         "p50_ms": latencies[len(latencies) // 2] * 1e3,
         "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
     }
