@@ -65,7 +65,16 @@ logfmt_lines = st.lists(
     | st.builds("{}={}".format, st.sampled_from(LOGFMT_KEYS), st.sampled_from(LOGFMT_VALUES)),
     max_size=5,
 ).map(" ".join)
-whole_lines = st.one_of(uniform_json, uniform_logfmt, json_lines, logfmt_lines, st.sampled_from(FREE_LINES))
+# As Kubernetes' components write them.
+pairs_in_text = st.builds(
+    "{} {} {}".format,
+    st.sampled_from(("I0115 10:00:00.000001       1 main.go:7]", "level n", '"', "x\t")),
+    st.sampled_from(('"Started it"', '"no end', "level", '"a level=5 b"', "")),
+    logfmt_lines,
+)
+whole_lines = st.one_of(
+    uniform_json, uniform_logfmt, json_lines, logfmt_lines, pairs_in_text, st.sampled_from(FREE_LINES)
+)
 cut_lines = st.builds(lambda line, length: line[:length], whole_lines, st.integers(0, 40))
 lines = st.one_of(uniform_json, uniform_logfmt, whole_lines, cut_lines)
 metadata = st.one_of(

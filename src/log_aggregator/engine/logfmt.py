@@ -61,7 +61,7 @@ def scan(line: str) -> Iterator[Pair | Problem]:
             yield Problem("invalid key", at)
             at = _end_of_word(line, at)
         elif quoted and "\\" in quoted:
-            value = _unquote(quoted)
+            value = unquoted(quoted)
             yield Problem("invalid quoted value", at) if value is None else (key, value)
         else:
             yield key, quoted or bare or ""
@@ -89,7 +89,7 @@ def _end_of_word(line: str, at: int) -> int:
     return rest.end()
 
 
-def _unquote(text: str) -> str | None:
+def unquoted(text: str) -> str | None:
     """Text between quotes without its escapes; None if one is not known."""
     parts: list[str] = []
     at = 0

@@ -27,6 +27,7 @@ from log_aggregator.engine.entry_labels import (
 from log_aggregator.engine.fields import coalesced, extract, shapes_of, stored_fields
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
+from log_aggregator.engine.pairs_in_text import pairs_in_text
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import (
@@ -208,6 +209,12 @@ class ParsedFields:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
         are_stored = not are_all_names and all(FIELD_PREFIX + name in frame.columns for name in wanted)
         easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
+        are_regular = not (numbers >= IRREGULAR_JSON).any()
+        if easy is not None and len(self.parsers) == 1 and self._is_lenient and not are_all_names and LINE in frame:
+            nothing = constant(None, frame.height, pl.String)
+            values = {name: values.get(name, nothing) for name in wanted}
+            easy, kinds, values = _with_pairs_in_text(frame[LINE], easy, kinds, values)
+            are_regular = False
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
@@ -215,7 +222,6 @@ class ParsedFields:
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
-        are_regular = not (numbers >= IRREGULAR_JSON).any()
         known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
         return Parsed(easy, kinds, values, known)
 
@@ -500,6 +506,25 @@ def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame
     numbers = frame[SHAPE]
     texts = [where(numbers == number, column(word).cast(pl.String)) for number, word in words.items()]
     return coalesced(texts, frame.height)
+
+
+def _with_pairs_in_text(
+    lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series]
+) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
+    """With what is known of rows that are not easy by what stands around the pairs in them."""
+    if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
+        return easy, kinds, values
+    rows = (~easy).arg_true()
+    found = pairs_in_text(lines.gather(rows), values)
+    known = found.shape > 0
+    at = rows.filter(known)
+    if at.is_empty():
+        return easy, kinds, values
+    if kinds is not None:
+        numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, KINDS.categories.to_list().index("logfmt"))
+        kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
+    texts = {name: _with_texts(column, at, found.values[name].filter(known)) for name, column in values.items()}
+    return easy.clone().scatter(at, True), kinds, texts
 
 
 def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Series:

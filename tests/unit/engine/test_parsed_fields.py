@@ -171,6 +171,30 @@ def test_what_is_known_of_lines_without_a_shape(text: str, names: Sequence[str],
     assert parsed.names is None
 
 
+@pytest.mark.parametrize("shapes", [None, shapes_of("level=info")])
+def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Shape] | None) -> None:
+    lines = ['main.go:7] "It began" a="x y" n=3', "level=info", "no pairs", 'main.go:9] "It ended" n=4', 'a="open']
+    frame = pl.DataFrame({LINE: lines}).with_columns(
+        pl.Series(SHAPE, [TEXT_WITH_PAIRS, 1, TEXT, TEXT_WITH_PAIRS, TEXT_WITH_PAIRS], dtype=pl.UInt16)
+    )
+    names = ["a", "n", "level"]
+    parsed = ParsedFields(parsers_of("| logfmt")).read(frame, shapes, names)
+    assert parsed.easy is not None
+    assert parsed.kinds is not None
+    assert parsed.easy.to_list() == [True, True, True, True, False]
+    assert parsed.kinds.to_list()[:4] == ["logfmt", "logfmt", "nothing", "logfmt"]
+    found = [{name: parsed.values[name][row] for name in names} for row in range(4)]
+    assert found[0] == {"a": "x y", "n": "3", "level": None}
+    assert found[1] == {"a": None, "n": None, "level": "info"}
+    assert found[2] == {"a": None, "n": None, "level": None}
+    assert found[3] == {"a": None, "n": "4", "level": None}
+    assert parsed.names is None
+    for text in ("| logfmt --strict", "| logfmt --keep-empty", "| logfmt a", "| json | logfmt"):
+        read = ParsedFields(parsers_of(text)).read(frame, shapes, names)
+        assert read.easy is not None
+        assert not read.easy[0]
+
+
 @pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, False]), ("| logfmt --strict", [False, False])])
 def test_a_stored_shape_of_json_has_nothing_for_logfmt_unless_it_must_be_pairs(text: str, easy: list[bool]) -> None:
     lines = ['{"a":"x"}', '{"a":"b=c"}']

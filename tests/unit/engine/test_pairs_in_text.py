@@ -1,0 +1,59 @@
+"""Pairs of logfmt among words, held to the stage's own reading."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from log_aggregator.engine.entry_labels import REPLACEMENT, sanitise
+from log_aggregator.engine.logfmt import Problem, scan
+from log_aggregator.engine.pairs_in_text import pairs_in_text
+
+KLOG = 'I1127 10:00:00.000001       1 workers.go:7] "Error syncing, skipping" err="no \\"x\\" here" pod="a/b" count=3'
+TOKENS = (
+    *("a", "b", "a=1", "b=2", 'a="x y"', 'b="q a=7"', 'c="x \\" a=3 "', '"foo', 'bar"', "a=", 'b=""', "[x]", "\n"),
+    *("a.b=4", "a_b=5", "a-b=6", '"a=8"', "=", "a==1", '"', "\\", "\t", "a=1\tb=2", "\ufffd", "a=\ufffdx", "é=1"),
+    *('a="\\n\\u0041"', "a=é", "1a=2", "_a=3", "__a=4", "a_extracted=9", "ab=1", 'c="b a=\\\\" ', 'b="open', "A=5"),
+    *('a="x"b=3', 'x"a=3', "\u00a0a=1", "a\u00a0=1", "..a=2", '{"a":1}', "c=[a", 'a=b"c', 'b="a=1"c'),
+)
+texts = st.lists(st.tuples(st.sampled_from(TOKENS), st.sampled_from((" ", " ", "  ", ""))), max_size=7).map(
+    lambda parts: "".join(token + space for token, space in parts)
+)
+
+
+def by_the_stage(line: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in scan(line):
+        if not isinstance(one, Problem) and one[1]:
+            found.setdefault(sanitise(one[0]), one[1].replace(REPLACEMENT, " "))
+    return found
+
+
+@settings(max_examples=300)
+@given(st.lists(texts, min_size=1, max_size=20), st.lists(st.sampled_from(("a", "b", "a_b", "_a")), unique=True))
+def test_what_is_known_is_what_the_stage_finds(lines: list[str], names: list[str]) -> None:
+    found = pairs_in_text(pl.Series(lines), names)
+    for row, line in enumerate(lines):
+        if found.shape[row]:
+            expected = by_the_stage(line)
+            assert {name: found.values[name][row] for name in names} == {name: expected.get(name) for name in names}
+            assert not any(name.startswith("__") for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (KLOG, {"err": 'no "x" here', "pod": "a/b", "count": "3"}),
+        ("no pairs at all", {"err": None, "pod": None, "count": None}),
+        ('GET /x pod="" pod=a', {"err": None, "pod": "a", "count": None}),
+    ],
+)
+def test_usual_lines_are_known(line: str, expected: dict[str, str | None]) -> None:
+    found = pairs_in_text(pl.Series([line]), list(expected))
+    assert found.shape.to_list() == [1]
+    assert {name: column[0] for name, column in found.values.items()} == expected
+
+
+@pytest.mark.parametrize("line", ['pod="open', 'x"pod=a', "pod=", 'pod="a"b', "a_extracted=1"])
+def test_lines_that_only_the_stage_can_read(line: str) -> None:
+    assert pairs_in_text(pl.Series([line]), ["pod"]).shape.to_list() == [0]
