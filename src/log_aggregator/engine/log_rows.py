@@ -32,8 +32,9 @@ class RowChooser:
     def __init__(self, plan: LogPlan, direction: Direction, limit: int | None) -> None:
         self._plan = plan
         self._direction = direction
-        self._limit = limit
+        self.limit = limit
         self._combinations: dict[frozenset[int], Combinations | None] = {}
+        self._are_all_sure = True  # the rows that were chosen so far
         self.has_cut = False
 
     @property
@@ -61,8 +62,10 @@ class RowChooser:
         if self._plan.labels is not None and frame.height:
             rows, is_all = self._passing(self._plan.labels, frame, batch)
             is_sure = is_sure and is_all
-        if self._limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self._limit:
-            rows = self._nearest(frame, np.arange(frame.height) if rows is None else rows, self._limit)
+        if not is_sure:
+            self._are_all_sure = False
+        if self.limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self.limit:
+            rows = self._nearest(frame, np.arange(frame.height) if rows is None else rows, self.limit)
         frame = frame.select(BATCH_SCHEMA.names())
         if rows is not None and len(rows) < frame.height:
             frame = frame[rows]
@@ -110,23 +113,49 @@ class RowChooser:
                 self._combinations[decided] = Combinations(names, passes, QueryMemory())
         return self._combinations[decided]
 
+    def last_ns(self, chosen: pl.DataFrame) -> int | None:
+        """The time beyond which no batch need be looked at, as these chosen rows are enough; None if they may not be.
+
+        Of several batches, with one table of streams. What lies beyond counts as cut.
+        """
+        if self.limit is None or not self._are_all_sure:
+            return None
+        last_ns = self._last_ns(chosen[TIMESTAMP].to_numpy(), chosen[STREAM].to_numpy(), self.limit)
+        if last_ns is not None:
+            self.has_cut = True
+        return last_ns
+
     def _nearest(self, frame: pl.DataFrame, rows: Integers, limit: int) -> Integers:
         """As many of the rows as the limit, those nearest to where the answer begins, and those of equal time."""
         times, streams = frame[TIMESTAMP].to_numpy()[rows], frame[STREAM].to_numpy()[rows]
-        near = self._within(times, times, limit)
-        if _has_pairs(streams[near], times[near]):
-            # Perhaps the same entry twice. So many different times hold as many entries.
-            near = self._within(times, np.unique(times), limit)
-        self.has_cut |= len(near) < len(rows)
+        last_ns = self._last_ns(times, streams, limit)
+        if last_ns is None:
+            return rows
+        near = self._until(times, last_ns)
+        if len(near) < len(rows):
+            self.has_cut = True
         return rows[near]
 
-    def _within(self, times: Integers, some: Integers, limit: int) -> Integers:
-        """The indexes of times up to the one that is the limit's among some."""
-        if len(some) <= limit:
-            return np.arange(len(times))
-        if self._direction == "backward":
-            return np.flatnonzero(times >= np.partition(some, len(some) - limit)[len(some) - limit])
-        return np.flatnonzero(times <= np.partition(some, limit - 1)[limit - 1])
+    def _last_ns(self, times: Integers, streams: Integers, limit: int) -> int | None:
+        """The time up to which so many entries surely stand; None if there may be fewer."""
+        if len(times) < limit:
+            return None
+        last_ns = self._nth(times, limit)
+        near = self._until(times, last_ns)
+        if _has_pairs(streams[near], times[near]):
+            # Perhaps the same entry twice. So many different times hold as many entries.
+            distinct = np.unique(times)
+            return self._nth(distinct, limit) if len(distinct) >= limit else None
+        return last_ns
+
+    def _nth(self, times: Integers, limit: int) -> int:
+        """The one of the limit, counted from where the answer begins."""
+        at = len(times) - limit if self._direction == "backward" else limit - 1
+        return int(np.partition(times, at)[at])
+
+    def _until(self, times: Integers, last_ns: int) -> Integers:
+        """The indexes of times up to that one."""
+        return np.flatnonzero(times >= last_ns if self._direction == "backward" else times <= last_ns)
 
 
 def _has_pairs(streams: npt.NDArray[np.integer], times: Integers) -> bool:

@@ -102,12 +102,16 @@ class Scanner:
 
         The rows that `predicate` and the chooser leave. Raises QueryTooLarge.
         """
-        units = await self.units(scan, statistics)
-        units.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
+        following = await self.units(scan, statistics)
+        following.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
         streams: dict[Labels, int] = {}
         pool, held_bytes = pl.DataFrame(schema=BATCH_SCHEMA), 0
-        for begin in range(0, len(units), _CONCURRENT_UNITS):
-            wave, following = units[begin : begin + _CONCURRENT_UNITS], units[begin + _CONCURRENT_UNITS :]
+        size = _CONCURRENT_UNITS
+        if following and chooser is not None and chooser.limit is not None:
+            size = _first_wave(following, chooser.limit, direction)
+        while following:
+            wave, following = following[:size], following[size:]
+            size = _CONCURRENT_UNITS
             async with asyncio.TaskGroup() as group:
                 choosing = [group.create_task(self._columns_of(unit, chooser)) for unit in wave]
             wanted = [(unit, *task.result()) for unit, task in zip(wave, choosing, strict=True)]
@@ -116,6 +120,10 @@ class Scanner:
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
             held_bytes += sum(bytes_in_memory(task.result().frame) for task in tasks)
             tasks.clear()
+            if chooser is not None and (last_ns := chooser.last_ns(pool)) is not None:
+                scan = _until(scan, last_ns, direction)
+                pool = pool.filter(pool[TIMESTAMP].is_between(scan.start_ns, scan.end_ns, closed="left"))
+                following = [unit for unit in following if unit.max_ns >= scan.start_ns and unit.min_ns < scan.end_ns]
             final, pool = _split(pool, following, direction)
             if final.height:
                 table = tuple(streams)
@@ -425,6 +433,25 @@ def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:
     present, at = np.unique(batch.frame[STREAM].to_numpy(), return_inverse=True)
     numbers = [streams.setdefault(batch.streams[number], len(streams)) for number in present.tolist()]
     return batch.frame.with_columns(pl.Series(STREAM, np.array(numbers, np.uint32)[at]))
+
+
+def _first_wave(units: Sequence[Unit], limit: int, direction: Direction) -> int:
+    """How many of the units, which stand in the order of the scan, to read before it is known whether they suffice.
+
+    As few as have so many rows, and those that may have rows between theirs.
+    """
+    rows, low, high = 0, units[0].min_ns, units[0].max_ns
+    for count, unit in enumerate(units[:_CONCURRENT_UNITS]):
+        is_beyond = unit.max_ns < low if direction == "backward" else unit.min_ns > high
+        if rows >= limit and is_beyond:
+            return count
+        rows, low, high = rows + unit.rows, min(low, unit.min_ns), max(high, unit.max_ns)
+    return _CONCURRENT_UNITS
+
+
+def _until(scan: Scan, last_ns: int, direction: Direction) -> Scan:
+    """The scan without what lies beyond that time."""
+    return replace(scan, start_ns=last_ns) if direction == "backward" else replace(scan, end_ns=last_ns + 1)
 
 
 def _split(pool: pl.DataFrame, following: Sequence[Unit], direction: Direction) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -57,6 +57,11 @@ class TailUnit:
     def columns(self) -> frozenset[str]:
         return _TAIL_COLUMNS
 
+    @property
+    def rows(self) -> int:
+        """At most: some may be of other streams, or covered."""
+        return sum(record.header.rows for record in self.records)
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkUnit:
@@ -73,6 +78,10 @@ class ChunkUnit:
     index_key: str = ""
     """Of the index object, so that other replicas find the unit."""
     hidden: HiddenRows | None = field(default=None, repr=False)
+
+    @property
+    def rows(self) -> int:
+        return sum(run.rows for run in self.runs)
 
 
 Unit = TailUnit | ChunkUnit
