@@ -86,9 +86,10 @@ class Pipeline:
     def process_like(self, row: Row, timestamp_ns: int, line: str) -> Row | None:
         """`process` of an entry with the labels of the one that the row was made of; only of a filter of lines."""
         assert self._filters is not None
-        if all(keeps(line) for keeps in self._filters):
-            return Row(timestamp_ns, line, row.stream, row.metadata, row.parsed)
-        return None
+        for keeps in self._filters:
+            if not keeps(line):
+                return None
+        return Row(timestamp_ns, line, row.stream, row.metadata, row.parsed)
 
     def run(
         self, timestamp_ns: int, line: str, stream: Labels, metadata: Mapping[str, str]

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import polars as pl
+
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
@@ -23,6 +25,7 @@ from log_aggregator.services.statistics import ScanStatistics
 from log_aggregator.services.units import Scan
 
 _HELD_AT_ONCE_BYTES = 1 << 20
+_ROWS_AT_ONCE = 1000
 _COPIES = 3  # of a line: as it was read, as it is answered, and in the text of the answer
 
 
@@ -106,7 +109,6 @@ class _Chosen:
     def __init__(self, query: LogQuery, memory: QueryMemory) -> None:
         self._query = query
         self._memory = memory
-        self._last_ns: int | None = None
         self._first: tuple[Labels, Row] | None = None  # of those of one time
         self._moment: set[tuple[Labels, str, Labels]] = set()  # empty while there is only the first
         self.rows: list[Row] = []
@@ -116,35 +118,33 @@ class _Chosen:
         return len(self.rows) >= self._query.limit
 
     def take(self, batch: Batch, pipeline: Pipeline) -> None:
+        rows, limit, interval_ns = self.rows, self._query.limit, self._query.interval_ns
         held_bytes = 0
         for stream, row in _processed(batch, pipeline):
-            if self._wanted(row.timestamp_ns) and not self._repeats(stream, row):
-                held_bytes += ROW_BYTES + _COPIES * len(row.line)
-                if held_bytes > _HELD_AT_ONCE_BYTES:
-                    self._memory.hold("entries", held_bytes)
-                    held_bytes = 0
-                self.rows.append(row)
-                self._last_ns = row.timestamp_ns
-                if self.full:
-                    break
+            if interval_ns and rows and abs(row.timestamp_ns - rows[-1].timestamp_ns) < interval_ns:
+                continue
+            if self._first is None or self._first[1].timestamp_ns != row.timestamp_ns:
+                self._first = stream, row
+                if self._moment:
+                    self._moment = set()
+            elif self._repeats(stream, row):
+                continue
+            held_bytes += ROW_BYTES + _COPIES * len(row.line)
+            if held_bytes > _HELD_AT_ONCE_BYTES:
+                self._memory.hold("entries", held_bytes)
+                held_bytes = 0
+            rows.append(row)
+            if len(rows) >= limit:
+                break
         self._memory.hold("entries", held_bytes)
 
     def _repeats(self, stream: Labels, row: Row) -> bool:
         """Whether the stages have made the entry equal to one of its stream and time: those count once, as in Loki."""
-        if self._first is None or self._first[1].timestamp_ns != row.timestamp_ns:
-            self._first = stream, row
-            self._moment = set()
-            return False
-        if not self._moment:
+        if not self._moment and self._first is not None:
             self._moment.add(_identity(*self._first))
         before = len(self._moment)
         self._moment.add(_identity(stream, row))
         return len(self._moment) == before
-
-    def _wanted(self, timestamp_ns: int) -> bool:
-        if self._last_ns is None or not self._query.interval_ns:
-            return True
-        return abs(timestamp_ns - self._last_ns) >= self._query.interval_ns
 
 
 def _identity(stream: Labels, row: Row) -> tuple[Labels, str, Labels]:
@@ -154,7 +154,7 @@ def _identity(stream: Labels, row: Row) -> tuple[Labels, str, Labels]:
 def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[tuple[Labels, Row]]:
     """What passes, with the stream that it came from."""
     known: dict[tuple[int, str], Row] = {}
-    for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
+    for stream, timestamp_ns, line, metadata in _values(batch.frame):
         like = known.get((stream, metadata))
         if like is not None:
             row = pipeline.process_like(like, timestamp_ns, line)
@@ -164,3 +164,9 @@ def _processed(batch: Batch, pipeline: Pipeline) -> Iterator[tuple[Labels, Row]]
                 known[stream, metadata] = row
         if row is not None:
             yield batch.streams[stream], row
+
+
+def _values(frame: pl.DataFrame) -> Iterator[tuple[int, int, str, str]]:
+    """Stream, time, line and metadata of each row: `iter_rows` takes three times as long."""
+    for part in frame.iter_slices(_ROWS_AT_ONCE):
+        yield from zip(*(part[name].to_list() for name in (STREAM, TIMESTAMP, LINE, METADATA)), strict=True)
