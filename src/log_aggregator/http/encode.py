@@ -5,7 +5,7 @@ fans out into as many as there are label sets; with it, each value has a third e
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_never
@@ -77,7 +77,7 @@ def format_float(value: float) -> str:
     return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
 
-def streams_data(rows: Iterable[Row], flags: frozenset[str], statistics: dict[str, Any]) -> dict[str, Any]:
+def streams_data(rows: Sequence[Row], flags: frozenset[str], statistics: dict[str, Any]) -> dict[str, Any]:
     """The `data` of an answer of log entries."""
     data: dict[str, Any] = {"resultType": "streams", "result": streams(rows, flags), "stats": statistics}
     if flags:
@@ -85,12 +85,12 @@ def streams_data(rows: Iterable[Row], flags: frozenset[str], statistics: dict[st
     return data
 
 
-def streams(rows: Iterable[Row], flags: frozenset[str]) -> list[dict[str, Any]]:
+def streams(rows: Sequence[Row], flags: frozenset[str]) -> list[dict[str, Any]]:
     """The entries by stream, in the order of the rows."""
     return _categorized(rows) if CATEGORIZE_LABELS in flags else _merged(rows)
 
 
-def legacy_streams(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def legacy_streams(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The entries by stream as the routes below /api/prom have them."""
     found: dict[Labels, list[dict[str, str]]] = {}
     for row in rows:
@@ -105,19 +105,20 @@ def format_rfc3339(time_ns: int) -> str:
     return f"{moment}.{fraction:09d}".rstrip("0").removesuffix(".") + "Z"
 
 
-def _merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _merged(rows: Sequence[Row]) -> list[dict[str, Any]]:
     streams: dict[bytes, list[tuple[str, str]]] = {}
-    last, values = None, []
+    seen: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
     for timestamp_ns, line, stream, metadata, parsed in rows:
-        if (stream, metadata, parsed) != last:
-            last = stream, metadata, parsed
+        # Rows that a filter alone has made share their labels; the rows keep them, so that no other has their identity.
+        labels = id(stream), id(metadata), id(parsed)
+        if (values := seen.get(labels)) is None:
             # Equal labels have equal text, which need not be written once more.
-            values = streams.setdefault(_sorted.encode({**dict(stream), **metadata, **parsed}), [])
+            values = seen[labels] = streams.setdefault(_sorted.encode({**dict(stream), **metadata, **parsed}), [])
         values.append((str(timestamp_ns), line))
     return [{"stream": msgspec.Raw(labels), "values": values} for labels, values in streams.items()]
 
 
-def _categorized(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _categorized(rows: Sequence[Row]) -> list[dict[str, Any]]:
     streams: dict[tuple[tuple[str, str], ...], list[list[Any]]] = {}
     for row in rows:
         apart = {}
