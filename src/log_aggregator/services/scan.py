@@ -122,7 +122,6 @@ class Scanner:
             tasks.clear()
             if chooser is not None and (last_ns := chooser.last_ns(pool)) is not None:
                 scan = _until(scan, last_ns, direction)
-                pool = pool.filter(pool[TIMESTAMP].is_between(scan.start_ns, scan.end_ns, closed="left"))
                 following = [unit for unit in following if unit.max_ns >= scan.start_ns and unit.min_ns < scan.end_ns]
             final, pool = _split(pool, following, direction)
             if final.height:
