@@ -42,6 +42,7 @@ from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_UNITS = 4
+_FEW_REFS = 256  # are looked at before a thread is woken
 _PLAIN_TYPES = BATCH_SCHEMA | {LINE_BYTES: pl.UInt32(), SHAPE: pl.UInt16()}
 
 
@@ -136,9 +137,12 @@ class Scanner:
         tail: list[Unit] = list(self._tail_units(view, scan))
         indexes = await self._catalog.readable(view.indexes)
         hidden = view.hidden
-        chunks = await asyncio.to_thread(
-            lambda: [_hiding(unit, hidden) for key, index in indexes for unit in self.units_of(index, scan, key.key)]
-        )
+
+        def found() -> list[ChunkUnit]:
+            return [_hiding(unit, hidden) for key, index in indexes for unit in self.units_of(index, scan, key.key)]
+
+        is_done_soon = sum(index.refs.height for _, index in indexes) <= _FEW_REFS
+        chunks = found() if is_done_soon else await asyncio.to_thread(found)
         if self._skip_filters is not None and scan.needles:
             chunks = await _holding(self._skip_filters, chunks, scan.needles, statistics)
         statistics.tail_records += len(tail)
