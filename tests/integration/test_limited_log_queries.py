@@ -55,6 +55,16 @@ async def test_row_groups_of_the_same_time_are_looked_at_as_far_as_they_matter(
     assert answer.statistics.lines == 4 * ROWS + 4  # four row groups, and then those of their time alone
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+async def test_as_many_row_groups_are_read_as_those_before_suggest(cluster: Cluster, direction: Direction) -> None:
+    writer = await cluster.writer()
+    await writer.push([Entry(TENANT, "a", number, f"line {number % ROWS}") for number in range(8 * ROWS)])
+    await writer.flush()
+    answer = await ask(cluster.reader().scanner, '{stream="a"} |= "line 1"', 2, direction)
+    assert len(answer.rows) == 2
+    assert answer.statistics.chunks_downloaded == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_nothing_is_missed(cluster: Cluster, seed: int) -> None:
     """Entries of all times in each row group and record, some twice."""

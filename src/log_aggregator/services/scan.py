@@ -6,6 +6,7 @@ out: a flush between the two can neither hide an entry nor show it twice.
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -107,12 +108,11 @@ class Scanner:
         following.sort(key=lambda unit: -unit.max_ns if direction == "backward" else unit.min_ns)
         streams: dict[Labels, int] = {}
         pool, held_bytes = pl.DataFrame(schema=BATCH_SCHEMA), 0
-        size = _CONCURRENT_UNITS
-        if following and chooser is not None and chooser.limit is not None:
-            size = _first_wave(following, chooser.limit, direction)
+        limit = math.inf if chooser is None or chooser.limit is None else chooser.limit
+        seen_rows, found_rows, needed_rows = 0, 0, limit
         while following:
+            size = _wave_size(following, needed_rows, direction)
             wave, following = following[:size], following[size:]
-            size = _CONCURRENT_UNITS
             async with asyncio.TaskGroup() as group:
                 choosing = [group.create_task(self._columns_of(unit, chooser)) for unit in wave]
             wanted = [(unit, *task.result()) for unit, task in zip(wave, choosing, strict=True)]
@@ -120,6 +120,10 @@ class Scanner:
                 tasks = [group.create_task(self._read(*one, scan, statistics, chooser)) for one in wanted]
             pool = pl.concat([pool, *(_renumbered(task.result(), streams) for task in tasks)])
             held_bytes += sum(bytes_in_memory(task.result().frame) for task in tasks)
+            seen_rows += sum(unit.rows for unit in wave)
+            found_rows += sum(task.result().rows for task in tasks)
+            # If as many of the next are wanted.
+            needed_rows = max(limit - found_rows, 0) * seen_rows / found_rows if found_rows else math.inf
             tasks.clear()
             if chooser is not None and (last_ns := chooser.last_ns(pool)) is not None:
                 scan = _until(scan, last_ns, direction)
@@ -438,15 +442,15 @@ def _renumbered(batch: Batch, streams: dict[Labels, int]) -> pl.DataFrame:
     return batch.frame.with_columns(pl.Series(STREAM, np.array(numbers, np.uint32)[at]))
 
 
-def _first_wave(units: Sequence[Unit], limit: int, direction: Direction) -> int:
-    """How many of the units, which stand in the order of the scan, to read before it is known whether they suffice.
+def _wave_size(units: Sequence[Unit], needed_rows: float, direction: Direction) -> int:
+    """How many of the units, which stand in the order of the scan, to read at once.
 
     As few as have so many rows, and those that may have rows between theirs.
     """
     rows, low, high = 0, units[0].min_ns, units[0].max_ns
     for count, unit in enumerate(units[:_CONCURRENT_UNITS]):
         is_beyond = unit.max_ns < low if direction == "backward" else unit.min_ns > high
-        if rows >= limit and is_beyond:
+        if rows >= needed_rows and is_beyond:
             return count
         rows, low, high = rows + unit.rows, min(low, unit.min_ns), max(high, unit.max_ns)
     return _CONCURRENT_UNITS
