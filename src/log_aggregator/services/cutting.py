@@ -97,14 +97,14 @@ def cut_many(
 
 def _cut(runs: Sequence[Run], times: pl.Series, scan: Scan) -> list[tuple[int, int, int]]:
     """Stream, first row and number of rows of each run's part in the range."""
-    cut = []
+    cut, values = [], times.to_numpy()
     for run in runs:
         first, last = 0, run.rows
-        own = times.slice(run.offset, run.rows)
+        own = values[run.offset : run.offset + run.rows]
         if run.min_ns < scan.start_ns:
-            first = int(own.search_sorted(scan.start_ns, "left"))
+            first = int(own.searchsorted(scan.start_ns))
         if run.max_ns >= scan.end_ns:
-            last = int(own.search_sorted(scan.end_ns, "left"))
+            last = int(own.searchsorted(scan.end_ns))
         if first < last:
             cut.append((run.stream, run.offset + first, last - first))
     return cut
