@@ -6,7 +6,6 @@ from typing import Final
 from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, REPLACEMENT, EntryLabels
 from log_aggregator.engine.stage import Process
 from log_aggregator.logql.ast import LabelFormatStage, LineFormatStage
-from log_aggregator.logql.regex import compile_regex
 from log_aggregator.logql.template import Field, Template, TemplateRuntimeError, compile_template
 
 TEMPLATE_ERROR: Final = "TemplateFormatErr"
@@ -14,12 +13,13 @@ TEMPLATE_ERROR: Final = "TemplateFormatErr"
 _ERRORS = (ERROR, ERROR_DETAILS)
 _LONE_BYTE = re.compile("[\ud800-\udfff]")
 # What begins an escape sequence of a terminal, and the two ways it goes on: a text up to the bell, as for titles, or
-# numbers and a final character, as for colours and the cursor. RE2, as a line may be hostile.
-_BEGINNING = r"[\x1b\x{9b}][\[\]()#;?]*"
-_TEXT = r"[a-zA-Z0-9;]*\x07"
+# numbers and a final character, as for colours and the cursor. A line may be hostile: what is repeated first is not
+# given back, which changes nothing, and the numbers of a sequence are gone over twice at most.
+_BEGINNING = r"[\x1b\x9b][\[\]()#;?]*+"
+_TEXT = r"[a-zA-Z0-9;]*+\x07"
 _NUMBERS = r"(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?"
 _FINAL = r"[0-9A-PRZcf-ntqry<=>~]"
-_ESCAPE_SEQUENCE = f"{_BEGINNING}(?:{_TEXT}|{_NUMBERS}{_FINAL})"
+_ESCAPE_SEQUENCE = re.compile(f"{_BEGINNING}(?:{_TEXT}|{_NUMBERS}{_FINAL})")
 
 
 def compile_line_format(stage: LineFormatStage) -> Process:
@@ -95,9 +95,7 @@ def _rendered(template: Template, values: dict[str, str], line: str, labels: Ent
 
 
 def compile_decolorize() -> Process:
-    regex = compile_regex(_ESCAPE_SEQUENCE)
-
     def process(line: str, labels: EntryLabels) -> str:
-        return str(regex.sub("", line)) if "\x1b" in line or "\x9b" in line else line
+        return _ESCAPE_SEQUENCE.sub("", line) if "\x1b" in line or "\x9b" in line else line
 
     return process

@@ -30,6 +30,8 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=iter, parse_float=str, parse_int=str, parse_constant=_refuse)
+# Numbers are none, as they are read.
+_DECODER_OF_STRINGS = json.JSONDecoder(object_pairs_hook=iter, parse_constant=_refuse)
 
 
 def extract_json(line: str, labels: EntryLabels) -> str | None:
@@ -43,17 +45,20 @@ def extract_json(line: str, labels: EntryLabels) -> str | None:
     return line
 
 
+def document_members(line: str, decoder: json.JSONDecoder = _DECODER) -> Members | None:
+    """None for all but an object by the book. Escapes and U+FFFD have rules of their own."""
+    if "\\u" in line or REPLACEMENT in line:
+        return None
+    try:
+        document = decoder.decode(line)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, Iterator) else None
+
+
 def _members(line: str) -> Members:
-    """The fast way for JSON by the book, the lenient one for all else. Escapes and U+FFFD have rules of their own."""
-    if "\\u" not in line and REPLACEMENT not in line:
-        try:
-            document = _DECODER.decode(line)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            if isinstance(document, Iterator):
-                return document
-    return _lenient_members(Document(line), 0, len(line))
+    """The fast way for JSON by the book, the lenient one for all else."""
+    return document_members(line) or _lenient_members(Document(line), 0, len(line))
 
 
 def _lenient_members(document: Document, at: int, end: int) -> Members:
@@ -138,16 +143,12 @@ def unpack(line: str, labels: EntryLabels) -> str | None:
         return line
     entry: str | None = None
     found: list[tuple[str, str]] = []
-    document = Document(line)
     try:
-        for key, value in document.members(0, len(line)):
-            if value.kind != "string":
-                continue
-            raw = line[value.start : value.end]
+        for key, text in _strings(line):
             if key == PACKED_ENTRY:
-                entry = unescape(raw)
+                entry = text
             elif labels.is_open(name := labels.free_name(key)):
-                found.append((sanitise(name), label_text(raw)))
+                found.append((sanitise(name), text))
     except InvalidJson as error:
         labels.fail_parsing(JSON_ERROR, str(error))
         return line
@@ -158,3 +159,17 @@ def unpack(line: str, labels: EntryLabels) -> str | None:
         if not labels.holds(name):
             return None
     return entry
+
+
+def _strings(line: str) -> Iterator[tuple[str, str]]:
+    """The members of an object that are strings. Raises InvalidJson, behind what is before the fault."""
+    if (members := document_members(line, _DECODER_OF_STRINGS)) is not None:
+        return ((key, value) for key, value in members if isinstance(value, str))
+    return _lenient_strings(Document(line))
+
+
+def _lenient_strings(document: Document) -> Iterator[tuple[str, str]]:
+    for key, value in document.members(0, len(document.text)):
+        if value.kind == "string":
+            raw = document.text[value.start : value.end]
+            yield key, unescape(raw) if key == PACKED_ENTRY else label_text(raw)
