@@ -76,7 +76,8 @@ whole_lines = st.one_of(
     uniform_json, uniform_logfmt, json_lines, logfmt_lines, pairs_in_text, st.sampled_from(FREE_LINES)
 )
 cut_lines = st.builds(lambda line, length: line[:length], whole_lines, st.integers(0, 40))
-lines = st.one_of(uniform_json, uniform_logfmt, whole_lines, cut_lines)
+lines_with_ends = st.builds("{}{}".format, whole_lines, st.sampled_from(("\n", "\r\n", "\n\n", " \n")))
+lines = st.one_of(uniform_json, uniform_logfmt, whole_lines, cut_lines, lines_with_ends)
 metadata = st.one_of(
     st.just({}),
     st.just({}),

@@ -44,12 +44,13 @@ _QUOTED = f'"({PLAIN}+)"'
 ESCAPE: Final = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
 
 _JSON_SPACE = re.compile(r"[ \t]*")
+_JSON_END = re.compile(r"[\r\n]*")
 _JSON_KEY = re.compile('"([^"\\\\\x00-\x1f\ufffd]+)"[ \\t]*:[ \\t]*')
 _JSON_VALUES = tuple((re.compile(text), text) for text in (_STRING, _NUMBER, _BOOLEAN))
 _JSON_ARRAY = re.compile(_ARRAY)
 LOGFMT_KEY: Final = r"[A-Za-z_][A-Za-z0-9_.\-]*"
 _BEGINNING = {"json": re.compile(r"\{"), "logfmt": re.compile(f"{LOGFMT_KEY}=")}
-_LOGFMT_PAIR = re.compile(rf"({LOGFMT_KEY})=(?:{_QUOTED}|{_BARE})( +|\Z)")
+_LOGFMT_PAIR = re.compile(rf"({LOGFMT_KEY})=(?:{_QUOTED}|{_BARE})( +|[\r\n]*\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +186,13 @@ def discover(lines: Sequence[str], parser: Parser) -> list[tuple[int, Shape]]:
 
 
 def json_shape(line: str) -> Shape | None:
-    """None for what is not plain: escapes, arrays of objects, keys that stand twice or end in blanks, space around."""
+    """None for what is not plain: escapes, arrays of objects, keys that stand twice or end in blanks, space before."""
     try:
         reader = _JsonReader(line)
         reader.object("")
     except _NotPlain:
         return None
+    reader.end()
     if reader.at != len(line) or len(set(reader.paths)) != len(reader.paths):
         return None
     return _shape("json", line, reader.parts, reader.names)
@@ -264,6 +266,13 @@ class _JsonReader:
             self._literal("}")
             self._depth -= 1
             return
+
+    def end(self) -> None:
+        """Agents may leave the end of the line there."""
+        end = _JSON_END.match(self._line, self.at)
+        assert end is not None
+        self.parts.append(re.escape(end[0]))
+        self.at = end.end()
 
     def _value(self, name: str) -> None:
         if self._line.startswith("{", self.at):
