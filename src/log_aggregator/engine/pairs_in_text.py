@@ -1,7 +1,7 @@
 """Pairs of logfmt among words, as Kubernetes' components write them: `I0115 main.go:7] "Started" pod="default/x" n=3`.
 
-Of a word without `=` the logfmt stage makes nothing, whatever it is. So where a line is surely made of such words and
-of whole pairs, each `=` outside of quotes tells where a pair is. A key's value is the first that is not empty.
+A line is made of words with white space between them, and a word is a pair, or nothing to the logfmt stage, which goes
+on with the next word then. Of what can surely be told apart so, the first value of a key is behind its first pair.
 """
 
 from collections.abc import Collection
@@ -15,22 +15,39 @@ from log_aggregator.engine.logfmt import unquoted
 from log_aggregator.engine.shapes import ESCAPE, PLAIN
 from log_aggregator.model.columns import constant, where
 
-_QUOTED: Final = rf'"(?:{PLAIN}|{ESCAPE})*"'
+_SPACE: Final = r"[\x00-\x20]"
+_INNER: Final = rf"(?:{PLAIN}|{ESCAPE})"
 _BARE: Final = r'[^\x00-\x20="\x{fffd}]+'
-_VALUE: Final = rf"(?:{_QUOTED}|{_BARE})"
+# What follows a quoted value at once is a key without a value.
+_TAIL: Final = r'[^\x00-\x20="]*'
+_VALUE: Final = rf'(?:"{_INNER}*"{_TAIL}|{_BARE})'
+# Words that have no pair: without `=`; with a quote before it; with nothing before it; with a bare value that a quote
+# or another `=` ends.
+_WORDS: Final = (
+    r"[^\x00-\x20=]+",
+    r'[^\x00-\x20="]*"[^\x00-\x20]*',
+    r"=[^\x00-\x20]*",
+    r'[^\x00-\x20="]+=(?:=|[^\x00-\x20="]+["=])[^\x00-\x20]*',
+)
 # Keys that are label names as they stand; or any that cannot become a name without an underscore.
 _NAMES: Final = "(?:[A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]*"
-_KEYS: Final = "[A-Za-z0-9][!#-<>-~]*"
+_KEYS: Final = "[!#-<>-~]?[A-Za-z0-9][!#-<>-~]*"
 
 
-def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
+def pairs_in_text(lines: pl.Series, names: Collection[str], *, once: bool = False) -> Fields:
     """`shape` is 1 for lines in which the fields of these names are known, else 0.
 
-    They are those of the logfmt stage that is not strict, keeps no empty values and has no extractions.
+    They are those of the logfmt stage that is not strict, keeps no empty values and has no extractions; with `once`, of
+    one that extracts the only name, which has no underscore: there the last pair counts, and a key alone empties it.
     """
     key = _NAMES if any("_" in name for name in names) else _KEYS
-    known = lines.str.contains(rf"^ *(?:(?:[^ =]+|{key}={_VALUE})(?: +|$))*$")
+    word = rf"(?:{'|'.join(_WORDS)}|{key}={_VALUE}?)"
+    known = lines.str.contains(rf"^{_SPACE}*(?:{word}(?:{_SPACE}+|$))*$")
     known &= ~lines.str.contains(f"{EXTRACTED}=", literal=True)  # as a name, it may be that of another field, too
+    if once:
+        (name,) = names
+        alone = rf"(?:^|[^!#-~]){name}(?:[^!#-<>-~]|$)"
+        known &= ~lines.str.contains(rf"(?s){alone}.*{name}(?:[^!#-<>-~]|$)")
     values = {}
     for name in names:
         has_key = known & lines.str.contains(f"{name}=", literal=True)
@@ -38,7 +55,7 @@ def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
             values[name] = constant(None, len(lines), pl.String)
             continue
         groups = where(has_key, lines).str.extract_groups(
-            rf'^(?:[^=]*={_VALUE})*?(?:[^=]* )?{name}=(?:"((?:{PLAIN}|{ESCAPE})+)"|({_BARE}))'
+            rf'^{_SPACE}*(?:{word}{_SPACE}+)*?{name}=(?:"({_INNER}+)"{_TAIL}|({_BARE}))(?:{_SPACE}|$)'
         )
         quoted, bare = groups.struct.unnest().get_columns()
         values[name] = _unescaped(quoted).zip_with(bare.is_null(), bare)

@@ -210,10 +210,10 @@ class ParsedFields:
         are_stored = not are_all_names and all(FIELD_PREFIX + name in frame.columns for name in wanted)
         easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
         are_regular = not (numbers >= IRREGULAR_JSON).any()
-        if easy is not None and len(self.parsers) == 1 and self._is_lenient and not are_all_names and LINE in frame:
+        if easy is not None and self._has_pairs_in_text and not are_all_names and LINE in frame:
             nothing = constant(None, frame.height, pl.String)
             values = {name: values.get(name, nothing) for name in wanted}
-            easy, kinds, values = _with_pairs_in_text(frame[LINE], easy, kinds, values)
+            easy, kinds, values = _with_pairs_in_text(frame[LINE], easy, kinds, values, once=bool(self._extracted))
             are_regular = False
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
@@ -375,6 +375,15 @@ class ParsedFields:
         parser = self._logfmt
         return parser is not None and not parser.strict and not parser.keep_empty and not parser.extractions
 
+    @property
+    def _has_pairs_in_text(self) -> bool:
+        """Whether `pairs_in_text` knows what the only parser finds."""
+        if len(self.parsers) > 1:
+            return False
+        parser = self._logfmt
+        is_of_one = parser is not None and not parser.strict and len(parser.extractions) == 1 and not self.follows_order
+        return self._is_lenient or (is_of_one and not any("_" in name for name in self._extracted))
+
     def _has_all_paths(self, shape: Shape) -> bool:
         """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""
         if self._json is None or not self._json.extractions:
@@ -509,13 +518,15 @@ def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame
 
 
 def _with_pairs_in_text(
-    lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series]
+    lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series], *, once: bool
 ) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
     """With what is known of rows that are not easy by what stands around the pairs in them."""
     if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
         return easy, kinds, values
     rows = (~easy).arg_true()
-    found = pairs_in_text(lines.gather(rows), values)
+    if once and not values:
+        return easy, kinds, values
+    found = pairs_in_text(lines.gather(rows), values, once=once)
     known = found.shape > 0
     at = rows.filter(known)
     if at.is_empty():

@@ -94,7 +94,7 @@ def test_a_record_has_no_column_but_lines() -> None:
 MIXED = ('{"a":"x"}', "a=1", "text", '{"a":[{}]}', '{"a":"="}', "a=")
 READ = (
     ("| json", [True, True, True, False, True, True], ["x", None, None, None, "=", None]),
-    ("| logfmt", [True, True, True, True, False, False], [None, "1", None, None, None, None]),
+    ("| logfmt", [True] * 6, [None, "1", None, None, None, None]),
     ("| logfmt --strict", [False, True, False, False, False, False], [None, "1", None, None, None, None]),
     ("| json | logfmt", [True, True, True, False, False, False], ["x", "1", None, None, None, None]),
     ("| json a=`a`", [True, False, False, False, True, False], ["x", None, None, None, "=", None]),
@@ -189,13 +189,17 @@ def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Sha
     assert found[2] == {"a": None, "n": None, "level": None}
     assert found[3] == {"a": None, "n": "4", "level": None}
     assert parsed.names is None
-    for text in ("| logfmt --strict", "| logfmt --keep-empty", "| logfmt a", "| json | logfmt"):
+    of_one = ParsedFields(parsers_of("| logfmt n")).read(frame, shapes, ["n"])
+    assert of_one.easy is not None
+    assert of_one.easy.to_list() == [True, True, True, True, False]
+    assert of_one.values["n"].to_list()[:4] == ["3", None, None, "4"]
+    for text in ("| logfmt --strict", "| logfmt --keep-empty", "| logfmt a, n", "| logfmt x=`a`", "| json | logfmt"):
         read = ParsedFields(parsers_of(text)).read(frame, shapes, names)
         assert read.easy is not None
         assert not read.easy[0]
 
 
-@pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, False]), ("| logfmt --strict", [False, False])])
+@pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, True]), ("| logfmt --strict", [False, False])])
 def test_a_stored_shape_of_json_has_nothing_for_logfmt_unless_it_must_be_pairs(text: str, easy: list[bool]) -> None:
     lines = ['{"a":"x"}', '{"a":"b=c"}']
     frame = pl.DataFrame({SHAPE: [1, 1], LINE: lines}, schema_overrides={SHAPE: pl.UInt16})
