@@ -4,7 +4,7 @@ A line is made of words with white space between them, and a word is a pair, or 
 on with the next word then. Of what can surely be told apart so, the first value of a key is behind its first pair.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import polars as pl
@@ -34,20 +34,15 @@ _NAMES: Final = "(?:[A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]*"
 _KEYS: Final = "[!#-<>-~]?[A-Za-z0-9][!#-<>-~]*"
 
 
-def pairs_in_text(lines: pl.Series, names: Collection[str], *, once: bool = False) -> Fields:
+def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
     """`shape` is 1 for lines in which the fields of these names are known, else 0.
 
-    They are those of the logfmt stage that is not strict, keeps no empty values and has no extractions; with `once`, of
-    one that extracts the only name, which has no underscore: there the last pair counts, and a key alone empties it.
+    They are those of the logfmt stage that is not strict, keeps no empty values and has no extractions.
     """
     key = _NAMES if any("_" in name for name in names) else _KEYS
     word = rf"(?:{'|'.join(_WORDS)}|{key}={_VALUE}?)"
     known = lines.str.contains(rf"^{_SPACE}*(?:{word}(?:{_SPACE}+|$))*$")
     known &= ~lines.str.contains(f"{EXTRACTED}=", literal=True)  # as a name, it may be that of another field, too
-    if once:
-        (name,) = names
-        alone = rf"(?:^|[^!#-~]){name}(?:[^!#-<>-~]|$)"
-        known &= ~lines.str.contains(rf"(?s){alone}.*{name}(?:[^!#-<>-~]|$)")
     values = {}
     for name in names:
         has_key = known & lines.str.contains(f"{name}=", literal=True)
@@ -59,6 +54,29 @@ def pairs_in_text(lines: pl.Series, names: Collection[str], *, once: bool = Fals
         )
         quoted, bare = groups.struct.unnest().get_columns()
         values[name] = _unescaped(quoted).zip_with(bare.is_null(), bare)
+    return Fields(known.cast(pl.UInt16), {name: where(known, column) for name, column in values.items()})
+
+
+def extracted_pairs(lines: pl.Series, names: Sequence[str], *, only_first: bool) -> Fields:
+    """As `pairs_in_text`, of a stage that extracts just these names: keys stand alone there, too, and empty a label.
+
+    With `only_first` it is content with the first of them that it finds. Known are lines that have each once at most.
+    """
+    found = pairs_in_text(lines, names)
+    known, values = found.shape > 0, dict(found.values)
+    places = []
+    for name in names:
+        # What may become the name, wherever it is.
+        key = name.replace("_", "[^A-Za-z0-9]")
+        alone = rf"{key}(?:[^!#-<>-~]|$)"
+        known &= ~lines.str.contains(rf"(?s)(?:^|[^!#-~]){alone}.*{alone}") & (not name.startswith("_"))
+        if only_first:
+            place = lines.str.find(rf"(?:^|[^!#-~]){alone}")
+            known &= place.is_null() | values[name].is_not_null()
+            places.append(place)
+    if only_first:
+        firsts = pl.select(pl.min_horizontal(places)).to_series()
+        values = {name: where(place == firsts, values[name]) for name, place in zip(names, places, strict=True)}
     return Fields(known.cast(pl.UInt16), {name: where(known, column) for name, column in values.items()})
 
 

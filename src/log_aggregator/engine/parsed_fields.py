@@ -27,7 +27,7 @@ from log_aggregator.engine.entry_labels import (
 from log_aggregator.engine.fields import coalesced, extract, shapes_of, stored_fields
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
-from log_aggregator.engine.pairs_in_text import pairs_in_text
+from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import (
@@ -210,11 +210,6 @@ class ParsedFields:
         are_stored = not are_all_names and all(FIELD_PREFIX + name in frame.columns for name in wanted)
         easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
         are_regular = not (numbers >= IRREGULAR_JSON).any()
-        if easy is not None and self._has_pairs_in_text and not are_all_names and LINE in frame:
-            nothing = constant(None, frame.height, pl.String)
-            values = {name: values.get(name, nothing) for name in wanted}
-            easy, kinds, values = _with_pairs_in_text(frame[LINE], easy, kinds, values, once=bool(self._extracted))
-            are_regular = False
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
@@ -222,6 +217,9 @@ class ParsedFields:
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
+        if easy is not None and self._has_pairs_in_text and not are_all_names and LINE in frame:
+            easy, kinds, values = self._with_pairs_in_text(frame[LINE], easy, kinds, values)
+            are_regular = False
         known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
         return Parsed(easy, kinds, values, known)
 
@@ -377,12 +375,39 @@ class ParsedFields:
 
     @property
     def _has_pairs_in_text(self) -> bool:
-        """Whether `pairs_in_text` knows what the only parser finds."""
-        if len(self.parsers) > 1:
+        """Whether it is known what the only parser finds among words."""
+        if len(self.parsers) > 1 or self._logfmt is None or self._logfmt.strict:
             return False
-        parser = self._logfmt
-        is_of_one = parser is not None and not parser.strict and len(parser.extractions) == 1 and not self.follows_order
-        return self._is_lenient or (is_of_one and not any("_" in name for name in self._extracted))
+        return self._is_lenient or (
+            bool(self._extracted) and all(label == key for label, key in self._extracted.items())
+        )
+
+    def _with_pairs_in_text(
+        self, lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series]
+    ) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
+        """With what is known of rows that are not easy by what stands around the pairs in them."""
+        if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
+            return easy, kinds, values
+        rows = (~easy).arg_true()
+        if self._extracted:
+            wanted = self._demand.names
+            is_content = wanted is not None and wanted <= self._extracted.keys()
+            found = extracted_pairs(lines.gather(rows), list(self._extracted), only_first=is_content)
+        else:
+            found = pairs_in_text(lines.gather(rows), values)
+        known = found.shape > 0
+        at = rows.filter(known)
+        if at.is_empty():
+            return easy, kinds, values
+        if kinds is not None:
+            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, KINDS.categories.to_list().index("logfmt"))
+            kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
+        texts = {
+            name: _with_texts(values[name], at, column.filter(known))
+            for name, column in found.values.items()
+            if name in values
+        }
+        return easy.clone().scatter(at, True), kinds, values | texts
 
     def _has_all_paths(self, shape: Shape) -> bool:
         """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""
@@ -515,27 +540,6 @@ def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame
     numbers = frame[SHAPE]
     texts = [where(numbers == number, column(word).cast(pl.String)) for number, word in words.items()]
     return coalesced(texts, frame.height)
-
-
-def _with_pairs_in_text(
-    lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series], *, once: bool
-) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
-    """With what is known of rows that are not easy by what stands around the pairs in them."""
-    if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
-        return easy, kinds, values
-    rows = (~easy).arg_true()
-    if once and not values:
-        return easy, kinds, values
-    found = pairs_in_text(lines.gather(rows), values, once=once)
-    known = found.shape > 0
-    at = rows.filter(known)
-    if at.is_empty():
-        return easy, kinds, values
-    if kinds is not None:
-        numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, KINDS.categories.to_list().index("logfmt"))
-        kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
-    texts = {name: _with_texts(column, at, found.values[name].filter(known)) for name, column in values.items()}
-    return easy.clone().scatter(at, True), kinds, texts
 
 
 def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Series:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from log_aggregator.engine.entry_labels import REPLACEMENT, Demand, EntryLabels, sanitise
 from log_aggregator.engine.logfmt import Problem, compile_logfmt, scan
-from log_aggregator.engine.pairs_in_text import pairs_in_text
+from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
 from log_aggregator.logql.ast import Extraction, LogfmtStage
 
 KLOG = 'I1127 10:00:00.000001       1 workers.go:7] "Error syncing, skipping" err="no \\"x\\" here" pod="a/b" count=3'
@@ -29,6 +29,7 @@ TOKENS = (
         "=a=1",
         "(a=",
     ),
+    *("c", "a_b", "x a y", "a,", 'msg="x a y"', 'c="v"a', "\u00a0a", 'a_b=""'),
     *('a="x"b=3', 'x"a=3', "\u00a0a=1", "a\u00a0=1", "..a=2", '{"a":1}', "c=[a", 'a=b"c', 'b="a=1"c'),
 )
 texts = st.lists(st.tuples(st.sampled_from(TOKENS), st.sampled_from((" ", " ", "  ", ""))), max_size=7).map(
@@ -55,16 +56,22 @@ def test_what_is_known_is_what_the_stage_finds(lines: list[str], names: list[str
             assert not any(name.startswith("__") for name in expected)
 
 
-@settings(max_examples=300)
-@given(st.lists(texts, min_size=1, max_size=20), st.sampled_from(("a", "b", "A")))
-def test_what_is_known_of_one_name_is_what_an_extraction_of_it_finds(lines: list[str], name: str) -> None:
-    process = compile_logfmt(LogfmtStage((Extraction(name, name),), strict=False, keep_empty=False))
-    found = pairs_in_text(pl.Series(lines), [name], once=True)
+@settings(max_examples=400)
+@given(
+    st.lists(texts, min_size=1, max_size=20),
+    st.sampled_from((("a",), ("A",), ("a", "b"), ("b", "a_b"), ("c", "a", "b"))),
+    st.sampled_from((Demand(), Demand(frozenset("a")), Demand(frozenset("ab")), Demand(frozenset("ax")))),
+)
+def test_what_is_known_is_what_an_extraction_finds(lines: list[str], names: tuple[str, ...], demand: Demand) -> None:
+    extractions = tuple(Extraction(name, name) for name in names)
+    process = compile_logfmt(LogfmtStage(extractions, strict=False, keep_empty=False))
+    only_first = demand.names is not None and demand.names <= set(names)
+    found = extracted_pairs(pl.Series(lines), names, only_first=only_first)
     for row, line in enumerate(lines):
         if found.shape[row]:
-            labels = EntryLabels(0, {}, {}, Demand())
+            labels = EntryLabels(0, {}, {}, demand)
             process(line, labels)
-            assert (found.values[name][row] or "") == labels.get(name)
+            assert [found.values[name][row] or "" for name in names] == [labels.get(name) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,11 @@ def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Sha
     assert of_one.easy is not None
     assert of_one.easy.to_list() == [True, True, True, True, False]
     assert of_one.values["n"].to_list()[:4] == ["3", None, None, "4"]
-    for text in ("| logfmt --strict", "| logfmt --keep-empty", "| logfmt a, n", "| logfmt x=`a`", "| json | logfmt"):
+    of_two = ParsedFields(parsers_of("| logfmt n, a"), Demand(frozenset("an"))).read(frame, shapes, ["a", "n"])
+    assert of_two.easy is not None
+    assert of_two.easy.to_list() == [True, True, True, True, False]
+    assert [of_two.values[name].to_list()[:4] for name in ("a", "n")] == [["x y", *[None] * 3], [*[None] * 3, "4"]]
+    for text in ("| logfmt --strict", "| logfmt --keep-empty", "| logfmt x=`a`", "| json | logfmt"):
         read = ParsedFields(parsers_of(text)).read(frame, shapes, names)
         assert read.easy is not None
         assert not read.easy[0]
