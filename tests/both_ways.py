@@ -7,6 +7,7 @@ from typing import Literal
 
 import polars as pl
 
+from log_aggregator.engine import parsed_fields
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.field_columns import choose_fields, field_columns
@@ -30,6 +31,9 @@ from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
+
+# Tests have few lines, and columns are to be made of them all the same.
+parsed_fields.FEWEST_LINES_OF_TEXT = 0
 
 Form = Literal["record", "chunk", "chunk with every field"]
 FORMS: tuple[Form, ...] = ("record", "chunk", "chunk with every field")

@@ -77,6 +77,13 @@ async def test_pushes_that_ask_at_the_same_time_lose_nothing(installation: Insta
     assert BURST - 2_000 <= admitted <= BURST + SLACK
 
 
+async def test_a_burst_that_comes_at_once_passes(installation: Installation) -> None:
+    replica = installation.replica()
+    quarters = [replica.admit_bytes("tenant", LIMITS, BURST // 4) for _ in range(4)]
+    assert await asyncio.gather(*quarters) == [True] * 4
+    assert not await replica.admit_bytes("tenant", LIMITS, SLACK)
+
+
 async def test_what_was_taken_ahead_long_ago_does_not_join_a_full_burst(installation: Installation) -> None:
     replica = installation.replica()
     assert await replica.admit_bytes("tenant", LIMITS, 1)

@@ -36,12 +36,12 @@ def compile_json_paths(extractions: Sequence[Extraction]) -> Process:
         if line[0] not in '"{[':
             labels.fail_parsing(JSON_ERROR)
             return line
-        found = 0
         if (scalars := _scalars(line, tree)) is not None:
             for number, text in scalars.items():
                 labels.set(labels.free_name(names[number]), text)
             _complete(labels, names, len(scalars))
             return line
+        found = 0
 
         def take(number: int, value: Value) -> None:
             nonlocal found

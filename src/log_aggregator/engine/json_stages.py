@@ -30,7 +30,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=iter, parse_float=str, parse_int=str, parse_constant=_refuse)
-# Numbers are none, as they are read.
+# Numbers are not told as texts, as `unpack` wants only strings.
 _DECODER_OF_STRINGS = json.JSONDecoder(object_pairs_hook=iter, parse_constant=_refuse)
 
 

@@ -29,6 +29,8 @@ _WORDS: Final = (
     r"=[^\x00-\x20]*",
     r'[^\x00-\x20="]+=(?:=|[^\x00-\x20="]+["=])[^\x00-\x20]*',
 )
+# Escapes of U+FFFD, and halves of pairs that become it: the stage has ways of its own with that.
+_OF_REPLACEMENTS: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 # Keys that are label names as they stand; or any that cannot become a name without an underscore.
 _NAMES: Final = "(?:[A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]*"
 _KEYS: Final = "[!#-<>-~]?[A-Za-z0-9][!#-<>-~]*"
@@ -43,6 +45,7 @@ def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
     word = rf"(?:{'|'.join(_WORDS)}|{key}={_VALUE}?)"
     known = lines.str.contains(rf"^{_SPACE}*(?:{word}(?:{_SPACE}+|$))*$")
     known &= ~lines.str.contains(f"{EXTRACTED}=", literal=True)  # as a name, it may be that of another field, too
+    known &= ~lines.str.contains(_OF_REPLACEMENTS)
     values = {}
     for name in names:
         has_key = known & lines.str.contains(f"{name}=", literal=True)

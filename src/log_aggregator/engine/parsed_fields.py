@@ -55,6 +55,10 @@ Kind = Literal["json", "logfmt", "nothing"]
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 KIND: Final = ""
 """Stands among the fields of an outline for how its line is read: no label has this name."""
+# To look for a name among words takes a pass over the lines, and to begin one as long as to read so many one by one.
+FEWEST_LINES_OF_TEXT = 75
+_MOST_NAMES_IN_TEXT: Final = 6
+_LONGEST_NAME_IN_TEXT: Final = 100
 # Codes: 1 + the number of a kind; 0 where rows are not easy.
 _UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
 
@@ -389,12 +393,16 @@ class ParsedFields:
         if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
             return easy, kinds, values
         rows = (~easy).arg_true()
+        names = list(self._extracted or values)
+        is_soon_told = len(names) <= _MOST_NAMES_IN_TEXT and all(len(name) <= _LONGEST_NAME_IN_TEXT for name in names)
+        if not is_soon_told or len(rows) < FEWEST_LINES_OF_TEXT * len(names):
+            return easy, kinds, values
         if self._extracted:
             wanted = self._demand.names
             is_content = wanted is not None and wanted <= self._extracted.keys()
-            found = extracted_pairs(lines.gather(rows), list(self._extracted), only_first=is_content)
+            found = extracted_pairs(lines.gather(rows), names, only_first=is_content)
         else:
-            found = pairs_in_text(lines.gather(rows), values)
+            found = pairs_in_text(lines.gather(rows), names)
         known = found.shape > 0
         at = rows.filter(known)
         if at.is_empty():

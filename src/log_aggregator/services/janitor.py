@@ -77,6 +77,9 @@ class Janitor:
         if garbage:
             await self._catalog.forget(tenant, period_start_ns)
             await self._store.delete([key.key for key in garbage])
+        if not are_all_known:
+            extra = {"tenant": tenant, "period": period_start_ns}
+            logger.warning("chunks of no index object stay, beside index objects of unknown names", extra=extra)
         orphaned_ns = now_ns - _ORPHANED_AFTER_NS
         unheld = [
             meta.key

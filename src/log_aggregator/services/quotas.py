@@ -55,8 +55,8 @@ return passed
 """
 
 _MEGABYTE = 1 << 20
-# Each process takes what a tenant may send in this time at once, so that small pushes need not all ask, and gives back
-# what it has not used in so much longer.
+# Each process takes what a tenant may send in this time at once, so that small pushes need not all ask. What it has not
+# used in so much longer it gives back when it asks again.
 _AHEAD_SECONDS = 0.02
 _AHEAD_KEPT_SECONDS = 0.5
 _DEFAULT_CACHE_BYTES = 128 << 20
@@ -113,14 +113,23 @@ class Quotas:
             return True
         # One at a time takes more than it needs: many would leave too little for themselves.
         grows = not ahead.is_growing
-        more = int(rate * _AHEAD_SECONDS) if grows else 0
-        back, ahead.bytes, ahead.at_seconds, ahead.is_growing = ahead.bytes, 0, now, True
+        args = rate, burst, amount
         try:
-            with translated("count ingested bytes"):
-                passed = await self._take(keys=[bucket], args=[rate, burst, amount, more, back])
+            ahead.is_growing = True
+            if await self._took(bucket, ahead, args, int(rate * _AHEAD_SECONDS) if grows else 0):
+                return True
         finally:
             if grows:
                 ahead.is_growing = False
+        # Another push may have taken ahead what this one lacks.
+        return ahead.bytes > 0 and await self._took(bucket, ahead, args, 0)
+
+    async def _took(self, bucket: str, ahead: "_Ahead", args: tuple[float, float, int], more: int) -> bool:
+        """Whether the bucket had the amount, for which what is left of an earlier one is given back."""
+        back, ahead.bytes, ahead.at_seconds = ahead.bytes, 0, self._clock.monotonic_seconds()
+        with translated("count ingested bytes"):
+            passed = await self._take(keys=[bucket], args=[*args, more, back])
+        amount = args[2]
         if passed < amount:
             return False
         ahead.bytes += passed - amount

@@ -96,11 +96,16 @@ class FileTree:
                         yield ObjectMeta(key, status.st_size, status.st_mtime_ns)
 
     def _identify(self) -> bytes:
-        """What the first that came here has written."""
+        """What the first that came here has written; nothing where none has and nobody can."""
         path = self._root / _IDENTITY
         if not path.exists():
-            with self._temporary(uuid.uuid4().hex.encode()) as temporary, suppress(FileExistsError):
-                os.link(temporary, path)
+            try:
+                with self._temporary(uuid.uuid4().hex.encode()) as temporary, suppress(FileExistsError):
+                    os.link(temporary, path)
+            except OSError as error:
+                if error.errno != errno.EROFS:
+                    raise
+                return b""
             _sync_directory(self._root)
         return path.read_bytes()
 
@@ -168,9 +173,12 @@ class FileTree:
         try:
             is_mounted = (self._root / _IDENTITY).read_bytes() == self._identity
         except (FileNotFoundError, NotADirectoryError):
-            is_mounted = False
+            is_mounted = not self._identity
         if not is_mounted:
-            raise OSError(errno.ENODEV, f"{self._root} is not the directory that it was; is it mounted?")
+            message = (
+                f"{self._root} is not the directory that it was at the start; is it mounted, or has it been since?"
+            )
+            raise OSError(errno.ENODEV, message)
 
 
 def _file_name(segment: str) -> str:

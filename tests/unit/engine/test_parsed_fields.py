@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
+from log_aggregator.engine import parsed_fields
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
@@ -25,6 +26,11 @@ from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE
 
 A, LEVEL = FIELD_PREFIX + "a", FIELD_PREFIX + "level"
+
+
+@pytest.fixture(autouse=True)
+def few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsed_fields, "FEWEST_LINES_OF_TEXT", 0)
 
 
 def parsers_of(text: str) -> list[ParserStage]:
@@ -201,6 +207,15 @@ def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Sha
         read = ParsedFields(parsers_of(text)).read(frame, shapes, names)
         assert read.easy is not None
         assert not read.easy[0]
+
+
+def test_many_or_long_names_are_not_looked_for_among_words() -> None:
+    frame = pl.DataFrame({LINE: ["It began a=1", "It ended"]})
+    few, many = [f"n{number}" for number in range(6)], [f"n{number}" for number in range(7)]
+    for names, is_easy in ((few, True), (many, False), (["n" * 40_000], False)):
+        parsed = ParsedFields(parsers_of("| logfmt")).read(frame, None, names)
+        assert parsed.easy is not None
+        assert parsed.easy[0] == is_easy
 
 
 @pytest.mark.parametrize(("text", "easy"), [("| logfmt", [True, True]), ("| logfmt --strict", [False, False])])

@@ -1,6 +1,8 @@
 """Bodies of pushes on their way to columns: how many at a time, in whose turn, and how large."""
 
 import asyncio
+import threading
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +35,18 @@ async def test_body_is_bounded_by_configuration_and_memory(configured: int, memo
     assert await decoding.run("tenant", body(fits), nothing) == 0
     with pytest.raises(PushTooLarge, match=f"decompressed message size too large than max \\({fits + 1} vs {fits}\\)"):
         await decoding.run("tenant", body(fits + 1), nothing)
+
+
+@pytest.mark.parametrize(
+    ("size", "is_literal", "is_on_the_loop"), [(8192, True, True), (8193, True, False), (100, False, False)]
+)
+async def test_what_surely_takes_no_time_is_decoded_on_the_loop(
+    size: int, is_literal: bool, is_on_the_loop: bool
+) -> None:
+    """Entries that inherit, as those of OTLP, make much of little."""
+    small = replace(body(size), is_literal=is_literal)
+    thread = await Decoding(0, 100 * MEBIBYTE).run("tenant", small, lambda push: threading.get_ident())
+    assert (thread == threading.get_ident()) == is_on_the_loop
 
 
 async def test_large_bodies_are_decoded_one_at_a_time() -> None:
