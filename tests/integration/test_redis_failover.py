@@ -69,13 +69,17 @@ def replica(tmp_path: Path, url: str, **redis: object) -> LogAggregator:
     config, directory = tmp_path / "config.yaml", tmp_path / "replica"
     directory.mkdir(exist_ok=True)
     store = {"filesystem": {"chunks_directory": str(tmp_path / "chunks")}}
-    settings = {"redis": {"url": url, "prefix": PREFIX, "lease_seconds": 2.0, **redis}, "common": {"storage": store}}
+    settings = {
+        "redis": {"url": url, "prefix": PREFIX, "lease_seconds": 2.0, **redis},
+        "common": {"storage": store},
+        "limits_config": {"max_entries_limit_per_query": 0},
+    }
     config.write_text(yaml.safe_dump(settings))
     return LogAggregator(f"-config.file={config}", "-workers=1", directory=directory)
 
 
 def lines(server: LogAggregator) -> list[str]:
-    params = {"query": '{app="a"}', "limit": "5000", "direction": "forward"}
+    params = {"query": '{app="a"}', "limit": "1000000", "direction": "forward"}
     answer = httpx.get(f"{server.url}/loki/api/v1/query_range", params=params, timeout=DEADLINE_SECONDS)
     answer.raise_for_status()
     return [value[1] for stream in answer.json()["data"]["result"] for value in stream["values"]]
