@@ -1,6 +1,6 @@
 """The values of keys in a column of structured lines, by the shapes of the lines."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -93,6 +93,17 @@ def _matches(lines: pl.Series, shape: Shape, names: Collection[str]) -> dict[str
         groups = candidates.str.extract_groups(pattern).struct.unnest()
         values = dict(zip(wanted, groups.get_columns(), strict=True))
     return {**values, _MATCHED: values[wanted[0]].is_not_null()}
+
+
+def has_backslash(texts: pl.Series) -> pl.Series:
+    """False for null."""
+    return texts.str.contains("\\", literal=True).fill_null(False)
+
+
+def unescaped(texts: pl.Series, unescape: Callable[[str], str | None]) -> pl.Series:
+    """The texts, those with a backslash as the function has them."""
+    rows = has_backslash(texts).arg_true()
+    return texts.scatter(rows, [unescape(text) for text in texts.gather(rows)]) if len(rows) else texts
 
 
 def coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:

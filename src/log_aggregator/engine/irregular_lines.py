@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.entry_labels import REPLACEMENT, sanitise
-from log_aggregator.engine.fields import Fields, extract
+from log_aggregator.engine.fields import Fields, extract, has_backslash, unescaped
 from log_aggregator.engine.json_scan import InvalidJson, label_text
 from log_aggregator.engine.json_stages import all_fields
 from log_aggregator.engine.logfmt import Problem, scan
@@ -78,9 +78,9 @@ def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Coll
     known, values = found.shape > 0, dict(found.values)
     for name, column in values.items():
         if parser == "json":
-            values[name] = _unescaped(column)
+            values[name] = unescaped(column, label_text)
         else:  # whether a backslash is one depends on quotes
-            known &= ~_has_backslash(column)
+            known &= ~has_backslash(column)
     found = Fields(known.cast(pl.UInt16), values)
     left = ~known
     if left.sum() > most:
@@ -98,16 +98,6 @@ def _replaced(found: Fields, rows: pl.Series, others: Fields) -> Fields:
     """With other fields in some rows."""
     values = {name: column.clone().scatter(rows, others.values[name]) for name, column in found.values.items()}
     return Fields(found.shape.clone().scatter(rows, others.shape), values)
-
-
-def _has_backslash(column: pl.Series) -> pl.Series:
-    return column.str.contains("\\", literal=True).fill_null(False)
-
-
-def _unescaped(column: pl.Series) -> pl.Series:
-    """Texts of JSON as the values of labels."""
-    rows = _has_backslash(column).arg_true()
-    return column.scatter(rows, [label_text(text) for text in column.gather(rows)]) if len(rows) else column
 
 
 def _told(value: str) -> str:

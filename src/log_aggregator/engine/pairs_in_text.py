@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from log_aggregator.engine.entry_labels import EXTRACTED
-from log_aggregator.engine.fields import Fields
+from log_aggregator.engine.fields import Fields, unescaped
 from log_aggregator.engine.logfmt import unquoted
 from log_aggregator.engine.shapes import ESCAPE, PLAIN
 from log_aggregator.model.columns import constant, where
@@ -56,7 +56,7 @@ def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
             rf'^{_SPACE}*(?:{word}{_SPACE}+)*?{name}=(?:"({_INNER}+)"{_TAIL}|({_BARE}))(?:{_SPACE}|$)'
         )
         quoted, bare = groups.struct.unnest().get_columns()
-        values[name] = _unescaped(quoted).zip_with(bare.is_null(), bare)
+        values[name] = unescaped(quoted, unquoted).zip_with(bare.is_null(), bare)
     return Fields(known.cast(pl.UInt16), {name: where(known, column) for name, column in values.items()})
 
 
@@ -81,8 +81,3 @@ def extracted_pairs(lines: pl.Series, names: Sequence[str], *, only_first: bool)
         firsts = pl.select(pl.min_horizontal(places)).to_series()
         values = {name: where(place == firsts, values[name]) for name, place in zip(names, places, strict=True)}
     return Fields(known.cast(pl.UInt16), {name: where(known, column) for name, column in values.items()})
-
-
-def _unescaped(quoted: pl.Series) -> pl.Series:
-    rows = quoted.str.contains("\\", literal=True).fill_null(False).arg_true()
-    return quoted.scatter(rows, [unquoted(text) for text in quoted.gather(rows)]) if len(rows) else quoted

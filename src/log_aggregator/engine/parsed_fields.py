@@ -408,7 +408,7 @@ class ParsedFields:
         if at.is_empty():
             return easy, kinds, values
         if kinds is not None:
-            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, KINDS.categories.to_list().index("logfmt"))
+            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, _LOGFMT - 1)
             kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
         texts = {
             name: _with_texts(values[name], at, column.filter(known))

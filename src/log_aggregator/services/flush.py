@@ -20,13 +20,14 @@ from log_aggregator.formats.delta import QUICK
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.formats.index import encode_index
 from log_aggregator.formats.keys import IndexKey, chunk_key, index_key, parse_index_key
-from log_aggregator.formats.wal_record import Columns, joined_columns
+from log_aggregator.formats.wal_record import Columns, RecordHeader, joined_columns
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
+from log_aggregator.services.record_memory import memory_bytes
 from log_aggregator.storage.store import ObjectStore
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
@@ -48,6 +49,11 @@ class LogRecord:
     columns: Columns = field(repr=False)
     text_bytes: int
     memory_bytes: int
+
+    @classmethod
+    def of(cls, position: Position, header: RecordHeader, columns: Columns) -> "LogRecord":
+        text_bytes = header.text_bytes
+        return cls(position, header.tenant, columns, text_bytes, memory_bytes(columns, text_bytes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,9 +335,7 @@ class Ingester:
 
     def _add(self, position: Position, header: RecordHeader, columns: Columns, encoded_bytes: int) -> None:
         assert self._lease is not None
-        size = memory_bytes(columns, header.text_bytes)
-        record = LogRecord(position, header.tenant, columns, header.text_bytes, size)
-        self._buffer.add(record, encoded_bytes, self._clock.now_ns())
+        self._buffer.add(LogRecord.of(position, header, columns), encoded_bytes, self._clock.now_ns())
         self._head = position
         self._tail.add_own([TailRecord(self._lease.wal, position, header, columns)])
         self._metrics.wal_records.inc()

@@ -105,7 +105,6 @@ class Quotas:
         bucket = self._names.ingestion_bucket(tenant)
         if limits.ingestion_rate_strategy == "local":
             bucket = f"{bucket}:{self._holder}"
-        rate, burst = limits.ingestion_rate_mb * _MEGABYTE, limits.ingestion_burst_size_mb * _MEGABYTE
         ahead = self._ahead_of(bucket)
         now = self._clock.monotonic_seconds()
         if amount <= ahead.bytes and now - ahead.at_seconds < _AHEAD_KEPT_SECONDS:
@@ -113,23 +112,23 @@ class Quotas:
             return True
         # One at a time takes more than it needs: many would leave too little for themselves.
         grows = not ahead.is_growing
-        args = rate, burst, amount
+        ahead.is_growing = True
         try:
-            ahead.is_growing = True
-            if await self._took(bucket, ahead, args, int(rate * _AHEAD_SECONDS) if grows else 0):
+            if await self._took(bucket, ahead, limits, amount, _AHEAD_SECONDS if grows else 0):
                 return True
         finally:
             if grows:
                 ahead.is_growing = False
         # Another push may have taken ahead what this one lacks.
-        return ahead.bytes > 0 and await self._took(bucket, ahead, args, 0)
+        return ahead.bytes > 0 and await self._took(bucket, ahead, limits, amount, 0)
 
-    async def _took(self, bucket: str, ahead: "_Ahead", args: tuple[float, float, int], more: int) -> bool:
+    async def _took(self, bucket: str, ahead: _Ahead, limits: Limits, amount: int, ahead_seconds: float) -> bool:
         """Whether the bucket had the amount, for which what is left of an earlier one is given back."""
+        rate, burst = limits.ingestion_rate_mb * _MEGABYTE, limits.ingestion_burst_size_mb * _MEGABYTE
         back, ahead.bytes, ahead.at_seconds = ahead.bytes, 0, self._clock.monotonic_seconds()
+        args = [rate, burst, amount, int(rate * ahead_seconds), back]
         with translated("count ingested bytes"):
-            passed = await self._take(keys=[bucket], args=[*args, more, back])
-        amount = args[2]
+            passed = await self._take(keys=[bucket], args=args)
         if passed < amount:
             return False
         ahead.bytes += passed - amount

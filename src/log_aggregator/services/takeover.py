@@ -10,7 +10,6 @@ from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flush import Flusher, LogRecord
 from log_aggregator.services.ingester import log_failure
-from log_aggregator.services.record_memory import memory_bytes
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
@@ -95,5 +94,4 @@ class Takeover:
 
 def _decode(position: Position, data: bytes) -> LogRecord:
     record = decode_record(data)
-    text_bytes = record.header.text_bytes
-    return LogRecord(position, record.header.tenant, record, text_bytes, memory_bytes(record, text_bytes))
+    return LogRecord.of(position, record.header, record)
