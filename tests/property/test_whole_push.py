@@ -36,7 +36,11 @@ limits = st.builds(
     max_line_size=st.sampled_from((0, 30)),
     max_line_size_truncate=st.booleans(),
     max_structured_metadata_entries_count=st.sampled_from((0, 1)),
+    max_label_names_per_series=st.sampled_from((*(15,) * 5, 1)),
+    max_label_name_length=st.sampled_from((*(1024,) * 5, 4)),
     max_label_value_length=st.sampled_from((20, 100)),
+    discover_service_name=st.sampled_from(([], ["app"])),
+    enforced_labels=st.sampled_from((*([],) * 5, ["level"])),
     allow_structured_metadata=st.booleans(),
     discover_log_levels=st.booleans(),
     increment_duplicate_timestamp=st.booleans(),
@@ -46,7 +50,7 @@ limits = st.builds(
 @given(st.lists(streams(), max_size=4), limits)
 def test_whole_is_what_its_streams_are(sent: list[PushStream], limits: Limits) -> None:
     push = Push.of(sent)
-    whole = _accepted_whole(push, limits, NOW, "fake")
+    whole = _accepted_whole(push, limits, NOW)
     by_stream = _by_stream(push, limits, NOW, "fake")
     if whole is None:
         assert (

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from log_aggregator.model.labels import Labels, format_labels
 from log_aggregator.model.push import Push, PushStream
@@ -92,9 +94,13 @@ class PushEntries:
         bounds_ns = int(self.timestamps_ns.min()), int(self.timestamps_ns.max())  # type: ignore[arg-type]
         return window.holds(bounds_ns) and _sizes_fine(int(self.line_bytes.max()), self, limits)  # type: ignore[arg-type]
 
-    def size_bytes(self, begin: int, end: int) -> int:
-        """Of the rows `[begin, end)`."""
-        return int(self.line_bytes[begin:end].sum()) + sum(self.metadata_bytes[begin:end])
+    def ends(self) -> NDArray[np.int64]:
+        """The bytes of the rows before each, and at last of all."""
+        sizes = np.zeros(len(self.line_bytes) + 1, np.int64)
+        sizes[1:] = self.line_bytes.to_numpy()
+        if self.metadata_bytes:
+            sizes[1:] += self.metadata_bytes
+        return sizes.cumsum()
 
 
 def truncated(entries: Entries, limits: IngestLimits) -> Entries:

@@ -29,7 +29,13 @@ from log_aggregator.services.entry_checks import (
 from log_aggregator.services.ingest_limits import IngestLimits
 from log_aggregator.services.level import DETECTED_LEVEL
 from log_aggregator.services.refusals import Reason, Refusals, summary
-from log_aggregator.services.stream_checks import size_bytes, stream_problem, with_service_name
+from log_aggregator.services.stream_checks import (
+    StreamRules,
+    fine_labels,
+    size_bytes,
+    stream_problem,
+    with_service_name,
+)
 
 _SILENT_STATUS: Final = 200
 # Below this, one by one they cost less than operations on columns.
@@ -95,25 +101,26 @@ class Validated:
 
 def validate(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
     """Applies all limits that concern one push alone; rates and numbers of streams are not among them."""
-    whole = _accepted_whole(push, limits, now_ns, tenant)
+    whole = _accepted_whole(push, limits, now_ns)
     return _by_stream(push, limits, now_ns, tenant) if whole is None else Validated(whole, Counter(), {}, None, 0, 0)
 
 
-def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> AcceptedBatch | None:
+def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int) -> AcceptedBatch | None:
     """All of the push, if none of it is to be refused, and no line or timestamp changed; else None."""
     if now_ns < limits.block_ingestion_until or limits.increment_duplicate_timestamp:
         return None
     entries = PushEntries.of(push)
     if not entries.all_fine(limits, Window.of(limits, now_ns)):
         return None
-    streams = _Streams()
+    streams, rules = _Streams(), StreamRules.of(limits)
+    times_ns, ends = push.timestamps_ns.to_numpy(), entries.ends()
     for sent, begin, end in push.ranges():
         if begin == end:
             continue
-        labels = with_service_name(sent, limits.discover_service_name)
-        if stream_problem(labels, limits, tenant) is not None:
+        labels = fine_labels(sent, rules)
+        if labels is None:
             return None
-        streams.add(labels, end - begin, entries.size_bytes(begin, end), push.timestamps_ns[end - 1])
+        streams.add(labels, end - begin, int(ends[end] - ends[begin]), int(times_ns[end - 1]))
     return streams.accepted(push.timestamps_ns, push.lines, entries.metadata, limits)
 
 
