@@ -27,6 +27,8 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA
 
 _COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
+EXTRACTING = ParserStage | ast.UnpackStage
+"""Stages that extract labels from the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
 def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
     """The `LabelPlan.filters` of stages of which so many are parsers with columns: no stage before changes a label."""
     found: dict[int, bool] = {}
+    last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING)), default=-1)
     seen = 0
     changed: set[str] = set()
     kept: set[str] | None = None
@@ -179,7 +182,7 @@ def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
                 ):
                     continue
                 # One that lets pass what has no such label is tried again when a parser finds it.
-                if seen == parsers or (seen == 0 and not _passes_without_labels(node)):
+                if seen in (0, parsers) and (number > last_parser or not _passes_without_labels(node)):
                     found[number] = seen > 0
             case ast.DropStage(labels):
                 changed.update(_names_of(labels))
@@ -282,7 +285,7 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                 names = kept if names is None else names & (kept | OF_ERRORS)
             case ast.DropStage(labels) if names is not None and not is_last_parser_behind:
                 names -= {one for one in labels if isinstance(one, str)}
-            case _ if isinstance(stage, ParserStage | ast.UnpackStage):
+            case _ if isinstance(stage, EXTRACTING):
                 is_last_parser_behind = True
             case _:
                 pass

@@ -10,6 +10,7 @@ from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import (
+    EXTRACTING,
     LabelPlan,
     depends_on_labels,
     names_needed,
@@ -17,7 +18,7 @@ from log_aggregator.engine.label_plan import (
     plan_labels,
     with_sources,
 )
-from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made
+from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, labels_of
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
@@ -112,6 +113,12 @@ def _demand(plan: "LeafPlan", decided: frozenset[int]) -> Demand:
     return Demand(demand.names, checks)
 
 
+def _may_fail(parser: ParserStage | ast.UnpackStage) -> bool:
+    return isinstance(parser, ast.JsonStage | ast.UnpackStage) or (
+        isinstance(parser, ast.LogfmtStage) and parser.strict
+    )
+
+
 def _ignores_values(stage: Stage) -> bool:
     """Whether it does the same to labels whatever they hold."""
     match stage:
@@ -138,9 +145,15 @@ class LeafPlan:
         self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(frozenset(labels.filters)))
         """The labels that are looked at when all leading filters are decided; None for all."""
         demand = demand_of(aggregation)
-        has_several = len(labels.parsed.parsers) > 1
-        self.looked_for = with_sources(demand.names or ()) if has_several else frozenset()
-        """Labels that the second parser does not look for where the first has found all of them."""
+        parsers = [stage for stage in labels.stages if isinstance(stage, EXTRACTING)]
+        self._has_several_parsers = len(parsers) > 1
+        self._may_fail_behind = any(_may_fail(parser) for parser in parsers[len(labels.parsed.parsers) :])
+        # Extractions are labels of what fails behind them, whether they are asked for or not.
+        extracted = {name for one in labels.parsed.parsers for name in labels_of(one)} if self._may_fail_behind else ()
+        self.looked_for = (
+            with_sources((*(demand.names or ()), *extracted)) if self._has_several_parsers else frozenset()
+        )
+        """Labels that a later parser does not look for where those before have found all of them."""
         names = self.names_behind_filters
         self.names = None if names is None else names | labels.filter_names | self.looked_for
         """All labels that are looked at, but the one that is unwrapped; None for all."""
@@ -148,16 +161,16 @@ class LeafPlan:
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
 
     def outlined(self, decided: frozenset[int], *, may_fail: bool) -> OutlinedLeaf | None:
-        """For rows of which these filters are decided, and in some of which a parser `may_fail`.
+        """For rows of which these filters are decided, and in some of whose stored lines a parser `may_fail`.
 
         None where only single rows tell.
         """
-        shows_errors = may_fail and self.may_show_errors
+        shows_errors = (may_fail or self._may_fail_behind) and self.may_show_errors
         if not _is_outlined(self.aggregation, self.labels.stages_without(decided)):
             return None
         if shows_errors and self.unwrap is not None:
             # Only a second parser finds a value where one has failed; and it is among the labels of an error then.
-            if len(self.labels.parsed.parsers) > 1:
+            if self._has_several_parsers:
                 return None
             shows_errors = False
         return OutlinedLeaf(self, decided, shows_errors=shows_errors)

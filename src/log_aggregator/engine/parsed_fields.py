@@ -85,11 +85,11 @@ def has_columns(parsers: Sequence[ParserStage]) -> bool:
     """Whether `ParsedFields` knows the labels that these give one after the other."""
     if len(parsers) > 1:
         kinds = {type(parser) for parser in parsers}
-        return len(parsers) == 2 and kinds == {ast.JsonStage, ast.LogfmtStage} and not any(map(_labels_of, parsers))
+        return len(parsers) == 2 and kinds == {ast.JsonStage, ast.LogfmtStage} and not any(map(labels_of, parsers))
     return all(map(_is_plain, parsers))
 
 
-def _labels_of(parser: ParserStage) -> list[str]:
+def labels_of(parser: ParserStage) -> list[str]:
     """The labels of its extractions."""
     return [] if isinstance(parser, _CAPTURING) else [one.label for one in parser.extractions]
 
@@ -101,7 +101,7 @@ def _is_plain(parser: ParserStage) -> bool:
             return False
         names = _captured_names(parser)
         return not any(is_made(name) and (name in OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
-    labels = _labels_of(parser)
+    labels = labels_of(parser)
     if any(map(is_made, labels)) or len(set(labels)) != len(labels):
         return False
     if isinstance(parser, ast.JsonStage):

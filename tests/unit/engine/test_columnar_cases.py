@@ -137,6 +137,18 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(count_over_time({app="x"} | line_format `{{div .n 0}}` | logfmt | level!="" | drop __error__ [10ms]))',
         [entry(SHOP, 5, "level=info"), entry(SHOP, 5, ""), entry(WITH_N, 5, "level=warn")],
     ),
+    "a parser that fails on a line that was made, and the labels that the error then has": (
+        'sum by (__error__) (count_over_time({app="x"} | json n | line_format `{{.level}}` | json [10ms]))',
+        [entry(SHOP_PROD, 5, '{"level":"info","n":5}'), entry(WITH_LEVEL, 5, '{"n":6}', trace="t")],
+    ),
+    "a packed line that was made and is none": (
+        'sum by (level) (count_over_time({app="x"} | json | line_format `{{.n}}` | __error__="" | unpack [10ms]))',
+        [entry(SHOP_PROD, 5, '{"level":"info","n":5}')],
+    ),
+    "a filter that a parser of a line that was made tries again": (
+        'count_over_time({app="x"} | logfmt | level="" | keep n | line_format `level={{.n}}` | logfmt [10ms])',
+        [entry(SHOP, 5, "n=5"), entry(SHOP, 5, "d=5")],
+    ),
     "a filter of a label that is not kept, tried before it goes": (
         'count_over_time({app="x"} | json | keep level | n!="5" [10ms])',
         [entry(SHOP, 5, '{"level":"info","n":5}'), entry(SHOP, 5, '{"level":"info","n":6}')],
