@@ -207,7 +207,7 @@ class ColumnarLeaf:
         are_all = reads is not None and plan.names is None
         parsed = plan.labels.parsed.read(frame, batch.shapes, names, are_all_names=are_all)
         judgement = UNDECIDED
-        if plan.labels.filters and (reads is None or not _are_few_outlines(frame, parsed)):
+        if plan.labels.leading.numbers and (reads is None or not _are_few_outlines(frame, parsed)):
             judgement = plan.labels.judge(frame, present, parsed)
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes

@@ -13,27 +13,30 @@ from typing import Final
 import polars as pl
 
 from log_aggregator.engine.batch import Form
-from log_aggregator.engine.columnar import CHANGES_LINE, push_line_filters
+from log_aggregator.engine.columnar import CHANGES_LINE, line_filter_expression, push_line_filters
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, both, either, judged
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
+from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parsed_fields import OF_ERRORS, Parsed, ParsedFields, ParserStage, has_columns
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
+from log_aggregator.logql.idle_formats import without_idle
 from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import METADATA
+from log_aggregator.model.segment import LINE, METADATA
 
 _COMPARISONS = ast.NumberFilter | ast.DurationFilter | ast.BytesFilter
 EXTRACTING = ParserStage | ast.UnpackStage
 """Stages that extract labels from the line."""
+_FILTERS = ast.LabelFilterStage | ast.LineFilterStage
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What columns tell of the leading label filters: the numbers of those that are `decided`.
+    """What columns tell of the leading filters: the numbers of those that are `decided`.
 
     Of each row: whether it passes these or may pass (None: all do), and whether that is for the row-wise stages to tell
     (None: of no row).
@@ -47,32 +50,54 @@ class Judgement:
 UNDECIDED: Final = Judgement(frozenset(), None, None)
 
 
-class LabelPlan:
-    """`stages` are those behind the line filters, whose lines `mask` is of.
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """Filters, by the number of the stage, that see what parsers, stream and metadata give.
 
-    `filters` are the numbers of label filters among them that see what parsers, stream and metadata give, with whether
-    they stand behind the parsers.
+    Those of `labels`, with whether they stand behind the parsers; and those of `lines` that are made of such labels.
     """
+
+    labels: Mapping[int, bool]
+    lines: Mapping[int, MadeLine]
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Those of all of them."""
+        return frozenset((*self.labels, *self.lines))
+
+
+class LabelPlan:
+    """`stages` are those behind the filters of stored lines, which `mask` is of."""
 
     def __init__(
         self,
         mask: pl.Expr | None,
         stages: Sequence[Stage],
         parsed: ParsedFields,
-        filters: Mapping[int, bool],
+        leading: Leading,
     ) -> None:
         self.mask = mask
         self.stages = tuple(stages)
         self.parsed = parsed
-        self.filters = filters
-        self.filter_names = with_sources(name for number in filters for name in names_read(self._filter(number)))
-        """The labels that the filters read."""
+        self.leading = leading
+        self.filter_names = with_sources(
+            [
+                *(name for number in leading.labels for name in names_read(self._filter(number))),
+                *(name for line in leading.lines.values() for name in line.names),
+            ]
+        )
+        """The labels that the leading filters read."""
         self.numeric_columns = self._numeric_columns()
-        """The columns of the fields that the filters only compare with numbers."""
+        """The columns of the fields that the leading filters only compare with numbers."""
 
-    def stages_without(self, decided: frozenset[int]) -> list[Stage]:
-        """Those that are left when these filters are decided."""
-        return [stage for number, stage in enumerate(self.stages) if number not in decided]
+    @property
+    def has_filters(self) -> bool:
+        """Whether some row may not pass."""
+        return any(isinstance(stage, _FILTERS) for stage in self.stages)
+
+    def stages_without(self, decided: frozenset[int]) -> Sequence[Stage]:
+        """Those that are left when these filters are decided: without line_formats whose line only these read."""
+        return without_idle([stage for number, stage in enumerate(self.stages) if number not in decided])
 
     def outline_stages(self, decided: frozenset[int]) -> list[Stage]:
         """The same for outlines, whose line `ParsedFields.outline_line` makes."""
@@ -82,10 +107,18 @@ class LabelPlan:
             for stage in self.stages_without(decided)
         ]
 
-    def filter_names_without(self, decided: frozenset[int]) -> frozenset[str]:
-        """The labels that all other filters of the stages read, leading or not."""
-        filters = filters_of(self.stages_without(decided))
-        return with_sources(name for node in filters for name in names_read(node))
+    def filter_names_without(self, decided: frozenset[int]) -> frozenset[str] | None:
+        """The labels that all other filters of the stages depend on, leading or not; None where there are none."""
+        stages = self.stages_without(decided)
+        if not any(isinstance(stage, _FILTERS) for stage in stages):
+            return None
+        made = (stage.template for stage in stages if isinstance(stage, ast.LineFormatStage))
+        return with_sources(
+            [
+                *(name for node in filters_of(stages) for name in names_read(node)),
+                *(name for template in made for name in compile_template(template).needs or ()),
+            ]
+        )
 
     def column(self, label: str) -> str:
         """The column that the label's field may be stored in."""
@@ -96,7 +129,7 @@ class LabelPlan:
         columns = LabelColumns(frame, streams, parsed.values)
         passes = unsure = None
         decided = set()
-        for number, is_parsed in self.filters.items():
+        for number, is_parsed in self.leading.labels.items():
             if parsed.kinds is not None and _has_address(self.stages[number]):
                 continue  # any address passes where a parser has failed
             verdict = judged(self._filter(number), partial(self._column, columns, is_parsed=is_parsed))
@@ -105,6 +138,13 @@ class LabelPlan:
             decided.add(number)
             passes = both(passes, verdict.passes if verdict.unsure is None else verdict.passes | verdict.unsure)
             unsure = either(unsure, verdict.unsure)
+        lines: dict[MadeLine, pl.Series | None] = {}
+        for number, line in self.leading.lines.items():
+            if line not in lines:
+                lines[line] = line.column(partial(self._column, columns, is_parsed=line.is_parsed), frame.height)
+            if (made := lines[line]) is not None:
+                decided.add(number)
+                passes = both(passes, _kept(made, self.stages[number]))
         return Judgement(frozenset(decided), passes, unsure)
 
     def _column(self, columns: LabelColumns, name: str, *, is_parsed: bool) -> pl.Series | None:
@@ -120,9 +160,9 @@ class LabelPlan:
         return stage.filter
 
     def _numeric_columns(self) -> set[str]:
-        texts: set[str] = set()
+        texts = {name for line in self.leading.lines.values() for name in line.names}
         numbers: set[str] = set()
-        for number in self.filters:
+        for number in self.leading.labels:
             for leaf in _leaves(self._filter(number)):
                 (numbers if isinstance(leaf, ast.NumberFilter) else texts).update(names_read(leaf))
         return set(map(self.column, numbers)) - set(map(self.column, texts))
@@ -138,21 +178,29 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
         return None
     leading = _leading(rest, len(parsers))
     if order_matters(filters_of(stages)):
-        leading = {number: parsed for number, parsed in leading.items() if not _has_address(rest[number])}
+        labels = {number: parsed for number, parsed in leading.labels.items() if not _has_address(rest[number])}
+        leading = Leading(labels, leading.lines)
     return LabelPlan(pushed.predicate, rest, ParsedFields(parsers, demand), leading)
 
 
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
-    """Of as many stages from the front as are parsers that have columns, label filters, or drop or keep labels."""
+    """Of as many stages from the front as columns may tell about.
+
+    These are parsers that have columns, label filters, stages that drop or keep labels, and behind those line_formats
+    of labels and filters of their lines.
+    """
     taken: list[Stage] = []
     parsers: list[ParserStage] = []
+    is_made = False
     is_ordered = order_matters(filters_of(stages))
     for stage in stages:
         if is_ordered and _has_address(stage):
             break
-        if isinstance(stage, ParserStage) and has_columns([*parsers, stage]):
+        if isinstance(stage, ParserStage) and not is_made and has_columns([*parsers, stage]):
             parsers.append(stage)
-        elif not isinstance(stage, ast.LabelFilterStage | ast.DropStage | ast.KeepStage):
+        elif isinstance(stage, ast.LineFormatStage) and parts_of(stage) is not None:
+            is_made = True
+        elif not isinstance(stage, _FILTERS | ast.DropStage | ast.KeepStage):
             break
         taken.append(stage)
     # A parser tries comparisons that come later, too, and these may fail before a filter of errors.
@@ -164,11 +212,13 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
     return LabelPlan(None, taken, ParsedFields(parsers), _leading(taken, len(parsers)))
 
 
-def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
-    """The `LabelPlan.filters` of stages of which so many are parsers with columns: no stage before changes a label."""
-    found: dict[int, bool] = {}
+def _leading(stages: Sequence[Stage], parsers: int) -> Leading:
+    """Of stages of which so many are parsers with columns: filters before which no stage changes a label."""
+    labels: dict[int, bool] = {}
+    lines: dict[int, MadeLine] = {}
     last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING)), default=-1)
     seen = 0
+    line: MadeLine | None = None
     changed: set[str] = set()
     kept: set[str] | None = None
     for number, stage in enumerate(stages):
@@ -183,11 +233,21 @@ def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
                     continue
                 # One that lets pass what has no such label is tried again when a parser finds it.
                 if seen in (0, parsers) and (number > last_parser or not _passes_without_labels(node)):
-                    found[number] = seen > 0
-            case ast.DropStage(labels):
-                changed.update(_names_of(labels))
-            case ast.KeepStage(labels):
-                own = {one for one in labels if isinstance(one, str)}
+                    labels[number] = seen > 0
+            case ast.LineFormatStage():
+                if (parts := parts_of(stage)) is None:
+                    break
+                line = MadeLine(parts, seen > 0)
+                names = with_sources(line.names)
+                if not names.isdisjoint(changed) or not (kept is None or names <= kept):
+                    line = None
+            case ast.LineFilterStage():
+                if line is not None:
+                    lines[number] = line
+            case ast.DropStage(dropped):
+                changed.update(_names_of(dropped))
+            case ast.KeepStage(chosen):
+                own = {one for one in chosen if isinstance(one, str)}
                 kept = own if kept is None else kept & own
             case ast.LabelFormatStage(assignments):
                 changed.update(*((one.name, one.value) if one.is_rename else (one.name,) for one in assignments))
@@ -195,7 +255,13 @@ def _leading(stages: Sequence[Stage], parsers: int) -> dict[int, bool]:
                 seen += 1
             case _:
                 break
-    return found
+    return Leading(labels, lines)
+
+
+def _kept(lines: pl.Series, stage: Stage) -> pl.Series:
+    """Which of the lines a line filter keeps."""
+    assert isinstance(stage, ast.LineFilterStage)
+    return lines.to_frame().select_seq(line_filter_expression(stage).alias(LINE))[LINE]
 
 
 def _passes_without_labels(node: ast.LabelFilter) -> bool:

@@ -142,7 +142,7 @@ class LeafPlan:
         self.unwrap = aggregation.range.unwrap.label if aggregation.range.unwrap else None
         """The label whose values are aggregated."""
         self.counts_bytes = aggregation.operation.startswith("bytes_")
-        self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(frozenset(labels.filters)))
+        self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
         demand = demand_of(aggregation)
         parsers = [stage for stage in labels.stages if isinstance(stage, EXTRACTING)]
@@ -181,7 +181,7 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     # Of values that convert, filters behind unwrap are filters before it.
     stages = [*stages_in_use(aggregation), *map(ast.LabelFilterStage, unwrap_filters(aggregation))]
     labels = plan_labels(stages, demand_of(aggregation))
-    if labels is None or not _is_outlined(aggregation, labels.stages_without(frozenset(labels.filters))):
+    if labels is None or not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
         return None
     if aggregation.operation.startswith("bytes_") and any(
         isinstance(stage, ast.LineFormatStage) for stage in labels.stages

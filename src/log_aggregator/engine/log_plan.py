@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from log_aggregator.engine.columnar import push_line_filters
-from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.label_plan import LabelPlan, plan_leading
 from log_aggregator.engine.parsed_fields import ParserStage
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
@@ -43,7 +42,7 @@ def plan_log(expr: LogExpr) -> LogPlan:
     labels = plan_leading(pushed.rest)
     return LogPlan(
         pushed.predicate,
-        labels if filters_of(labels.stages) else None,
+        labels if labels.has_filters else None,
         compile_pipeline(pushed.rest),
         all(isinstance(stage, _PASSING) for stage in pushed.rest[len(labels.stages) :]),
     )

@@ -8,7 +8,6 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import Combinations, common_names
-from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.label_columns import both
 from log_aggregator.engine.label_plan import LabelPlan, fields_read, forms_of
 from log_aggregator.engine.log_plan import LogPlan
@@ -95,13 +94,13 @@ class RowChooser:
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
         """The fields that the filters depend on."""
-        return fields_read(labels.filter_names_without(frozenset()), common_names(streams))
+        return fields_read(labels.filter_names_without(frozenset()) or frozenset(), common_names(streams))
 
     def _undecided(self, labels: LabelPlan, decided: frozenset[int]) -> Combinations | None:
         """The filters that are not decided, by combinations of labels; None where there are none."""
         if decided not in self._combinations:
             names = labels.filter_names_without(decided)
-            if not filters_of(labels.stages_without(decided)):
+            if names is None:
                 self._combinations[decided] = None
             else:
                 outlined = compile_pipeline(labels.outline_stages(decided))

@@ -53,7 +53,9 @@ LEADING = (
     ("| json | keep level | level=`x` | status=`y`", {2: True}),
     ("| json | label_format a=b | level=`x` | a=`y` | b=`z`", {2: True}),
     ("| drop status | json | level=`x`", {}),
-    ("| json | line_format `x` | level=`x`", {}),
+    ("| json | line_format `x` | level=`x`", {2: True}),
+    ("| json | line_format `{{div 1 .n}}` | level=`x`", {}),
+    ("| json | level=`x` | line_format `{{.log}}` | level!=`y` | json | status=`z`", {1: True}),
     ("|= `x` | json | level=`x` |= `y`", {1: True}),
     ("| json | status > 5 | addr=ip(`::1`)", {1: True}),
 )
@@ -63,7 +65,35 @@ LEADING = (
 def test_filters_are_leading_until_a_stage_changes_labels(text: str, filters: dict[int, bool]) -> None:
     plan = plan_labels(stages_of(text))
     assert plan is not None
-    assert plan.filters == filters
+    assert plan.leading.labels == filters
+
+
+LINES = (
+    ("| json | line_format `{{.a}}: {{.b}}` |= `x`", {2: {"a", "b"}}),
+    ("| line_format `{{.a}}` != `x` | json | line_format `y` |= `y`", {1: {"a"}}),
+    ("| json | drop a | line_format `{{.a}}` |= `x`", {}),
+    ("| json | line_format `{{.a}}` | drop a |= `x`", {2: {"a"}}),
+    ("| json | keep a | line_format `{{.b}}` |= `x`", {}),
+    ("| json | label_format a=b | line_format `{{.b}}` |= `x`", {}),
+    ("| json | line_format `{{.a | lower}}` |= `x`", {}),
+    ("| json | line_format `{{.a}}` | decolorize | a=`b` |= `x`", {}),
+    ("| json | line_format `{{.a}}` | unpack |= `x`", {}),
+    ("| json | line_format `{{.a}}` | line_format `{{.b}}` |= `x` != `y`", {3: {"b"}, 4: {"b"}}),
+)
+
+
+@pytest.mark.parametrize(("text", "lines"), LINES)
+def test_filters_of_made_lines_are_leading_where_columns_have_the_labels(text: str, lines: dict[int, set[str]]) -> None:
+    plan = plan_labels(stages_of(text))
+    assert plan is not None
+    assert {number: set(line.names) for number, line in plan.leading.lines.items()} == lines
+
+
+def test_what_only_decided_filters_read_is_not_made() -> None:
+    plan = plan_labels(stages_of("| json | line_format `{{.a}}` |= `x` |= `y` | level=`z`"))
+    assert plan is not None
+    assert len(plan.stages_without(frozenset((2, 3)))) == 2
+    assert len(plan.stages_without(frozenset((2,)))) == 4
 
 
 @pytest.mark.parametrize("text", ["| json | pattern `<a> <_>`", "| json a=`b[0]`", "| regexp `(?P<a>\\pL)`"])
