@@ -141,7 +141,7 @@ unwraps = st.builds(
 @st.composite
 def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     unwrap = draw(st.sampled_from(("", "", "")) | unwraps)
-    counted = (*("count_over_time",) * 5, "rate", "bytes_over_time")
+    counted = (*("count_over_time",) * 5, "rate", *("bytes_over_time",) * 3)
     operation = draw(st.sampled_from(("sum_over_time", "max_over_time", "first_over_time") if unwrap else counted))
     labels = ", ".join(draw(st.lists(names, max_size=2, unique=True)))
     grouping = draw(st.sampled_from((f"by ({labels})", f"by ({labels})", f"by ({labels})", f"without ({labels})", "")))

@@ -111,7 +111,7 @@ class ColumnarLeaf:
         wanted = {STREAM, TIMESTAMP}
         if plan.labels.mask is not None:
             wanted.add(LINE)
-        if plan.counts_bytes:
+        if plan.counts_bytes and plan.made is None:
             wanted.add(LINE_BYTES)
         if self._is_ordered:
             wanted.add(ARRIVAL)
@@ -223,6 +223,12 @@ class ColumnarLeaf:
             or any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order)
         ):
             answers = None
+        if answers is not None and plan.made is not None:
+            made = plan.labels.last_line(frame, present, parsed)
+            if made is None:
+                answers = None
+            else:
+                frame = frame.with_columns(made.str.len_bytes().alias(LINE_BYTES))
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
         if parsed.easy is not None:
@@ -243,7 +249,7 @@ class ColumnarLeaf:
 
     def _add_runs(self, frame: pl.DataFrame, batch: Batch) -> bool:
         """Adds the rows stream by stream, if their series follow from the streams alone. Whether it has done so."""
-        if self._plan.labels.parsed.parsers or batch.runs is None or not self._windows.is_totalled:
+        if self._plan.labels.parsed.parsers or batch.runs is None or not self._windows.is_totalled or self._plan.made:
             return False
         runs = _runs(frame, batch)
         answers = self._answers_without(frozenset(), may_fail=False)

@@ -6,7 +6,7 @@ combination of those, and all entries of the combination share the answer.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -55,10 +55,12 @@ class Leading:
     """Filters, by the number of the stage, that see what parsers, stream and metadata give.
 
     Those of `labels`, with whether they stand behind the parsers; and those of `lines` that are made of such labels.
+    `last` is the line that all stages leave, if it is made so.
     """
 
     labels: Mapping[int, bool]
     lines: Mapping[int, MadeLine]
+    last: MadeLine | None
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -141,11 +143,19 @@ class LabelPlan:
         lines: dict[MadeLine, pl.Series | None] = {}
         for number, line in self.leading.lines.items():
             if line not in lines:
-                lines[line] = line.column(partial(self._column, columns, is_parsed=line.is_parsed), frame.height)
+                lines[line] = self._line(line, columns, frame.height)
             if (made := lines[line]) is not None:
                 decided.add(number)
                 passes = both(passes, _kept(made, self.stages[number]))
         return Judgement(frozenset(decided), passes, unsure)
+
+    def last_line(self, frame: pl.DataFrame, streams: Mapping[int, Labels], parsed: Parsed) -> pl.Series | None:
+        """The lines that all stages leave, which `leading` knows; None where the label columns are not known."""
+        assert self.leading.last is not None
+        return self._line(self.leading.last, LabelColumns(frame, streams, parsed.values), frame.height)
+
+    def _line(self, line: MadeLine, columns: LabelColumns, rows: int) -> pl.Series | None:
+        return line.column(partial(self._column, columns, is_parsed=line.is_parsed), rows)
 
     def _column(self, columns: LabelColumns, name: str, *, is_parsed: bool) -> pl.Series | None:
         column = columns.of(name, parsed=is_parsed)
@@ -160,7 +170,8 @@ class LabelPlan:
         return stage.filter
 
     def _numeric_columns(self) -> set[str]:
-        texts = {name for line in self.leading.lines.values() for name in line.names}
+        last = () if self.leading.last is None else self.leading.last.names
+        texts = {name for line in self.leading.lines.values() for name in line.names}.union(last)
         numbers: set[str] = set()
         for number in self.leading.labels:
             for leaf in _leaves(self._filter(number)):
@@ -179,7 +190,7 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
     leading = _leading(rest, len(parsers))
     if order_matters(filters_of(stages)):
         labels = {number: parsed for number, parsed in leading.labels.items() if not _has_address(rest[number])}
-        leading = Leading(labels, leading.lines)
+        leading = replace(leading, labels=labels)
     return LabelPlan(pushed.predicate, rest, ParsedFields(parsers, demand), leading)
 
 
@@ -255,7 +266,9 @@ def _leading(stages: Sequence[Stage], parsers: int) -> Leading:
                 seen += 1
             case _:
                 break
-    return Leading(labels, lines)
+    else:
+        return Leading(labels, lines, line)
+    return Leading(labels, lines, None)
 
 
 def _kept(lines: pl.Series, stage: Stage) -> pl.Series:

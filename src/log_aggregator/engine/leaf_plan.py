@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import dropwhile
 from typing import Final
 
+from log_aggregator.engine.columnar import CHANGES_LINE
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.label_filter import names_read
@@ -142,6 +143,8 @@ class LeafPlan:
         self.unwrap = aggregation.range.unwrap.label if aggregation.range.unwrap else None
         """The label whose values are aggregated."""
         self.counts_bytes = aggregation.operation.startswith("bytes_")
+        self.made = labels.leading.last if self.counts_bytes else None
+        """The line whose bytes are counted, if not the stored one's are."""
         self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
         demand = demand_of(aggregation)
@@ -155,7 +158,8 @@ class LeafPlan:
         )
         """Labels that a later parser does not look for where those before have found all of them."""
         names = self.names_behind_filters
-        self.names = None if names is None else names | labels.filter_names | self.looked_for
+        made = with_sources(self.made.names) if self.made is not None else frozenset()
+        self.names = None if names is None else names | labels.filter_names | self.looked_for | made
         """All labels that are looked at, but the one that is unwrapped; None for all."""
         self.may_show_errors = demand.keeps_errors or demand.names is None
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
@@ -183,11 +187,10 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     labels = plan_labels(stages, demand_of(aggregation))
     if labels is None or not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
         return None
-    if aggregation.operation.startswith("bytes_") and any(
-        isinstance(stage, ast.LineFormatStage) for stage in labels.stages
-    ):
-        return None  # it counts the bytes that are made
-    return LeafPlan(aggregation, labels)
+    plan = LeafPlan(aggregation, labels)
+    if plan.counts_bytes and plan.made is None and any(isinstance(stage, CHANGES_LINE) for stage in labels.stages):
+        return None  # it counts the bytes of other lines than those that are stored
+    return plan
 
 
 def unwrap_filters(aggregation: RangeAggregation) -> tuple[ast.LabelFilter, ...]:

@@ -149,6 +149,14 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'count_over_time({app="x"} | logfmt | level="" | keep n | line_format `level={{.n}}` | logfmt [10ms])',
         [entry(SHOP, 5, "n=5"), entry(SHOP, 5, "d=5")],
     ),
+    "bytes of lines that are made of labels": (
+        'sum by (n) (bytes_over_time({app="x"} | json | line_format `{{.level}}é{{.n}}` |= "é" | keep n [10ms]))',
+        [entry(SHOP, 5, '{"level":"é","n":5}'), entry(SHOP, 6, '{"n":5}'), entry(SHOP, 5, '{"level":"x"}')],
+    ),
+    "bytes of lines that are made where nothing is parsed": (
+        'sum by (app) (bytes_rate({app="x"} | line_format `{{.env}}{{.trace}}` [10ms]))',
+        [entry(SHOP_PROD, 5, "a"), entry(SHOP_PROD, 6, "bcd", trace="t"), entry(SHOP_PROD, 7, "")],
+    ),
     "a filter of a label that is not kept, tried before it goes": (
         'count_over_time({app="x"} | json | keep level | n!="5" [10ms])',
         [entry(SHOP, 5, '{"level":"info","n":5}'), entry(SHOP, 5, '{"level":"info","n":6}')],
