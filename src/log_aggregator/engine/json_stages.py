@@ -1,6 +1,7 @@
 """The stages json (all fields) and unpack."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
@@ -32,6 +33,8 @@ def _refuse(constant: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=iter, parse_float=str, parse_int=str, parse_constant=_refuse)
 # Numbers are not told as texts, as `unpack` wants only strings.
 _DECODER_OF_STRINGS = json.JSONDecoder(object_pairs_hook=iter, parse_constant=_refuse)
+# Escapes of surrogates, and of U+FFFD.
+_OWN_RULES = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[dD])")
 
 
 def extract_json(line: str, labels: EntryLabels) -> str | None:
@@ -46,8 +49,8 @@ def extract_json(line: str, labels: EntryLabels) -> str | None:
 
 
 def document_members(line: str, decoder: json.JSONDecoder = _DECODER) -> Members | None:
-    """None for all but an object by the book. Escapes and U+FFFD have rules of their own."""
-    if "\\u" in line or REPLACEMENT in line:
+    """None for all but an object by the book. Surrogates and U+FFFD have rules of their own."""
+    if REPLACEMENT in line or ("\\u" in line and _OWN_RULES.search(line)):
         return None
     try:
         document = decoder.decode(line)

@@ -121,8 +121,10 @@ def compile_logfmt(stage: LogfmtStage) -> Process:
 
 
 def _all_pairs(stage: LogfmtStage) -> Process:
+    is_plain = not stage.strict and not stage.keep_empty
+
     def process(line: str, labels: EntryLabels) -> str | None:
-        if labels.satisfied:
+        if labels.satisfied or (is_plain and "=" not in line):
             return line
         for found in scan(line):
             if isinstance(found, Problem):

@@ -13,8 +13,19 @@ from log_aggregator.logql.ast import Extraction
 
 SCALARS = (
     *("1", "-2.50", "1e5", "1E400", "12345678901234567890123", "true", "false", "null", "NaN", '"s"', '""', '" s "'),
+    *(
+        r'"\u003ca\u00e9"',
+        r'"\uD83D\ude00"',
+        r'"\ud800"',
+        r'"\uDC00x"',
+        r'"\\ud800"',
+        r'"\uFFFd"',
+        r'"\u0000"',
+        r'"\u00"',
+    ),
     *(r'"q\"x"', r'"b\\"', r'"t\n"', r'"\/"', r'"\u0041"', '"{a}"', '"[1"', '"é"', '"\ufffd"', '"a:b"', '"\t"'),
 )
+ESCAPED_KEYS = (r'"\u0061"', r'"\ud800"', r'"\ufffd"', r'"\u003c"')
 KEYS = ("a", "b", "c", "_entry", "x y", "1x", "a.b", "é", 'a"q', "")
 spaces = st.sampled_from(("", "", " "))
 
@@ -24,7 +35,7 @@ def joined(opening: str, space: str, parts: list[str], closing: str) -> str:
 
 
 def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    keys = st.sampled_from(KEYS).map(lambda key: json.dumps(key, ensure_ascii=False))
+    keys = st.sampled_from((*(json.dumps(key, ensure_ascii=False) for key in KEYS), *ESCAPED_KEYS))
     members = st.lists(st.builds("{}:{}".format, keys, values), max_size=4)
     return st.builds(joined, st.just("{"), spaces, members, st.just("}"))
 
