@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from log_aggregator.engine.document_columns import extracted_members, fields_of_documents
 from log_aggregator.engine.entry_labels import (
     ERROR,
     ERROR_DETAILS,
@@ -24,7 +25,7 @@ from log_aggregator.engine.entry_labels import (
     EntryLabels,
     join_names,
 )
-from log_aggregator.engine.fields import coalesced, extract, shapes_of, stored_fields
+from log_aggregator.engine.fields import Fields, coalesced, extract, shapes_of, stored_fields
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
@@ -221,8 +222,8 @@ class ParsedFields:
         values = {name: values.get(fields.get(name, ""), nothing) for name in names}
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
-        if easy is not None and self._has_pairs_in_text and not are_all_names and LINE in frame:
-            easy, kinds, values = self._with_pairs_in_text(frame[LINE], easy, kinds, values)
+        if easy is not None and not are_all_names and LINE in frame:
+            easy, kinds, values = self._with_hard_lines(frame[LINE], easy, kinds, values)
             are_regular = False
         known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
         return Parsed(easy, kinds, values, known)
@@ -377,38 +378,23 @@ class ParsedFields:
         parser = self._logfmt
         return parser is not None and not parser.strict and not parser.keep_empty and not parser.extractions
 
-    @property
-    def _has_pairs_in_text(self) -> bool:
-        """Whether it is known what the only parser finds among words."""
-        if len(self.parsers) > 1 or self._logfmt is None or self._logfmt.strict:
-            return False
-        return self._is_lenient or (
-            bool(self._extracted) and all(label == key for label, key in self._extracted.items())
-        )
-
-    def _with_pairs_in_text(
+    def _with_hard_lines(
         self, lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series]
     ) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
-        """With what is known of rows that are not easy by what stands around the pairs in them."""
+        """With what is known of rows that are not easy by a closer look at their lines."""
         if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
             return easy, kinds, values
         rows = (~easy).arg_true()
-        names = list(self._extracted or values)
+        names = list(values if self._json is not None else self._extracted or values)
         is_soon_told = len(names) <= _MOST_NAMES_IN_TEXT and all(len(name) <= _LONGEST_NAME_IN_TEXT for name in names)
         if not is_soon_told or len(rows) < FEWEST_LINES_OF_TEXT * len(names):
             return easy, kinds, values
-        if self._extracted:
-            wanted = self._demand.names
-            is_content = wanted is not None and wanted <= self._extracted.keys()
-            found = extracted_pairs(lines.gather(rows), names, only_first=is_content)
-        else:
-            found = pairs_in_text(lines.gather(rows), names)
-        known = found.shape > 0
-        at = rows.filter(known)
-        if at.is_empty():
+        found = self._in_text(lines.gather(rows), names)
+        if found is None or (at := rows.filter(known := found.shape > 0)).is_empty():
             return easy, kinds, values
         if kinds is not None:
-            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, _LOGFMT - 1)
+            own = _JSON if self._json is not None else _LOGFMT
+            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, own - 1)
             kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
         texts = {
             name: _with_texts(values[name], at, column.filter(known))
@@ -416,6 +402,31 @@ class ParsedFields:
             if name in values
         }
         return easy.clone().scatter(at, True), kinds, values | texts
+
+    def _in_text(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
+        """What the only parser finds in lines without a shape; None if that takes as long as to run it."""
+        if len(self.parsers) > 1:
+            return None
+        if self._json is not None:
+            return self._extracted_members(lines, names) if self._extracted else fields_of_documents(lines, names)
+        if self._is_lenient:
+            return pairs_in_text(lines, names)
+        extracted = self._extracted
+        is_strict = self._logfmt is not None and self._logfmt.strict
+        if is_strict or not extracted or any(label != key for label, key in extracted.items()):
+            return None
+        wanted = self._demand.names
+        return extracted_pairs(lines, names, only_first=wanted is not None and wanted <= extracted.keys())
+
+    def _extracted_members(self, lines: pl.Series, labels: Sequence[str]) -> Fields | None:
+        """The labels by the members that they are of; None where one is of something in a member."""
+        assert self._json is not None
+        paths = {one.label: parse_json_path(one.expression) for one in self._json.extractions}
+        if any(len(paths.get(label, ())) > 1 for label in labels):
+            return None
+        keys = {label: str(paths[label][0]) for label in labels if label in paths}
+        found = extracted_members(lines, sorted(set(keys.values())))
+        return Fields(found.shape, {label: found.values[key] for label, key in keys.items()})
 
     def _has_all_paths(self, shape: Shape) -> bool:
         """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""

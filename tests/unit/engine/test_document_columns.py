@@ -1,0 +1,107 @@
+"""The members that a decoder finds in columns of JSON are the fields that the json stage finds in each line."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from json_documents import lines
+from log_aggregator.engine.document_columns import extracted_members, fields_of_documents
+from log_aggregator.engine.entry_labels import Demand, EntryLabels
+from log_aggregator.engine.fields import Fields
+from log_aggregator.engine.json_paths import compile_json_paths
+from log_aggregator.engine.json_stages import extract_json
+from log_aggregator.logql.ast import Extraction
+
+names = st.lists(st.sampled_from(("a", "b", "c", "a_b", "a_b_c", "b_c", "a_extracted")), max_size=3, unique=True)
+
+
+def known_rows(found: Fields) -> list[tuple[int, dict[str, str | None]]]:
+    return [
+        (row, {name: column[row] for name, column in found.values.items()})
+        for row in (found.shape == 1).arg_true().to_list()
+    ]
+
+
+@settings(max_examples=300)
+@given(st.lists(lines, max_size=8), names)
+def test_fields_are_those_of_the_stage(own: list[str], wanted: Sequence[str]) -> None:
+    for row, values in known_rows(fields_of_documents(pl.Series(own, dtype=pl.String), wanted)):
+        labels = EntryLabels(0, {}, {}, Demand())
+        extract_json(own[row], labels)
+        assert (labels.error, {name: labels.parsed.get(name) for name in wanted}) == ("", values)
+
+
+@settings(max_examples=300)
+@given(st.lists(lines, max_size=8), names.filter(len))
+def test_extracted_members_are_those_of_the_stage(own: list[str], wanted: Sequence[str]) -> None:
+    stage = compile_json_paths([Extraction(f"label_{name}", name) for name in wanted])
+    for row, values in known_rows(extracted_members(pl.Series(own, dtype=pl.String), wanted)):
+        labels = EntryLabels(0, {}, {}, Demand())
+        stage(own[row], labels)
+        expected = {f"label_{name}": value or "" for name, value in values.items()}
+        assert (labels.error, labels.parsed) == ("", expected)
+
+
+OBJECT_IN_ARRAY = '{"a": 1, "b": "x y", "c": {"d": [1, {"e": 2}]}}'
+KNOWN = (
+    (OBJECT_IN_ARRAY, "a b c"),
+    ('{"b": "x", "a": -1.50}', "a b"),
+    ('{"b": null, "a": true}', "a b"),
+    ('{"b": "\\"quoted\\"", "z": ["a b"]}', "a b"),
+    ('{"a.c": 1, "a_b": 2, "b": {"a": 1}}', "a_b"),
+    ("{}", "a"),
+)
+UNKNOWN = (
+    (OBJECT_IN_ARRAY, "_a"),
+    ('{"a": 1, "c": {"a": 2}}', "a"),
+    ('{"b": "a", "a": "a"}', "a"),
+    ('{"a ": 1}', "a"),
+    ('{"\u2003a": 1}', "a"),
+    ('{"a\\t": 1}', "a"),
+    ('{"": {"a": 1}}', "a"),
+    ('{"\\u0061": 1}', "a"),
+    ('{"a": "\\ud800"}', "a"),
+    ('{"a": "\ufffd"}', "a"),
+    ('{"a": 1, "a_extracted": 2}', "a"),
+    ('{"a.b": 1}', "a_b"),
+    ('{"a_b": 1, "a b": 2}', "a_b"),
+    ('{"a": {"b": 1}}', "a_b"),
+    ('{"a ": {"b": 1}, "a_b": 2}', "a_b"),
+    ('{"a": 1}}', "a"),
+    ('{"a": tru}', "a"),
+    ("text", "a"),
+)
+
+
+@pytest.mark.parametrize(("line", "wanted"), KNOWN)
+def test_lines_that_are_known(line: str, wanted: str) -> None:
+    assert fields_of_documents(pl.Series([line]), wanted.split()).shape.to_list() == [1]
+
+
+@pytest.mark.parametrize(("line", "wanted"), UNKNOWN)
+def test_lines_that_are_not_known(line: str, wanted: str) -> None:
+    assert fields_of_documents(pl.Series([line]), wanted.split()).shape.to_list() == [0]
+
+
+def test_values_are_as_labels_have_them() -> None:
+    line = pl.Series(['{"b": "\\"x\\"\\n", "a": -1.50, "c": null, "d": [1], "e": {"f": 1}, "g": "null", "h": false}'])
+    found = fields_of_documents(line, list("abcdegh"))
+    texts = {name: column.to_list() for name, column in found.values.items()}
+    assert texts == {
+        "a": ["-1.50"],
+        "b": ['"x"\n'],
+        "c": [None],
+        "d": [None],
+        "e": [None],
+        "g": ["null"],
+        "h": ["false"],
+    }
+
+
+def test_text_of_an_object_is_left_to_the_stage() -> None:
+    own = ['{"a": {"b": 1}}', '{"a": [1]}', '{"a": null}', '{"\\u0061": 1}', ' {"a": 1}']
+    found = extracted_members(pl.Series(own), ["a"])
+    assert found.shape.to_list() == [0, 0, 1, 0, 0]
