@@ -5,10 +5,11 @@ what the stage finds if each of these has one place in the line where it may com
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
-from typing import Final
+from itertools import accumulate, chain
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -27,6 +28,11 @@ _SIGN: Final = "[^A-Za-z0-9]"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _ABSENT: Final = msgspec.Raw(b"null")
 
+Path = tuple[str, ...]
+"""The keys that lead to a member."""
+_Decode = Callable[[str], msgspec.Struct]
+_Get = Callable[[msgspec.Struct], msgspec.Raw]
+
 
 def fields_of_documents(lines: pl.Series, names: Sequence[str]) -> Fields:
     """`shape` is 1 for lines in which the fields of these names are known, else 0.
@@ -43,20 +49,20 @@ def fields_of_documents(lines: pl.Series, names: Sequence[str]) -> Fields:
             keys = lines.str.count_matches('"' + name.replace("_", _SIGN) + '"')
             told &= keys == lines.str.count_matches(f'"{name}"', literal=True)
             told &= ~lines.str.contains(rf'(?:{"|".join(objects)}){_SIGN}*"{_SPACE}:{_SPACE}\{{')
-    rows, members = _members(lines, told, names)
+    rows, members = _members(lines, told, {name: (name,) for name in names})
     return _fields(len(lines), rows, members)
 
 
-def extracted_members(lines: pl.Series, names: Sequence[str]) -> Fields:
-    """As `fields_of_documents`, of a stage that extracts just the members of these names."""
-    told = _told_at_most_once(lines, names) & lines.str.starts_with("{")
-    rows, members = _members(lines, told, names)
+def extracted_members(lines: pl.Series, paths: Mapping[str, Path]) -> Fields:
+    """As `fields_of_documents`, of a stage that extracts what these paths lead to, by label."""
+    told = _told_at_most_once(lines, sorted(set(chain.from_iterable(paths.values())))) & lines.str.starts_with("{")
+    told &= not any(path != own and path[: len(own)] == own for own in paths.values() for path in paths.values())
+    rows, members = _members(lines, told, paths)
     are_scalars = constant(True, len(rows), pl.Boolean)
     for texts in members.values():
         are_scalars &= ~_begins(texts, "{", "[")  # such a label is the text as it stands there
-    return _fields(
-        len(lines), rows.filter(are_scalars), {name: one.filter(are_scalars) for name, one in members.items()}
-    )
+    known = {label: texts.filter(are_scalars) for label, texts in members.items()}
+    return _fields(len(lines), rows.filter(are_scalars), known)
 
 
 def _told_at_most_once(lines: pl.Series, names: Sequence[str]) -> pl.Series:
@@ -69,20 +75,22 @@ def _told_at_most_once(lines: pl.Series, names: Sequence[str]) -> pl.Series:
     return told
 
 
-def _members(lines: pl.Series, told: pl.Series, names: Sequence[str]) -> tuple[pl.Series, Mapping[str, pl.Series]]:
-    """Of the rows that are JSON by the book, the members of these names as they stand there, or `null`."""
+def _members(lines: pl.Series, told: pl.Series, paths: Mapping[str, Path]) -> tuple[pl.Series, Mapping[str, pl.Series]]:
+    """Of the rows that are JSON by the book, what the paths lead to, as it stands there, or `null`."""
     rows = told.arg_true()
-    decode = _decoder(tuple(names)).decode
-    found: list[tuple[msgspec.Raw, ...] | None] = []
+    decode, getters = _decoder(tuple(paths.values()))
+    found: list[msgspec.Struct | None] = []
     for line in lines.gather(rows):
         try:
-            found.append(msgspec.structs.astuple(decode(line)))
+            found.append(decode(line))
         except (msgspec.MsgspecError, RecursionError):
             found.append(None)
-    members = [row for row in found if row is not None]
-    texts = {name: [bytes(row[number]).decode() for row in members] for number, name in enumerate(names)}
-    is_object = pl.Series([row is not None for row in found], dtype=pl.Boolean)
-    return rows.filter(is_object), {name: pl.Series(own, dtype=pl.String) for name, own in texts.items()}
+    documents = [one for one in found if one is not None]
+    texts = {
+        label: pl.Series([bytes(get(one)).decode() for one in documents], dtype=pl.String)
+        for label, get in zip(paths, getters, strict=True)
+    }
+    return rows.filter(pl.Series([one is not None for one in found], dtype=pl.Boolean)), texts
 
 
 def _fields(height: int, rows: pl.Series, members: Mapping[str, pl.Series]) -> Fields:
@@ -93,12 +101,26 @@ def _fields(height: int, rows: pl.Series, members: Mapping[str, pl.Series]) -> F
 
 
 @lru_cache(maxsize=64)
-def _decoder(names: tuple[str, ...]) -> "msgspec.json.Decoder[msgspec.Struct]":
-    """Of just these members of an object, each as it stands there."""
-    fields = [f"field{number}" for number in range(len(names))]
-    rename = dict(zip(fields, names, strict=True))
-    members = [(one, msgspec.Raw, _ABSENT) for one in fields]
-    return msgspec.json.Decoder(msgspec.defstruct("Members", members, rename=rename, gc=False))
+def _decoder(paths: tuple[Path, ...]) -> tuple[_Decode, Sequence[_Get]]:
+    """Of an object, nothing but what these paths lead to, with what gets that for each of them."""
+    keys = sorted(set(chain.from_iterable(paths)))
+    attribute_of = {key: f"member{number}" for number, key in enumerate(keys)}
+    getters = [attrgetter(".".join(attribute_of[key] for key in path)) for path in paths]
+    return msgspec.json.Decoder(_struct(paths, attribute_of)).decode, getters
+
+
+def _struct(paths: Sequence[Path], attribute_of: Mapping[str, str]) -> type[msgspec.Struct]:
+    """Of the members that the paths begin with; one that they go on in is a structure itself, empty if missing."""
+    members: list[tuple[str, type, Any]] = []
+    for key in dict.fromkeys(path[0] for path in paths):
+        below = [path[1:] for path in paths if path[0] == key]
+        if not all(below):
+            members.append((attribute_of[key], msgspec.Raw, _ABSENT))
+        else:
+            inner = _struct(below, attribute_of)
+            members.append((attribute_of[key], inner, msgspec.field(default_factory=inner)))
+    rename = {attribute: key for key, attribute in attribute_of.items()}
+    return msgspec.defstruct("Members", members, rename=rename, gc=False)
 
 
 def _labels(texts: pl.Series) -> pl.Series:

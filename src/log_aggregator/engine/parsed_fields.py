@@ -408,7 +408,10 @@ class ParsedFields:
         if len(self.parsers) > 1:
             return None
         if self._json is not None:
-            return self._extracted_members(lines, names) if self._extracted else fields_of_documents(lines, names)
+            if not self._extracted:
+                return fields_of_documents(lines, names)
+            paths = {one.label: tuple(map(str, parse_json_path(one.expression))) for one in self._json.extractions}
+            return extracted_members(lines, {label: paths[label] for label in names if label in paths})
         if self._is_lenient:
             return pairs_in_text(lines, names)
         extracted = self._extracted
@@ -417,16 +420,6 @@ class ParsedFields:
             return None
         wanted = self._demand.names
         return extracted_pairs(lines, names, only_first=wanted is not None and wanted <= extracted.keys())
-
-    def _extracted_members(self, lines: pl.Series, labels: Sequence[str]) -> Fields | None:
-        """The labels by the members that they are of; None where one is of something in a member."""
-        assert self._json is not None
-        paths = {one.label: parse_json_path(one.expression) for one in self._json.extractions}
-        if any(len(paths.get(label, ())) > 1 for label in labels):
-            return None
-        keys = {label: str(paths[label][0]) for label in labels if label in paths}
-        found = extracted_members(lines, sorted(set(keys.values())))
-        return Fields(found.shape, {label: found.values[key] for label, key in keys.items()})
 
     def _has_all_paths(self, shape: Shape) -> bool:
         """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""

@@ -1,6 +1,6 @@
 """The members that a decoder finds in columns of JSON are the fields that the json stage finds in each line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 import pytest
@@ -16,6 +16,7 @@ from log_aggregator.engine.json_stages import extract_json
 from log_aggregator.logql.ast import Extraction
 
 names = st.lists(st.sampled_from(("a", "b", "c", "a_b", "a_b_c", "b_c", "a_extracted")), max_size=3, unique=True)
+paths = st.lists(st.sampled_from(("a", "b", "c", "a_b")), min_size=1, max_size=3).map(tuple)
 
 
 def known_rows(found: Fields) -> list[tuple[int, dict[str, str | None]]]:
@@ -35,14 +36,14 @@ def test_fields_are_those_of_the_stage(own: list[str], wanted: Sequence[str]) ->
 
 
 @settings(max_examples=300)
-@given(st.lists(lines, max_size=8), names.filter(len))
-def test_extracted_members_are_those_of_the_stage(own: list[str], wanted: Sequence[str]) -> None:
-    stage = compile_json_paths([Extraction(f"label_{name}", name) for name in wanted])
-    for row, values in known_rows(extracted_members(pl.Series(own, dtype=pl.String), wanted)):
+@given(st.lists(lines, max_size=8), st.lists(paths, min_size=1, max_size=3))
+def test_extractions_are_those_of_the_stage(own: list[str], wanted: Sequence[tuple[str, ...]]) -> None:
+    label_of = {f"label{number}": path for number, path in enumerate(wanted)}
+    stage = compile_json_paths([Extraction(label, ".".join(path)) for label, path in label_of.items()])
+    for row, values in known_rows(extracted_members(pl.Series(own, dtype=pl.String), label_of)):
         labels = EntryLabels(0, {}, {}, Demand())
         stage(own[row], labels)
-        expected = {f"label_{name}": value or "" for name, value in values.items()}
-        assert (labels.error, labels.parsed) == ("", expected)
+        assert (labels.error, labels.parsed) == ("", {label: value or "" for label, value in values.items()})
 
 
 OBJECT_IN_ARRAY = '{"a": 1, "b": "x y", "c": {"d": [1, {"e": 2}]}}'
@@ -101,7 +102,24 @@ def test_values_are_as_labels_have_them() -> None:
     }
 
 
-def test_text_of_an_object_is_left_to_the_stage() -> None:
-    own = ['{"a": {"b": 1}}', '{"a": [1]}', '{"a": null}', '{"\\u0061": 1}', ' {"a": 1}']
-    found = extracted_members(pl.Series(own), ["a"])
-    assert found.shape.to_list() == [0, 0, 1, 0, 0]
+EXTRACTED = (
+    ('{"a": {"b": "x"}, "c": 1}', (("a", "b"), ("c",)), {"0": "x", "1": "1"}),
+    ('{"c": {"d": {"b": null}}, "x": [{}]}', (("a", "b"), ("c", "d", "b")), {"0": None, "1": None}),
+    ('{"a.b": 1}', (("a", "b"),), {"0": None}),
+    ('{"a": {"b": 1}}', (("a",),), None),
+    ('{"a": [1]}', (("a",),), None),
+    ('{"a": [{"b": 1}]}', (("a", "b"),), None),
+    ('{"a": "b"}', (("a", "b"),), None),
+    ('{"a": {"b": 1}}', (("a",), ("a", "b")), None),
+    ('{"a": {"b": 1, "a": 2}}', (("a", "b"),), None),
+    ('{"\\u0061": 1}', (("a",),), None),
+    (' {"a": 1}', (("a",),), None),
+)
+
+
+@pytest.mark.parametrize(("line", "wanted", "values"), EXTRACTED)
+def test_extracted_members(
+    line: str, wanted: Sequence[tuple[str, ...]], values: Mapping[str, str | None] | None
+) -> None:
+    rows = known_rows(extracted_members(pl.Series([line]), {str(number): path for number, path in enumerate(wanted)}))
+    assert rows == ([] if values is None else [(0, values)])
