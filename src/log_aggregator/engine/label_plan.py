@@ -191,7 +191,8 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
     if order_matters(filters_of(stages)):
         labels = {number: parsed for number, parsed in leading.labels.items() if not _has_address(rest[number])}
         leading = replace(leading, labels=labels)
-    return LabelPlan(pushed.predicate, rest, ParsedFields(parsers, demand), leading)
+    are_followed = any(isinstance(stage, EXTRACTING) for stage in rest[at:])
+    return LabelPlan(pushed.predicate, rest, ParsedFields(parsers, demand, are_followed=are_followed), leading)
 
 
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:

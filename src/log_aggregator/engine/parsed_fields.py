@@ -141,9 +141,15 @@ class _Tables:
 class ParsedFields:
     """What the parsers at the front of a pipeline find, if they have columns. Safe to use from several threads."""
 
-    def __init__(self, parsers: Sequence[ParserStage], demand: Demand | None = None) -> None:
-        """`demand` is what the parsers are asked for: all, if it is not given."""
+    def __init__(
+        self, parsers: Sequence[ParserStage], demand: Demand | None = None, *, are_followed: bool = False
+    ) -> None:
+        """`demand` is what the parsers are asked for: all, if it is not given.
+
+        `are_followed`: others read a line that is made of their labels.
+        """
         self.parsers = tuple(parsers)
+        self._are_followed = are_followed
         self._demand = demand or Demand()
         # Of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
         self._known: _Tables | None = None
@@ -392,6 +398,8 @@ class ParsedFields:
         found = self._in_text(lines.gather(rows), names)
         if found is None or (at := rows.filter(known := found.shape > 0)).is_empty():
             return easy, kinds, values
+        if self._are_followed and any(2 * one.n_unique() > len(at) for one in found.values.values()):
+            return easy, kinds, values  # to run those on each value takes as long as to run all on each row
         if kinds is not None:
             own = _JSON if self._json is not None else _LOGFMT
             numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, own - 1)
