@@ -6,8 +6,11 @@ closing bracket; what stands in between is not checked. Members before a fault h
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from log_aggregator.engine.entry_labels import REPLACEMENT
 
@@ -27,6 +30,7 @@ _BRACES = re.compile(r'[^"{}]*+(["{}])')
 _BRACKETS = re.compile(r'[^"\[\]]*+(["\[\]])')
 _WORDS: dict[str, Kind] = {"true": "boolean", "false": "boolean", "null": "null"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
+_strings = msgspec.json.Decoder(str)
 _LOW_SURROGATE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -190,6 +194,9 @@ class Document:
 
 def unescape(text: str) -> str:
     """A string without its escapes. Raises InvalidJson."""
+    if "\\u" not in text:  # which have rules of their own
+        with suppress(msgspec.MsgspecError, UnicodeEncodeError):
+            return _strings.decode(f'"{text}"')
     parts: list[str] = []
     at = 0
     while (backslash := text.find("\\", at)) >= 0:
