@@ -19,7 +19,7 @@ SCALARS = (
     *(r'"q\"x"', r'"b\\"', r'"t\n"', r'"\/"', r'"\u0041"', '"{a}"', '"[1"', '"é"', '"\ufffd"', '"a:b"', '"\t"'),
 )
 ESCAPED_KEYS = (r'"\u0061"', r'"\ud800"', r'"\ufffd"', r'"\u003c"', r'"a\u005fb"')
-KEYS = ("a", "b", "c", "_entry", "x y", "1x", "a.b", "a_b", " a", "a\t", "a_extracted", "é", 'a"q', "", " ")
+KEYS = ("a", "b", "c", "_entry", "x y", "1x", "a.b", "a_b", " a", "a\t", "a_extracted", "é", 'a"q', 'a"b', "", " ")
 spaces = st.sampled_from(("", "", " "))
 
 

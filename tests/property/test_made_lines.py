@@ -64,7 +64,7 @@ templates = st.sampled_from(
     (
         *("{{.log}}", "{{.log}}", "{{.log}}", "{{.msg}}", "{{.content}}", "{{.level}}: {{.msg}}", "{{.n}} {{.n}}"),
         *("x", "", "{{.none}}", "{{.app}}{{.env}}", "level={{.n}} {{.log}}", '{"level":"{{.level}}"}', "é{{.stream}}é"),
-        *("{{.level_extracted}}", "{{.__error__}}", "{{.msg | upper}}", "{{.log}}{{.stream}}", "{{.level}}\xff"),
+        *("{{.level_extracted}}", "{{.__error__}}", "{{.msg | upper}}", "{{.log}}{{.stream}}"),
     )
 )
 operands = st.sampled_from(("`timeout`", "`info`", "``", "`5`", "`é`", "`: `", "`(?i)INF`", "`^$`", "`k|ſ`", '"\\n"'))
@@ -94,7 +94,10 @@ parsers = st.sampled_from(
     )
 )
 between = st.lists(st.one_of(line_filters, label_filters, other_stages), max_size=2)
-makings = st.builds("| line_format {}".format, templates.map(lambda text: f"`{text}`"))
+# Between other quotes, for a byte that is no character.
+makings = st.builds("| line_format {}".format, templates.map(lambda text: f"`{text}`")) | st.just(
+    r'| line_format "{{.level}}\xff"'
+)
 
 
 plain_parsers = st.sampled_from(("| json", "| json", "| logfmt", "| logfmt", "| json log", "| logfmt level, n"))

@@ -132,12 +132,14 @@ class ColumnarLeaf:
         column = plan.labels.column
         behind = plan.names_behind_filters
         numeric = set() if behind is None else plan.labels.numeric_columns - set(map(column, behind))
+        if plan.made is not None:
+            numeric -= set(map(column, plan.made.names))
         unwrap = plan.aggregation.range.unwrap
         if unwrap is None:
             return forms_of(columns, numeric)
         unwrapped = column(unwrap.label)
         if not unwrap.conversion and (
-            unwrapped in plan.labels.numeric_columns or unwrap.label not in plan.labels.filter_names
+            unwrapped in plan.labels.numeric_columns or unwrapped not in map(column, plan.labels.filter_names)
         ):
             return forms_of(columns, numeric | {unwrapped})
         # Its texts are converted.

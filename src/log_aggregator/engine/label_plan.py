@@ -19,7 +19,7 @@ from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, both, either, judged
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.made_lines import MadeLine, parts_of
-from log_aggregator.engine.parsed_fields import OF_ERRORS, Parsed, ParsedFields, ParserStage, has_columns
+from log_aggregator.engine.parsed_fields import OF_ERRORS, Parsed, ParsedFields, ParserStage, has_columns, is_made
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -170,8 +170,7 @@ class LabelPlan:
         return stage.filter
 
     def _numeric_columns(self) -> set[str]:
-        last = () if self.leading.last is None else self.leading.last.names
-        texts = {name for line in self.leading.lines.values() for name in line.names}.union(last)
+        texts = {name for line in self.leading.lines.values() for name in line.names}
         numbers: set[str] = set()
         for number in self.leading.labels:
             for leaf in _leaves(self._filter(number)):
@@ -251,7 +250,11 @@ def _leading(stages: Sequence[Stage], parsers: int) -> Leading:
                     break
                 line = MadeLine(parts, seen > 0)
                 names = with_sources(line.names)
-                if not names.isdisjoint(changed) or not (kept is None or names <= kept):
+                if (
+                    not names.isdisjoint(changed)
+                    or not (kept is None or names <= kept)
+                    or any(map(is_made, line.names))
+                ):
                     line = None
             case ast.LineFilterStage():
                 if line is not None:

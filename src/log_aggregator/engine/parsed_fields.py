@@ -56,7 +56,7 @@ Kind = Literal["json", "logfmt", "nothing"]
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 KIND: Final = ""
 """Stands among the fields of an outline for how its line is read: no label has this name."""
-# To look for a name among words takes a pass over the lines, and to begin one as long as to read so many one by one.
+# To look for a name in lines takes a pass over them, and to begin one as long as to read so many one by one.
 FEWEST_LINES_OF_TEXT = 75
 _MOST_NAMES_IN_TEXT: Final = 6
 _LONGEST_NAME_IN_TEXT: Final = 100
@@ -412,7 +412,7 @@ class ParsedFields:
         return easy.clone().scatter(at, True), kinds, values | texts
 
     def _in_text(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
-        """What the only parser finds in lines without a shape; None if that takes as long as to run it."""
+        """What the only parser finds in lines without a shape; None where nothing tells but to run it."""
         if len(self.parsers) > 1:
             return None
         if self._json is not None:

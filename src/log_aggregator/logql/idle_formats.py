@@ -17,7 +17,7 @@ def stages_in_use(aggregation: RangeAggregation) -> tuple[Stage, ...]:
 
 
 def without_idle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Those of stages behind which nothing reads the line."""
+    """The stages but for line_formats behind which nothing reads the line."""
     last_reader = max((number for number, stage in enumerate(stages) if isinstance(stage, _READS_LINE)), default=-1)
     return tuple(
         stage

@@ -309,6 +309,31 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (app) (count_over_time({app="x"} | json | logfmt | __error__ != "" | label_format made=n [10ms]))',
         [entry(SHOP, 5, "n=5 level=info"), entry(SHOP, 6, '{"n":5}')],
     ),
+    "two labels of one field, of which one is unwrapped and the other in a line": (
+        'sum(sum_over_time({app="x"} | json a="n", b="n" | line_format "{{.a}}" |~ "^5$" | unwrap b [10ms]))',
+        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+    ),
+    "two labels of one field, of which one is unwrapped and the other compared": (
+        'sum(sum_over_time({app="x"} | json a="n", b="n" | a = "5" | unwrap b [10ms]))',
+        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+    ),
+    "a line of a label that is compared with a number, whose bytes count": (
+        'sum(bytes_over_time({app="x"} | json | n > 3 | line_format "{{.n}}" [10ms]))',
+        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+    ),
+    "keys with quotes in JSON without a shape": (
+        'sum by (a_b) (count_over_time({app="x"} | json [10ms]))',
+        [
+            entry(SHOP, 5, line)
+            for line in (r'{"x":[{}],"a\"b":1}', '{"a_b":2,"x":[{}]}', r'{"x":[{}],"a\"b":3,"a_b":4}')
+        ],
+    ),
+    "paths of JSON without a shape that no decoder knows": (
+        r'sum by (x) (count_over_time({app="x"} | json x="[\"a\\b\"]", y="[\"a\tb\"]", z="'
+        + "b." * 1200
+        + 'b" [10ms]))',
+        [entry(SHOP, 5, '{"x":[{}],"a":1}'), entry(SHOP, 6, '{"b":{"b":1},"x":[{}]}')],
+    ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
 }
 
