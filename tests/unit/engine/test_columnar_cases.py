@@ -311,15 +311,15 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
     ),
     "two labels of one field, of which one is unwrapped and the other in a line": (
         'sum(sum_over_time({app="x"} | json a="n", b="n" | line_format "{{.a}}" |~ "^5$" | unwrap b [10ms]))',
-        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+        [entry(SHOP, 5, f'{{"n":{number % 8}}}') for number in range(41)],
     ),
     "two labels of one field, of which one is unwrapped and the other compared": (
         'sum(sum_over_time({app="x"} | json a="n", b="n" | a = "5" | unwrap b [10ms]))',
-        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+        [entry(SHOP, 5, f'{{"n":{number % 8}}}') for number in range(41)],
     ),
     "a line of a label that is compared with a number, whose bytes count": (
         'sum(bytes_over_time({app="x"} | json | n > 3 | line_format "{{.n}}" [10ms]))',
-        [entry(SHOP, 5, f'{{"n":{number % 7}}}') for number in range(40)],
+        [entry(SHOP, 5, f'{{"n":{number % 8}}}') for number in range(41)],
     ),
     "keys with quotes in JSON without a shape": (
         'sum by (a_b) (count_over_time({app="x"} | json [10ms]))',
