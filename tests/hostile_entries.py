@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from random import Random
 
-from hypothesis import reject
+from hypothesis import assume, event, reject
 from hypothesis import strategies as st
 
-from both_ways import FORMS, STREAMS, Entry, leaf_of
+from both_ways import FORMS, STREAMS, Entry, Form, assert_same, batches_of, by_columns, by_rows, leaf_of
+from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.steps import Steps
 from log_aggregator.logql.ast import LogExpr, RangeAggregation
 from log_aggregator.logql.errors import ParseError
@@ -224,10 +225,28 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
             text = f"{operation[:3]} {draw(st.sampled_from((by, '')))} ({text})"
     elif grouping or draw(st.booleans()):
         text = f"sum {grouping} ({text})"
+    return leaf_if_valid(text)
+
+
+def leaf_if_valid(text: str) -> RangeAggregation:
+    """The range aggregation of a query that was put together at random."""
     try:
         return leaf_of(text)
     except ParseError:
         reject()
+
+
+def assert_columns_give_what_rows_give(
+    leaf: RangeAggregation, records: Sequence[Sequence[Entry]], forms: Sequence[Form], times: Steps
+) -> None:
+    """Of one that has a plan."""
+    plan = plan_leaf(leaf)
+    assume(plan is not None)
+    assert plan is not None
+    batches = batches_of(records, forms)
+    expected = by_rows(leaf, batches, times)
+    event(f"fails: {expected is None}, empty: {expected is not None and not any(expected)}")
+    assert_same(expected, by_columns(plan, batches, times))
 
 
 steps = st.builds(
