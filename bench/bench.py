@@ -84,6 +84,8 @@ def _server(tree: Path, data: Path) -> Iterator[client.Target]:
     with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {**os.environ, "LOG_AGGREGATOR_DATA": str(data), "PYTHONPATH": str(tree / "src")}
+    # Polars has put its own there when this process imported it; a server says itself how long freed memory is kept.
+    environment.pop("_RJEM_MALLOC_CONF", None)
     command = [sys.executable, "-m", "log_aggregator", f"-config.file={_ROOT / 'bench' / 'bench.yml'}"]
     with (data / "log").open("wb") as log:
         process = subprocess.Popen(
