@@ -45,14 +45,12 @@ DEFAULT_LEVEL_FIELDS: Final = (
     "SEVERITY_TEXT",
 )
 
-WORD_PATTERN: Final = (
-    r"""(?i)(?:^|[ \t\n\[({"'=|])"""
-    r"(trace|debug|fatal|cr[iİ]t[iİ]cal|error|err|warn[iİ]ng|warn|[iİ]nfo)"
-    r"""(?:$|[ \t\n\[\](){}:,!"'=|])"""
-)
-"""A level's name anywhere in a line, as a word. No colon before it: `misc:error` names something else.
+NAME_PATTERN: Final = "(?i:(trace|debug|fatal|cr[iİ]t[iİ]cal|error|err|warn[iİ]ng|warn|[iİ]nfo))"
+"""A level's name anywhere in a line. İ is here because Go makes it an i when it lower-cases."""
+WORD_PATTERN: Final = rf"""(?:^|[ \t\n\[({{"'=|]){NAME_PATTERN}(?:$|[ \t\n\[\](){{}}:,!"'=|])"""
+"""The name as a word. No colon before it: `misc:error` names something else.
 
-Written for engines where `$` is the very end of the text. İ is here because Go makes it an i when it lower-cases.
+Written for engines where `$` is the very end of the text.
 """
 _WORD: Final = re.compile(WORD_PATTERN.replace("(?:$", r"(?:\Z"), re.ASCII)
 
