@@ -17,6 +17,7 @@ from both_ways import STREAMS, Entry, assert_same
 from hostile_entries import SECOND_NS, entries, log_expressions, range_aggregations, steps
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Row
+from log_aggregator.engine.query_memory import TooManySeries
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
@@ -109,6 +110,19 @@ METRIC_QUERIES = (
     r'max_over_time({app=~".+"} | regexp `took=(?P<took>\d+)ms( status=(?P<code>\d+))?` | unwrap took [1m]) by (code)',
     'topk(2, sum by (user) (count_over_time({app=~".+"} | json | __error__="" [5m])))',
 )
+GIVEN_UP = (
+    'count_over_time({app=~".+"} | json | __error__="" [1m])',
+    'sum by (user) (count_over_time({app=~".+"} | json | __error__="" [1m]))',
+    'sum without (ms) (rate({app=~".+"} | json | __error__="" [1m]))',
+    'max by (user) (max_over_time({app=~".+"} | json | __error__="" | unwrap ms [1m]))',
+)
+# By rows or by columns, these read all: several series join in one, or an error may be one of its own.
+NOT_GIVEN_UP = (
+    'topk(1, count_over_time({app=~".+"} | json | __error__="" [1m]))',
+    'count by (app) (sum by (app, user) (count_over_time({app=~".+"} | json | __error__="" [1m])))',
+    'sum by (app) (count_over_time({app=~".+"} | json | __error__!="" [1m]))',
+    'max by (app) (count_over_time({app=~".+"} | json | __error__="" [1m]))',
+)
 FAILING = 'sum by (level) (count_over_time({app=~".+"} | json [1m]))'
 LOG_STAGES = (
     "",
@@ -165,6 +179,15 @@ async def compare(replica: Replica) -> None:
         by_rows = await vectors(MetricQueries(replica.scanner, columnar=False), expr, times)
         assert (by_rows is None) == (text == FAILING), text
         assert_same(by_rows, await vectors(MetricQueries(replica.scanner), expr, times))
+    for text, columnar in product((*GIVEN_UP, *NOT_GIVEN_UP), (True, False)):
+        expr = parse_expr(text)
+        assert not isinstance(expr, LogExpr)
+        queries = MetricQueries(replica.scanner, columnar=columnar)
+        found = {sample.labels for vector in (await queries.run(TENANT, expr, times)).vectors for sample in vector}
+        await queries.run(TENANT, expr, times, most_series=len(found))
+        if text in GIVEN_UP:
+            with pytest.raises((TooManySeries, ExceptionGroup), check=is_of_series):
+                await queries.run(TENANT, expr, times, most_series=len(found) - 1)
     for stages, direction, limit in product(LOG_STAGES, DIRECTIONS, (1, 100, 1000)):
         expr = parse_expr(f'{{app=~".+"}} {stages}')
         assert isinstance(expr, LogExpr)
@@ -172,6 +195,12 @@ async def compare(replica: Replica) -> None:
         assert await rows(LogQueries(replica.scanner), query) == await rows(
             LogQueries(replica.scanner, columnar=False), query
         )
+
+
+def is_of_series(error: Exception) -> bool:
+    return isinstance(error, TooManySeries) or (
+        isinstance(error, ExceptionGroup) and error.split(TooManySeries)[1] is None
+    )
 
 
 def usual_entries(chance: random.Random) -> Iterator[Entry]:

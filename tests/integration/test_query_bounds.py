@@ -439,7 +439,9 @@ def test_the_lookback_cuts_a_range_before_its_length_is_looked_at(client: httpx.
     [
         ('count_over_time({job="a"} | pattern "line <n>" [10m])', 400),
         ('sum without (job) (count_over_time({job="a"} | pattern "line <n>" [10m]))', 400),
+        ('sum by (n) (count_over_time({job="a"} | pattern "line <n>" [10m]))', 400),
         ('sum(count_over_time({job="a"} | pattern "line <n>" [10m]))', 200),
+        ('sum(count_over_time({job="a"} | pattern "line <n>" | json | __error__!="" [10m]))', 200),
         ('absent_over_time({job="a"} | pattern "line <n>" [10m])', 200),
         ('count_over_time({job="a"} | pattern "line <n>" | n > 0 [10m])', 200),
     ],

@@ -18,7 +18,7 @@ from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.metadata_columns import mentions
 from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
-from log_aggregator.engine.query_memory import QueryMemory
+from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
@@ -47,7 +47,7 @@ class _Series:
     """Numbers series from 0. Apart from the leaf, of which combinations would else hold what holds them: a circle."""
 
     def __init__(self, memory: QueryMemory) -> None:
-        self._memory = memory
+        self._held = HeldSeries(memory)
         self._lock = Lock()
         self._numbers: dict[Labels, int] = {}
 
@@ -69,9 +69,8 @@ class _Series:
             with self._lock:
                 number = self._numbers.get(labels)
                 if number is None:
-                    number = len(self._numbers)
-                    self._memory.hold_series(number + 1)
-                    self._numbers[labels] = number
+                    self._held.add(labels)
+                    number = self._numbers[labels] = len(self._numbers)
         return number
 
 

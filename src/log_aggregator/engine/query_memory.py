@@ -6,7 +6,9 @@ Sizes are estimates, to a factor of two or so. What a stage needs only while it 
 from threading import Lock
 from typing import ClassVar, Final, Literal
 
+from log_aggregator.engine.entry_labels import ERROR
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.model.labels import Labels
 
 # In CPython, beside the characters of names and values.
 SERIES_BYTES: Final = 700
@@ -49,9 +51,9 @@ class QueryMemory:
     """Of one query; 0 for no limit. Safe to use from several threads."""
 
     def __init__(self, limit_bytes: int = 0, most_series: int = 0) -> None:
-        """`most_series` may be numbered by an aggregation."""
+        """`most_series` may be found by an aggregation of entries."""
         self._limit = limit_bytes
-        self._most_series = most_series
+        self.most_series = most_series
         self._held = 0
         self._lock = Lock()
 
@@ -62,12 +64,22 @@ class QueryMemory:
             if 0 < self._limit < self._held:
                 raise QueryTooLarge(what, self._limit)
 
-    def hold_series(self, count: int) -> None:
-        """One series more, which makes so many. Raises TooManySeries, QueryTooLarge."""
-        if 0 < self._most_series < count:
-            raise TooManySeries(self._most_series)
-        self.hold("series", SERIES_BYTES)
-
     def release(self, size_bytes: int) -> None:
         with self._lock:
             self._held -= size_bytes
+
+
+class HeldSeries:
+    """How many series an aggregation of entries has found. For one thread at a time."""
+
+    def __init__(self, memory: QueryMemory) -> None:
+        self._memory = memory
+        self._without_error = 0
+
+    def add(self, labels: Labels) -> None:
+        """One that is new. Raises TooManySeries, QueryTooLarge."""
+        # Those that show an error keep all their labels, so a sum around them may have fewer.
+        self._without_error += all(name != ERROR for name, _ in labels)
+        if 0 < self._memory.most_series < self._without_error:
+            raise TooManySeries(self._memory.most_series)
+        self._memory.hold("series", SERIES_BYTES)

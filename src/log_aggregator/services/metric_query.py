@@ -13,7 +13,7 @@ from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
 from log_aggregator.engine.metric import evaluate
 from log_aggregator.engine.pushdown import push_down
-from log_aggregator.engine.query_memory import QueryMemory
+from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.samples import Sampler, compile_sampler
 from log_aggregator.engine.skip_filter import needles_of
@@ -21,7 +21,7 @@ from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import Windows, edges_fit, in_windows
 from log_aggregator.formats.metadata import parse_metadata
-from log_aggregator.logql.ast import MetricExpr, RangeAggregation
+from log_aggregator.logql.ast import Grouping, MetricExpr, RangeAggregation, VectorAggregation
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.damage import current_damage
@@ -142,19 +142,29 @@ class MetricQueries:
         pushed = push_line_filters(leaf.range.log.stages)
         sampler = compile_sampler(with_stages(leaf, pushed.rest))
         samples: dict[Labels, SeriesSamples] = {}
+        held = HeldSeries(scan.memory)
         masks = [mask for mask in (in_windows(leaf, steps), pushed.predicate) if mask is not None]
         filtered = replace(scan, predicate=pl.all_horizontal(masks) if masks else None)
         async for batch in self._scanner.ordered(filtered, "forward", statistics):
-            await asyncio.to_thread(_sample, batch, sampler, samples, scan.memory)
+            await asyncio.to_thread(_sample, batch, sampler, samples, held, scan.memory)
         return await asyncio.to_thread(range_vectors, leaf, samples, steps)
 
 
 def _has_all_series_of_leaf(expr: MetricExpr) -> bool:
-    """Whether each series of the only aggregation of entries is one of the answer."""
-    return isinstance(expr, RangeAggregation) and expr.operation not in ("absent_over_time", "rate_counter")
+    """Whether each series of the only aggregation of entries, but for those with errors, is one of the answer."""
+    leaf = pushed = push_down(expr)
+    if isinstance(pushed, VectorAggregation):
+        leaf = pushed.expr
+        if pushed.operation not in ("sum", "max", "min"):
+            return False
+        if isinstance(leaf, RangeAggregation) and leaf.grouping != (pushed.grouping or Grouping(())):
+            return False
+    return isinstance(leaf, RangeAggregation) and leaf.operation not in ("absent_over_time", "rate_counter")
 
 
-def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples], memory: QueryMemory) -> None:
+def _sample(
+    batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples], held: HeldSeries, memory: QueryMemory
+) -> None:
     """Raises QueryTooLarge, TooManySeries."""
     count = 0
     for stream, timestamp_ns, line, metadata in batch.frame.select(STREAM, TIMESTAMP, LINE, METADATA).iter_rows():
@@ -163,7 +173,7 @@ def _sample(batch: Batch, sampler: Sampler, samples: dict[Labels, SeriesSamples]
             labels, value = sample
             series = samples.get(labels)
             if series is None:
-                memory.hold_series(len(samples) + 1)
+                held.add(labels)
                 series = samples[labels] = SeriesSamples()
             count += 1
             series.times_ns.append(timestamp_ns)
