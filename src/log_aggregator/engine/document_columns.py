@@ -15,8 +15,7 @@ import msgspec
 import polars as pl
 
 from log_aggregator.engine.entry_labels import EXTRACTED, REPLACEMENT
-from log_aggregator.engine.fields import Fields, unescaped
-from log_aggregator.engine.json_scan import label_text
+from log_aggregator.engine.fields import Fields, unescaped_json
 from log_aggregator.model.columns import constant, where
 
 _SPACE: Final = r"[ \t\r\n]*"
@@ -142,7 +141,7 @@ def _labels(texts: pl.Series) -> pl.Series:
     """Values of JSON as labels have them, null for what gives none."""
     has_none = _begins(texts, "{", "[") | (texts == "null")
     strings = where(_begins(texts, '"'), texts.str.slice(1).str.strip_suffix('"'))
-    inner = unescaped(strings, label_text)
+    inner = unescaped_json(strings)
     return where(~has_none, inner.zip_with(inner.is_not_null(), texts))
 
 

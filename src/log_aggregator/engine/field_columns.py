@@ -6,7 +6,6 @@ next to nothing, a trace id as much as it does in the text, and is left there.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import polars as pl
 
 from log_aggregator.engine.fields import Fields, extract, sample
 from log_aggregator.engine.irregular_lines import with_irregular_lines
-from log_aggregator.engine.shapes import ESCAPE, IRREGULAR_LOGFMT, Shape, compiled, discover
+from log_aggregator.engine.shapes import IRREGULAR_LOGFMT, Shape, compiled, discover
 from log_aggregator.engine.words import WHOLE_LINE, discover_text, up_to
 from log_aggregator.model.columns import where
 
@@ -41,8 +40,7 @@ class FieldChoice:
 
 def choose_fields(lines: pl.Series) -> FieldChoice:
     """For a chunk with these lines."""
-    # Without escapes, whether there are any or not: lines with them are like those without.
-    lines_of_sample = [re.sub(ESCAPE, "x", line) for line in sample(lines)]
+    lines_of_sample = sample(lines)
     structured = _frequent([*discover(lines_of_sample, "json"), *discover(lines_of_sample, "logfmt")], lines_of_sample)
     names = _affordable(lines_of_sample, structured, _BUDGET)
     # Words that are always the same are seldom asked for, and take time.

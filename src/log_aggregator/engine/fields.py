@@ -1,16 +1,21 @@
 """The values of keys in a column of structured lines, by the shapes of the lines."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import polars as pl
 
+from log_aggregator.engine.json_scan import label_text
 from log_aggregator.engine.pattern_columns import captured
-from log_aggregator.engine.shapes import VALUE, Parser, Shape, around, discover
+from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, discover, escaped
 from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
 _LINE = pl.col("line")
+# Escapes of U+FFFD, and of surrogates: labels have rules of their own for these.
+_OWN_RULES = r"(?i)\\u(?:fffd|d[89a-f])"
 _MATCHED = "__matched__"  # no label of a shape begins so
 
 
@@ -23,8 +28,11 @@ class Fields:
 
 
 def sample(lines: pl.Series) -> list[str]:
-    """Some lines from everywhere in the column, the first among them."""
-    return lines.gather_every(max(1, -(-len(lines) // SAMPLE_LINES))).to_list()
+    """Some lines from everywhere in the column, the first among them.
+
+    Without escapes, whether there are any or not: lines with them are like those without.
+    """
+    return [re.sub(ESCAPE, "x", line) for line in lines.gather_every(max(1, -(-len(lines) // SAMPLE_LINES)))]
 
 
 def shapes_of(lines: pl.Series, parser: Parser) -> list[Shape]:
@@ -56,6 +64,18 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
         left = (~matched).arg_true()
         rows, rest = left if rows is None else rows.gather(left), rest.gather(left)
     return Fields(numbers.alias("shape"), {name: column.alias(name) for name, column in values.items()})
+
+
+def extract_escaped(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
+    """`extract` of JSON whose texts may have escapes."""
+    found = extract(lines, list(map(escaped, shapes)), names)
+    return Fields(found.shape, {name: unescaped_json(column) for name, column in found.values.items()})
+
+
+def with_rows(found: Fields, rows: pl.Series, others: Fields) -> Fields:
+    """With other fields in some rows."""
+    values = {name: column.clone().scatter(rows, others.values[name]) for name, column in found.values.items()}
+    return Fields(found.shape.clone().scatter(rows, others.shape), values)
 
 
 def stored_fields(
@@ -104,6 +124,19 @@ def unescaped(texts: pl.Series, unescape: Callable[[str], str | None]) -> pl.Ser
     """The texts, those with a backslash as the function has them."""
     rows = has_backslash(texts).arg_true()
     return texts.scatter(rows, [unescape(text) for text in texts.gather(rows)]) if len(rows) else texts
+
+
+def unescaped_json(texts: pl.Series) -> pl.Series:
+    """Strings of JSON by the book, without their quotes, as labels have them."""
+    rows = has_backslash(texts).arg_true()
+    if not len(rows):
+        return texts
+    found = texts.gather(rows)
+    if found.str.contains(_OWN_RULES).any():
+        return unescaped(texts, label_text)
+    # All at once, as it is not the decoding that takes long.
+    document = '["' + '","'.join(found) + '"]'
+    return texts.scatter(rows, msgspec.json.decode(document, type=list[str]))
 
 
 def coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.entry_labels import REPLACEMENT, sanitise
-from log_aggregator.engine.fields import Fields, extract, has_backslash, unescaped
-from log_aggregator.engine.json_scan import InvalidJson, label_text
+from log_aggregator.engine.fields import Fields, extract, has_backslash, unescaped_json, with_rows
+from log_aggregator.engine.json_scan import InvalidJson
 from log_aggregator.engine.json_stages import all_fields
 from log_aggregator.engine.logfmt import Problem, scan
 from log_aggregator.engine.shapes import (
@@ -62,7 +62,7 @@ def with_irregular_lines(lines: pl.Series, found: Fields, shapes: Sequence[Shape
             known = (fields.shape > 0).arg_true()
             values = {name: column.gather(known) for name, column in fields.values.items()}
             numbered = Fields(constant(number, len(known), pl.UInt16), values)
-            found = _replaced(found, rows.gather(at.gather(known)), numbered)
+            found = with_rows(found, rows.gather(at.gather(known)), numbered)
     return found
 
 
@@ -74,11 +74,11 @@ def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Coll
     found = extract(lines, list(map(escaped, shapes)), names)
     rows = (found.shape == 0).arg_true()
     if len(rows):
-        found = _replaced(found, rows, fields_by_skeleton(lines.gather(rows), parser, names))
+        found = with_rows(found, rows, fields_by_skeleton(lines.gather(rows), parser, names))
     known, values = found.shape > 0, dict(found.values)
     for name, column in values.items():
         if parser == "json":
-            values[name] = unescaped(column, label_text)
+            values[name] = unescaped_json(column)
         else:  # whether a backslash is one depends on quotes
             known &= ~has_backslash(column)
     found = Fields(known.cast(pl.UInt16), values)
@@ -91,13 +91,7 @@ def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Coll
     read = [_READERS[parser](line) for line in lines.gather(rows)]
     known = pl.Series([own is not None for own in read], dtype=pl.UInt16)
     texts = {name: pl.Series([(own or {}).get(name) for own in read], dtype=pl.String) for name in names}
-    return _replaced(found, rows, Fields(known, texts))
-
-
-def _replaced(found: Fields, rows: pl.Series, others: Fields) -> Fields:
-    """With other fields in some rows."""
-    values = {name: column.clone().scatter(rows, others.values[name]) for name, column in found.values.items()}
-    return Fields(found.shape.clone().scatter(rows, others.shape), values)
+    return with_rows(found, rows, Fields(known, texts))
 
 
 def _told(value: str) -> str:

@@ -25,7 +25,15 @@ from log_aggregator.engine.entry_labels import (
     EntryLabels,
     join_names,
 )
-from log_aggregator.engine.fields import Fields, coalesced, extract, shapes_of, stored_fields
+from log_aggregator.engine.fields import (
+    Fields,
+    coalesced,
+    extract,
+    extract_escaped,
+    shapes_of,
+    stored_fields,
+    with_rows,
+)
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
@@ -229,7 +237,7 @@ class ParsedFields:
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
         if easy is not None and not are_all_names and LINE in frame:
-            easy, kinds, values = self._with_hard_lines(frame[LINE], easy, kinds, values)
+            easy, kinds, values = self._with_hard_lines(frame[LINE], shapes, easy, kinds, values)
             are_regular = False
         known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
         return Parsed(easy, kinds, values, known)
@@ -385,7 +393,12 @@ class ParsedFields:
         return parser is not None and not parser.strict and not parser.keep_empty and not parser.extractions
 
     def _with_hard_lines(
-        self, lines: pl.Series, easy: pl.Series, kinds: pl.Series | None, values: dict[str, pl.Series]
+        self,
+        lines: pl.Series,
+        shapes: Sequence[Shape],
+        easy: pl.Series,
+        kinds: pl.Series | None,
+        values: dict[str, pl.Series],
     ) -> tuple[pl.Series, pl.Series | None, dict[str, pl.Series]]:
         """With what is known of rows that are not easy by a closer look at their lines."""
         if any(column.dtype.is_numeric() for column in values.values()):  # some are read as numbers, with no text
@@ -395,7 +408,7 @@ class ParsedFields:
         is_soon_told = len(names) <= _MOST_NAMES_IN_TEXT and all(len(name) <= _LONGEST_NAME_IN_TEXT for name in names)
         if not is_soon_told or len(rows) < FEWEST_LINES_OF_TEXT * len(names):
             return easy, kinds, values
-        found = self._in_text(lines.gather(rows), names)
+        found = self._in_text(lines.gather(rows), shapes, names)
         if found is None or (at := rows.filter(known := found.shape > 0)).is_empty():
             return easy, kinds, values
         if self._are_followed and any(2 * one.n_unique() > len(at) for one in found.values.values()):
@@ -411,13 +424,15 @@ class ParsedFields:
         }
         return easy.clone().scatter(at, True), kinds, values | texts
 
-    def _in_text(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
+    def _in_text(self, lines: pl.Series, shapes: Sequence[Shape], names: Sequence[str]) -> Fields | None:
         """What the only parser finds in lines without a shape; None where nothing tells but to run it."""
         if len(self.parsers) > 1:
             return None
         if self._json is not None:
             if not self._extracted:
-                return fields_of_documents(lines, names)
+                found = extract_escaped(lines, [shape for shape in shapes if shape.parser == "json"], names)
+                rows = (found.shape == 0).arg_true()
+                return with_rows(found, rows, fields_of_documents(lines.gather(rows), names)) if len(rows) else found
             paths = {one.label: tuple(map(str, parse_json_path(one.expression))) for one in self._json.extractions}
             return extracted_members(lines, {label: paths[label] for label in names if label in paths})
         if self._is_lenient:
