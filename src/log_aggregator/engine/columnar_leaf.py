@@ -16,7 +16,8 @@ from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_se
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.metadata_columns import mentions
-from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, Parsed
+from log_aggregator.engine.parsed_fields import LinesNeeded
+from log_aggregator.engine.parser_chain import Findings
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
@@ -100,7 +101,7 @@ class ColumnarLeaf:
     @property
     def parses(self) -> bool:
         """Whether it wants fields of lines."""
-        return bool(self._plan.labels.parsed.parsers)
+        return bool(self._plan.labels.chain.parsers)
 
     def columns(
         self, available: Collection[str], shapes: Sequence[Shape] | None, streams: Sequence[Labels]
@@ -123,26 +124,25 @@ class ColumnarLeaf:
         if reads is None:
             wanted |= {LINE, ARRIVAL}  # for the row-wise stages
             reads = self._leading_reads(common)
-        return wanted | plan.labels.parsed.columns(available, shapes, reads)
+        return wanted | plan.labels.chain.columns(available, shapes, reads)
 
     def forms(self, columns: Collection[str]) -> dict[str, Form]:
         """The forms in which `add` wants these columns."""
         plan = self._plan
-        column = plan.labels.column
+        stored = plan.labels.chain.stored_columns
         behind = plan.names_behind_filters
-        numeric = set() if behind is None else plan.labels.numeric_columns - set(map(column, behind))
+        numeric = set() if behind is None else plan.labels.numeric_columns - stored(behind)
         if plan.made is not None:
-            numeric -= set(map(column, plan.made.names))
+            numeric -= stored(plan.made.names)
         unwrap = plan.aggregation.range.unwrap
         if unwrap is None:
             return forms_of(columns, numeric)
-        unwrapped = column(unwrap.label)
-        if not unwrap.conversion and (
-            unwrapped in plan.labels.numeric_columns or unwrapped not in map(column, plan.labels.filter_names)
-        ):
-            return forms_of(columns, numeric | {unwrapped})
+        unwrapped = stored((unwrap.label,))
+        are_numbers = unwrapped <= plan.labels.numeric_columns or not unwrapped & stored(plan.labels.filter_names)
+        if plan.labels.chain.is_single and not unwrap.conversion and are_numbers:
+            return forms_of(columns, numeric | unwrapped)
         # Its texts are converted.
-        return forms_of(set(columns) - {unwrapped}, numeric)
+        return forms_of(set(columns) - unwrapped, numeric)
 
     def everything(self, available: Collection[str]) -> set[str]:
         """What `add` can want at most."""
@@ -150,7 +150,7 @@ class ColumnarLeaf:
         if self._plan.names is None:
             return plain | {name for name in available if name.startswith(FIELD_PREFIX)}
         names = {*self._plan.names, *self._unwrap}
-        return plain | (set(map(self._plan.labels.column, names)) & set(available))
+        return plain | (self._plan.labels.chain.stored_columns(names) & set(available))
 
     def add(self, batch: Batch) -> int:
         """How many rows of the windows passed the line filters. Raises LinesNeeded, PipelineFailed, QueryTooLarge."""
@@ -206,43 +206,45 @@ class ColumnarLeaf:
         reads = self._reads(common, frame.columns, batch.shapes)
         names = self._leading_reads(common) if reads is None else reads
         are_all = reads is not None and plan.names is None
-        parsed = plan.labels.parsed.read(frame, batch.shapes, names, are_all_names=are_all)
+        found = plan.labels.chain.read(frame, batch.shapes, present, names, are_all_names=are_all)
+        labels = plan.labels.chain.labels(frame, present, found)
         judgement = UNDECIDED
-        if plan.labels.leading.numbers and (reads is None or not _are_few_outlines(frame, parsed)):
-            judgement = plan.labels.judge(frame, present, parsed)
+        if plan.labels.leading.numbers and (reads is None or not _are_few_outlines(frame, found)):
+            judgement = plan.labels.judge(labels, frame.height, found)
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
         if plan.unwrap is not None:
-            value, convertible = self._unwrapped(frame, streams, parsed.values)
+            values = found.labels(len(found.parts))
+            value, convertible = self._unwrapped(frame, streams, values)
             frame = frame.with_columns(value.alias(VALUE))
             unsure = either(unsure, ~convertible)
         answers = None
         if reads is not None:
-            answers = self._answers_without(judgement.decided, may_fail=parsed.kinds is not None)
+            answers = self._answers_without(judgement.decided, may_fail=found.may_fail)
         if answers is not None and (
-            (answers.outlined.early if parsed.names is None else answers.outlined.early & parsed.names)
-            or any(_may_be_hidden(name, frame, streams) for name in plan.labels.parsed.follows_order)
+            (answers.outlined.early if found.names is None else answers.outlined.early & found.names)
+            or any(_may_be_hidden(name, frame, streams) for name in plan.labels.chain.follows_order)
         ):
             answers = None
         if answers is not None and plan.made is not None:
-            made = plan.labels.last_line(frame, present, parsed)
+            made = plan.made.column(labels, frame.height)
             if made is None:
                 answers = None
             else:
                 frame = frame.with_columns(made.str.len_bytes().alias(LINE_BYTES))
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
-        if parsed.easy is not None:
+        if found.easy is not None:
             # What filters make of rows that are not easy is no answer.
-            unsure = either(unsure, ~parsed.easy)
-            counted = None if counted is None else counted | ~parsed.easy
+            unsure = either(unsure, ~found.easy)
+            counted = None if counted is None else counted | ~found.easy
         if unsure is not None and unsure.any():
             self._add_rows(frame.filter(both(counted, unsure)), batch)
             counted = both(counted, ~unsure)
         if plan.unwrap is not None and frame[VALUE].null_count():
             counted = both(counted, frame[VALUE].is_not_null())
         if answers is not None:
-            fields = self._telling_fields(answers.outlined, parsed, common)
+            fields = self._telling_fields(answers.outlined, found, common)
             try:
                 self._add_counted(frame, batch, answers.combinations, present, fields, counted)
             except PipelineFailed:
@@ -250,7 +252,7 @@ class ColumnarLeaf:
 
     def _add_runs(self, frame: pl.DataFrame, batch: Batch) -> bool:
         """Adds the rows stream by stream, if their series follow from the streams alone. Whether it has done so."""
-        if self._plan.labels.parsed.parsers or batch.runs is None or not self._windows.is_totalled or self._plan.made:
+        if self._plan.labels.chain.parsers or batch.runs is None or not self._windows.is_totalled or self._plan.made:
             return False
         runs = _runs(frame, batch)
         answers = self._answers_without(frozenset(), may_fail=False)
@@ -263,16 +265,19 @@ class ColumnarLeaf:
         self._keep_totals(totals.of_series(np.array([series[stream] for stream, _ in runs], np.int64)))
         return True
 
-    def _telling_fields(self, outlined: OutlinedLeaf, parsed: Parsed, common: Collection[str]) -> dict[str, pl.Series]:
-        """The fields that tell one series from another, and KIND."""
-        reads = parsed.values.keys() if outlined.fields is None else set(fields_read(outlined.fields, common))
-        found = {name: parsed.values[name] for name in parsed.values if name in reads and name != self._plan.unwrap}
-        for name in outlined.presence_only & parsed.values.keys():
-            there = parsed.values[name].is_not_null()
-            found[name] = coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
-        if parsed.kinds is not None:
-            found[KIND] = parsed.kinds
-        return found
+    def _telling_fields(
+        self, outlined: OutlinedLeaf, found: Findings, common: Collection[str]
+    ) -> Mapping[str, pl.Series]:
+        """The fields that tell one series from another, and how lines are read."""
+        reads = None if outlined.fields is None else set(fields_read(outlined.fields, common))
+
+        def telling(name: str, column: pl.Series) -> pl.Series | None:
+            if name in outlined.presence_only:
+                there = column.is_not_null()
+                return coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
+            return column if name != self._plan.unwrap and (reads is None or name in reads) else None
+
+        return found.fields(telling)
 
     def _add_counted(
         self,
@@ -343,7 +348,7 @@ class ColumnarLeaf:
         """
         if self._plan.names is not None:
             return fields_read(self._plan.names, common, self._unwrap)
-        every = self._plan.labels.parsed.all_names(available, shapes)
+        every = self._plan.labels.chain.all_names(available, shapes)
         return None if every is None else sorted({*every, *self._leading_reads(common)})
 
     def _leading_reads(self, common: Collection[str]) -> list[str]:
@@ -433,9 +438,11 @@ def _may_be_hidden(name: str, frame: pl.DataFrame, streams: Sequence[Labels]) ->
     )
 
 
-def _are_few_outlines(frame: pl.DataFrame, parsed: Parsed) -> bool:
-    """Whether the rows of a stream surely have few combinations of fields and metadata."""
-    columns = [*parsed.values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])]
+def _are_few_outlines(frame: pl.DataFrame, found: Findings) -> bool:
+    """Whether the rows of a stage surely have few combinations of fields and metadata."""
+    if len(found.parts) > 1:
+        return False  # outlines do not have lines that filters between parsers are of
+    columns = [*found.parts[0].values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])]
     dtypes = [one.dtype for one in columns]
     sizes = [len(one.categories) + 1 if isinstance(one, pl.Enum) else math.inf for one in dtypes]
     return math.prod(sizes) <= _FEW_OUTLINES

@@ -8,22 +8,17 @@ from typing import Final
 
 from log_aggregator.engine.columnar import CHANGES_LINE
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import Demand
+from log_aggregator.engine.entry_labels import ERROR, Demand
 from log_aggregator.engine.label_filter import names_read
-from log_aggregator.engine.label_plan import (
-    EXTRACTING,
-    LabelPlan,
-    depends_on_labels,
-    names_needed,
-    order_matters,
-    plan_labels,
-    with_sources,
-)
-from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, labels_of
+from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
+from log_aggregator.engine.leading import EXTRACTING, leaves, with_sources
+from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, may_fail
+from log_aggregator.engine.parser_chain import name_of
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
 from log_aggregator.logql.idle_formats import stages_in_use
+from log_aggregator.logql.template import compile_template
 from log_aggregator.model.labels import Labels
 
 # What an outline has for the unwrapped label, so that it converts.
@@ -44,7 +39,7 @@ class OutlinedLeaf:
 
     def __init__(self, plan: "LeafPlan", decided: frozenset[int], *, shows_errors: bool) -> None:
         """`shows_errors`: series may show that a parser has failed."""
-        self._parsed = plan.labels.parsed
+        self._chain = plan.labels.chain
         self._unwrap = plan.aggregation.range.unwrap
         stages = plan.labels.stages_without(decided)
         names = names_at_the_start(plan.aggregation, stages)
@@ -60,36 +55,37 @@ class OutlinedLeaf:
         """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
         self.early = frozenset() if self.fields is None else _tried_early(plan.aggregation, stages)
         """The fields that entries must not have for outlines to tell."""
-        outlined = with_stages(plan.aggregation, plan.labels.outline_stages(decided))
+        outlined = with_stages(plan.aggregation, stages)
         if self._unwrap is not None:
             # Its filters are among the stages.
             bare = replace(self._unwrap, filters=())
             outlined = replace(outlined, range=replace(outlined.range, unwrap=bare))
-        self._sampler = compile_sampler(outlined, _demand(plan, decided))
-        self._like: dict[tuple[Labels, Labels, str, tuple[str, ...]], _Like | None] = {}
+        self._sampler = compile_sampler(outlined, _demand(plan, decided), plan.labels.outline_process)
+        self._like: dict[tuple[Labels, Labels, tuple[str, ...], tuple[str, ...]], _Like | None] = {}
 
     def series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
-        """The series of entries with these labels, `fields` with KIND; None where they do not count.
+        """The series of entries with these labels, `fields` as `Findings` has them; None where they do not count.
 
         Raises PipelineFailed.
         """
         if not self.is_direct:
             return self._series(stream, metadata, fields)
-        key = (stream, tuple(metadata.items()), fields.get(KIND, ""), tuple(fields))
-        if key not in self._like:
+        kinds = tuple(value for key, value in fields.items() if name_of(key) == KIND)
+        alike = (stream, tuple(metadata.items()), kinds, tuple(fields))
+        if alike not in self._like:
             try:
-                self._like[key] = self._series_like(stream, metadata, fields)
+                self._like[alike] = self._series_like(stream, metadata, fields)
             except PipelineFailed:
                 self._series(stream, metadata, fields)  # with its values in the message
                 raise
-        like = self._like[key]
+        like = self._like[alike]
         if like is None:
             return None
         return tuple((name, value if source is None else fields[source]) for name, value, source in like)
 
     def _series_like(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> _Like | None:
-        marks = {name: _PLACEHOLDER + name for name in fields if name != KIND}
-        sources = {mark: name for name, mark in marks.items()}
+        marks = {key: _PLACEHOLDER + key for key in fields if name_of(key) != KIND}
+        sources = {mark: key for key, mark in marks.items()}
         series = self._series(stream, metadata, {**fields, **marks})
         if series is None:
             return None
@@ -97,8 +93,9 @@ class OutlinedLeaf:
 
     def _series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
         if self._unwrap is not None:
-            fields = {**fields, self._unwrap.label: _UNWRAPPED[self._unwrap.conversion]}
-        sample = self._sampler.process(0, self._parsed.outline_line(fields), stream, metadata)
+            keys = [key for key in fields if name_of(key) == self._unwrap.label] or [self._unwrap.label]
+            fields = {**fields, **dict.fromkeys(keys, _UNWRAPPED[self._unwrap.conversion])}
+        sample = self._sampler.process(0, self._chain.outline(fields), stream, metadata)
         return sample[0] if sample else None
 
 
@@ -112,12 +109,6 @@ def _demand(plan: "LeafPlan", decided: frozenset[int]) -> Demand:
             first.setdefault(name, number)
     checks = {name: check for name, check in demand.checks.items() if first.get(name) not in decided}
     return Demand(demand.names, checks)
-
-
-def _may_fail(parser: ParserStage | ast.UnpackStage) -> bool:
-    return isinstance(parser, ast.JsonStage | ast.UnpackStage) or (
-        isinstance(parser, ast.LogfmtStage) and parser.strict
-    )
 
 
 def _ignores_values(stage: Stage) -> bool:
@@ -150,9 +141,9 @@ class LeafPlan:
         demand = demand_of(aggregation)
         parsers = [stage for stage in labels.stages if isinstance(stage, EXTRACTING)]
         self._has_several_parsers = len(parsers) > 1
-        self._may_fail_behind = any(_may_fail(parser) for parser in parsers[len(labels.parsed.parsers) :])
+        self._may_fail_behind = any(may_fail(parser) for parser in parsers[len(labels.chain.parsers) :])
         # Extractions are labels of what fails behind them, whether they are asked for or not.
-        extracted = {name for one in labels.parsed.parsers for name in labels_of(one)} if self._may_fail_behind else ()
+        extracted = labels.chain.extracted if self._may_fail_behind else ()
         self.looked_for = (
             with_sources((*(demand.names or ()), *extracted)) if self._has_several_parsers else frozenset()
         )
@@ -169,9 +160,12 @@ class LeafPlan:
 
         None where only single rows tell.
         """
-        shows_errors = (may_fail or self._may_fail_behind) and self.may_show_errors
-        if not _is_outlined(self.aggregation, self.labels.stages_without(decided)):
+        stages = self.labels.stages_without(decided)
+        if not self.labels.are_outlined(decided) or not _is_outlined(self.aggregation, stages):
             return None
+        shows_errors = (may_fail or self._may_fail_behind) and self.may_show_errors and not _drops_errors(stages)
+        if shows_errors and not self.labels.chain.is_single:
+            return None  # among the labels of what has failed are those that lines are made of
         if shows_errors and self.unwrap is not None:
             # Only a second parser finds a value where one has failed; and it is among the labels of an error then.
             if self._has_several_parsers:
@@ -185,8 +179,13 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     # Of values that convert, filters behind unwrap are filters before it.
     stages = [*stages_in_use(aggregation), *map(ast.LabelFilterStage, unwrap_filters(aggregation))]
     labels = plan_labels(stages, demand_of(aggregation))
-    if labels is None or not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
+    if labels is None or not labels.are_outlined(labels.leading.numbers):
         return None
+    if not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
+        return None
+    unwrap = aggregation.range.unwrap
+    if unwrap is not None and not labels.chain.is_single and unwrap.label in labels.chain.extracted:
+        return None  # it is empty where the first of the parsers does not find it
     plan = LeafPlan(aggregation, labels)
     if plan.counts_bytes and plan.made is None and any(isinstance(stage, CHANGES_LINE) for stage in labels.stages):
         return None  # it counts the bytes of other lines than those that are stored
@@ -233,6 +232,36 @@ def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> froz
     before = stages[: max(parsers, default=0)]
     made = dropwhile(lambda stage: not _makes_labels(stage), stages)
     return with_sources(name for node in filters_of([*before, *made]) for name in names_read(node))
+
+
+def _drops_errors(stages: Sequence[Stage]) -> bool:
+    """Whether no entry in which a parser fails is left with that error, nor gets another one."""
+    last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING)), default=-1)
+    behind = dropwhile(lambda stage: not _is_without_error(stage), stages[last_parser + 1 :])
+    return next(behind, None) is not None and not any(map(_may_set_error, behind))
+
+
+def _is_without_error(stage: Stage) -> bool:
+    """Whether no entry has an error behind it."""
+    match stage:
+        case ast.LabelFilterStage(ast.StringFilter(ast.Matcher(name, "=", ""))):
+            return name == ERROR
+        case ast.DropStage(labels):
+            return ERROR in labels
+        case _:
+            return False
+
+
+def _may_set_error(stage: Stage) -> bool:
+    match stage:
+        case ast.LabelFilterStage(node):
+            return not all(isinstance(leaf, ast.StringFilter | ast.IpFilter) for leaf in leaves(node))
+        case ast.LabelFormatStage(assignments):
+            return not all(one.is_rename for one in assignments)
+        case ast.LineFormatStage(template):
+            return compile_template(template).simple is None
+        case _:
+            return False
 
 
 def _makes_labels(stage: Stage) -> bool:

@@ -12,7 +12,6 @@ from log_aggregator.engine.label_columns import both
 from log_aggregator.engine.label_plan import LabelPlan, fields_read, forms_of
 from log_aggregator.engine.log_plan import LogPlan
 from log_aggregator.engine.order import Direction
-from log_aggregator.engine.parsed_fields import KIND
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
@@ -39,7 +38,7 @@ class RowChooser:
     @property
     def parses(self) -> bool:
         """Whether it wants fields of lines."""
-        return self._plan.labels is not None and bool(self._plan.labels.parsed.parsers)
+        return self._plan.labels is not None and bool(self._plan.labels.chain.parsers)
 
     def columns(
         self, available: Collection[str], shapes: Sequence[Shape] | None, streams: Sequence[Labels]
@@ -47,7 +46,7 @@ class RowChooser:
         """What `choose` wants of a batch with these columns and shapes, of these streams."""
         wanted, labels = set(BATCH_SCHEMA.names()), self._plan.labels
         if labels is not None:
-            wanted |= labels.parsed.columns(available, shapes, self._reads(labels, streams))
+            wanted |= labels.chain.columns(available, shapes, self._reads(labels, streams))
         return wanted
 
     def forms(self, columns: Collection[str]) -> dict[str, Form]:
@@ -73,40 +72,42 @@ class RowChooser:
     def _passing(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
         """The numbers of the rows that may pass (None: of all), and whether each of them surely does."""
         present = batch.present(frame)
-        parsed = labels.parsed.read(frame, batch.shapes, self._reads(labels, list(present.values())))
-        judgement = labels.judge(frame, present, parsed)
+        found = labels.chain.read(frame, batch.shapes, present, self._reads(labels, list(present.values())))
+        judgement = labels.judge(labels.chain.labels(frame, present, found), frame.height, found)
         passes, is_sure = judgement.passes, judgement.unsure is None
-        if (combinations := self._undecided(labels, judgement.decided)) is not None:
-            fields = {name: column for name, column in parsed.values.items() if name in (combinations.names or ())}
-            if parsed.kinds is not None:
-                fields[KIND] = parsed.kinds
+        if not labels.are_outlined(judgement.decided):
+            is_sure = False
+        elif (combinations := self._undecided(labels, judgement.decided)) is not None:
+            names = combinations.names or frozenset()
+            fields = found.fields(lambda name, column: column if name in names else None)
             packed = combinations.packed(frame, present, fields)
             if packed is None:
                 is_sure = False
             else:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
-        if parsed.easy is not None:
+        if found.easy is not None:
             is_sure = False
-            passes = None if passes is None else passes | ~parsed.easy
+            passes = None if passes is None else passes | ~found.easy
         return None if passes is None else np.flatnonzero(passes.to_numpy()), is_sure
 
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
         """The fields that the filters depend on."""
-        return fields_read(labels.filter_names_without(frozenset()) or frozenset(), common_names(streams))
+        names = (labels.names_without(frozenset()) or frozenset()) | labels.chain.line_names
+        return fields_read(names, common_names(streams))
 
     def _undecided(self, labels: LabelPlan, decided: frozenset[int]) -> Combinations | None:
         """The filters that are not decided, by combinations of labels; None where there are none."""
         if decided not in self._combinations:
-            names = labels.filter_names_without(decided)
+            names = labels.names_without(decided)
             if names is None:
                 self._combinations[decided] = None
             else:
-                outlined = compile_pipeline(labels.outline_stages(decided))
+                outlined = compile_pipeline(labels.stages_without(decided), compiled=labels.outline_process)
 
                 def passes(stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
-                    row = outlined.process(0, labels.parsed.outline_line(fields), stream, metadata)
+                    row = outlined.process(0, labels.chain.outline(fields), stream, metadata)
                     return None if row is None else 1
 
                 self._combinations[decided] = Combinations(names, passes, QueryMemory())

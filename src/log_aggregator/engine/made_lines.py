@@ -13,21 +13,21 @@ from log_aggregator.model.segment import LINE
 
 @dataclass(frozen=True, slots=True)
 class MadeLine:
-    """Texts and labels that are put together. `is_parsed`: the labels are those behind the parsers."""
+    """Texts and labels that are put together. The labels are those behind so many `readings` of parsers."""
 
     parts: tuple[str | Field, ...]
-    is_parsed: bool
+    readings: int
 
     @property
     def names(self) -> frozenset[str]:
         """The labels that it holds."""
         return frozenset(part.name for part in self.parts if isinstance(part, Field))
 
-    def column(self, column_of: Callable[[str], pl.Series | None], rows: int) -> pl.Series | None:
+    def column(self, column_of: Callable[[str, int], pl.Series | None], rows: int) -> pl.Series | None:
         """The lines, of labels that are null where they are missing; None if the column of one is not known."""
         columns: list[pl.Series] = []
         for part in self.parts:
-            column = constant(part, 1, pl.String) if isinstance(part, str) else column_of(part.name)
+            column = constant(part, 1, pl.String) if isinstance(part, str) else column_of(part.name, self.readings)
             if column is None:
                 return None
             columns.append(column.cast(pl.String).fill_null("").alias(str(len(columns))))

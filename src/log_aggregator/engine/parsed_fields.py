@@ -103,6 +103,13 @@ def labels_of(parser: ParserStage) -> list[str]:
     return [] if isinstance(parser, _CAPTURING) else [one.label for one in parser.extractions]
 
 
+def may_fail(parser: ParserStage | ast.UnpackStage) -> bool:
+    """Whether there are lines that it fails to read."""
+    return isinstance(parser, ast.JsonStage | ast.UnpackStage) or (
+        isinstance(parser, ast.LogfmtStage) and parser.strict
+    )
+
+
 def _is_plain(parser: ParserStage) -> bool:
     """Whether the labels it gives are fields of those names, in whatever order they are found."""
     if isinstance(parser, _CAPTURING):
@@ -258,7 +265,7 @@ class ParsedFields:
         return "" if name in self._extracted else None
 
     def outline_line(self, fields: Mapping[str, str]) -> str:
-        """A line that is read as KIND says and in which `outline_parser` finds just the other fields."""
+        """A line without breaks that is read as KIND says and in which `outline_parser` finds just the other fields."""
         kind = fields.get(KIND)
         values = {name: value for name, value in fields.items() if name != KIND}
         if kind == "nothing":
@@ -588,7 +595,7 @@ def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Seri
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _lines(frame: pl.DataFrame) -> pl.Series:

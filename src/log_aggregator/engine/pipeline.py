@@ -111,9 +111,11 @@ class Pipeline:
         return last[1]
 
 
-def compile_pipeline(stages: Sequence[Stage], demand: Demand | None = None) -> Pipeline:
-    """Without a demand, all labels of the result count."""
-    processes = [compile_stage(stage) for stage in line_filters_first(stages)]
+def compile_pipeline(
+    stages: Sequence[Stage], demand: Demand | None = None, compiled: Callable[[Stage], Process] | None = None
+) -> Pipeline:
+    """Without a demand, all labels of the result count. `compiled` is what stands for each stage, if not itself."""
+    processes = [(compiled or compile_stage)(stage) for stage in line_filters_first(stages)]
     filters = [compile_line_filter(stage) for stage in stages if isinstance(stage, LineFilterStage)]
     only = filters if len(filters) == len(stages) else None
     return Pipeline(processes, demand or demand_for_all(filters_of(stages)), only)

@@ -17,8 +17,9 @@ from log_aggregator.engine.entry_labels import (
 )
 from log_aggregator.engine.label_filter import compile_label_filter
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
+from log_aggregator.engine.stage import Process
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.ast import AndFilter, Grouping, RangeAggregation, Unwrap
+from log_aggregator.logql.ast import AndFilter, Grouping, RangeAggregation, Stage, Unwrap
 from log_aggregator.logql.idle_formats import stages_in_use
 from log_aggregator.model.labels import Labels, format_labels
 
@@ -106,14 +107,17 @@ def _checked(series: Labels) -> Labels:
     return series
 
 
-def compile_sampler(aggregation: RangeAggregation, demand: Demand | None = None) -> Sampler:
+def compile_sampler(
+    aggregation: RangeAggregation, demand: Demand | None = None, compiled: Callable[[Stage], Process] | None = None
+) -> Sampler:
     """The aggregation's grouping, its own or that of what is around it (`engine.pushdown`), is that of its series.
 
-    Without a `demand`, parsers are asked for what its own stages make of labels.
+    Without a `demand`, parsers are asked for what its own stages make of labels. `compiled` is as `compile_pipeline`
+    has it.
     """
     stages = stages_in_use(aggregation)
     unwrap, grouping = aggregation.range.unwrap, grouping_of(aggregation)
-    pipeline = compile_pipeline(stages, demand or demand_of(aggregation))
+    pipeline = compile_pipeline(stages, demand or demand_of(aggregation), compiled)
     if unwrap is None:
         return Sampler(pipeline, _bytes if aggregation.operation.startswith("bytes_") else _one, grouping)
     if grouping.without:

@@ -1,0 +1,179 @@
+"""Which parsers, label filters and line filters of a pipeline columns can stand for, from its front."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
+from log_aggregator.engine.label_filter import compile_label_filter, names_read
+from log_aggregator.engine.made_lines import MadeLine, parts_of
+from log_aggregator.engine.parsed_fields import OF_ERRORS, ParserStage, has_columns, is_made, labels_of
+from log_aggregator.logql import ast
+from log_aggregator.logql.ast import Stage
+
+EXTRACTING = ParserStage | ast.UnpackStage
+"""Stages that extract labels from the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """What sees nothing but what parsers, stream and metadata give, by the number of the stage.
+
+    `parsers` are those that columns stand for, by the reading that each belongs to, and `read` the line that each
+    reading is of (None: the stored one). Filters of labels come with how many readings are before them, those of lines
+    with the line. `formats` are the line_formats before the last of the parsers. `last` is the line that all stages
+    leave, if it is made so.
+    """
+
+    parsers: Mapping[int, int]
+    read: Sequence[MadeLine | None]
+    labels: Mapping[int, int]
+    lines: Mapping[int, MadeLine]
+    formats: frozenset[int]
+    last: MadeLine | None
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Those of all filters."""
+        return frozenset((*self.labels, *self.lines))
+
+    def without_addresses(self, stages: Sequence[Stage]) -> "Leading":
+        """`stages` are those that it is of."""
+        labels = {number: readings for number, readings in self.labels.items() if not has_address(stages[number])}
+        return replace(self, labels=labels)
+
+
+def leading_of(stages: Sequence[Stage]) -> Leading:
+    """Of stages behind those line filters that are of stored lines."""
+    walk = _Walk(stages)
+    is_whole = all(map(walk.takes, range(len(stages))))
+    formats = frozenset(number for number in walk.formats if number < max(walk.parsers, default=-1))
+    return Leading(walk.parsers, walk.read, walk.labels, walk.lines, formats, walk.line if is_whole else None)
+
+
+class _Walk:
+    """From the front, until there is a stage of which columns tell nothing."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        extracting = (number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING))
+        self._last_parser = max(extracting, default=-1)
+        self.parsers: dict[int, int] = {}
+        self.read: list[MadeLine | None] = []
+        self.labels: dict[int, int] = {}
+        self.lines: dict[int, MadeLine] = {}
+        self.formats: list[int] = []
+        self.line: MadeLine | None = None
+        # Whether the line is the stored one, or `line`.
+        self._is_line_known = True
+        self._changed: set[str] = set()
+        self._kept: set[str] | None = None
+        # Whether labels that have been changed are found once more: then others may be, too, under other names.
+        self._is_mixed = False
+
+    def takes(self, number: int) -> bool:
+        """Goes on with the next stage; False if it is the end."""
+        match self._stages[number]:
+            case ast.LabelFilterStage() as stage:
+                self._filter_labels(number, stage)
+            case ast.LineFilterStage():
+                if self.line is not None:
+                    self.lines[number] = self.line
+            case ast.LineFormatStage() as stage:
+                return self._make_line(number, stage)
+            case ast.DropStage(dropped):
+                self._changed.update(names_of(dropped))
+            case ast.KeepStage(chosen):
+                own = {one for one in chosen if isinstance(one, str)}
+                self._kept = own if self._kept is None else self._kept & own
+            case ast.LabelFormatStage(assignments):
+                for one in assignments:
+                    self._changed.update((one.name, one.value) if one.is_rename else (one.name,))
+            case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage() | ast.RegexpStage() as parser:
+                return self._parse(number, parser)
+            case _:
+                return False
+        return True
+
+    def _filter_labels(self, number: int, stage: ast.LabelFilterStage) -> None:
+        if not self._are_as_given(names_read(stage.filter)) or (self._changed and has_address(stage)):
+            return
+        # One that lets pass what has no such label is tried again when a parser finds it.
+        if number > self._last_parser or not _passes_without_labels(stage.filter):
+            self.labels[number] = len(self.read)
+
+    def _make_line(self, number: int, stage: ast.LineFormatStage) -> bool:
+        parts = parts_of(stage)
+        if parts is None:
+            return False
+        line = MadeLine(parts, len(self.read))
+        self._is_line_known = self._are_as_given(line.names) and not any(map(is_made, line.names))
+        self.line = line if self._is_line_known else None
+        self.formats.append(number)
+        return True
+
+    def _parse(self, number: int, parser: ParserStage) -> bool:
+        is_changed = bool(self._changed - OF_ERRORS) or self._kept is not None
+        if not self._is_line_known:
+            return False
+        if self._joins(parser):
+            # A filter between the two does not see what this reading gives.
+            last = max(self.parsers)
+            self.labels = {one: readings for one, readings in self.labels.items() if one < last}
+        elif has_columns([parser]) and self._may_follow(parser, is_changed=is_changed):
+            self.read.append(self.line)
+        else:
+            return False
+        self.parsers[number] = len(self.read) - 1
+        self._is_mixed |= is_changed
+        return True
+
+    def _joins(self, parser: ParserStage) -> bool:
+        """Whether it and those of the last reading have columns together."""
+        if not self.read or self.read[-1] is not self.line:
+            return False
+        own = (self._stages[one] for one, reading in self.parsers.items() if reading == len(self.read) - 1)
+        return has_columns([*(one for one in own if isinstance(one, ParserStage)), parser])
+
+    def _may_follow(self, parser: ParserStage, *, is_changed: bool) -> bool:
+        """Whether columns tell what becomes of its labels beside those of the readings before."""
+        if not self.read:
+            return self.line is None
+        return not is_changed and not labels_of(parser)
+
+    def _are_as_given(self, names: Iterable[str]) -> bool:
+        """Whether no stage has changed labels of these names."""
+        found = with_sources(names)
+        is_kept = self._kept is None or found <= self._kept
+        return is_kept and not self._is_mixed and found.isdisjoint(self._changed)
+
+
+def _passes_without_labels(node: ast.LabelFilter) -> bool:
+    """Whether entries without labels pass."""
+    return compile_label_filter(node)(EntryLabels(0, {}, {}, Demand()))
+
+
+def leaves(node: ast.LabelFilter) -> Iterator[ast.LabelFilter]:
+    """The filters of single labels that a filter consists of."""
+    if isinstance(node, ast.AndFilter | ast.OrFilter):
+        yield from leaves(node.left)
+        yield from leaves(node.right)
+    else:
+        yield node
+
+
+def has_address(stage: Stage) -> bool:
+    """Whether it is a filter of addresses, or has one."""
+    return isinstance(stage, ast.LabelFilterStage) and any(
+        isinstance(leaf, ast.IpFilter) for leaf in leaves(stage.filter)
+    )
+
+
+def with_sources(names: Iterable[str]) -> frozenset[str]:
+    """With the fields that give these labels where their own names are taken; without errors, which are no fields."""
+    found = set(names)
+    return frozenset(found | {name.removesuffix(EXTRACTED) for name in found}) - OF_ERRORS
+
+
+def names_of(labels: Iterable[str | ast.Matcher]) -> Iterator[str]:
+    """Of the labels that a stage drops or keeps."""
+    return (one if isinstance(one, str) else one.name for one in labels)
