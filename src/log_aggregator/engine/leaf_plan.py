@@ -8,7 +8,7 @@ from typing import Final
 
 from log_aggregator.engine.columnar import CHANGES_LINE
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import ERROR, Demand
+from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, Demand
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
 from log_aggregator.engine.leading import EXTRACTING, leaves, with_sources
@@ -143,7 +143,8 @@ class LeafPlan:
         self._has_several_parsers = len(parsers) > 1
         self._may_fail_behind = any(may_fail(parser) for parser in parsers[len(labels.chain.parsers) :])
         # Extractions are labels of what fails behind them, whether they are asked for or not.
-        extracted = labels.chain.extracted if self._may_fail_behind else ()
+        extracted = labels.chain.extracted if self._may_fail_behind else frozenset()
+        extracted |= {name + EXTRACTED for name in extracted}
         self.looked_for = (
             with_sources((*(demand.names or ()), *extracted)) if self._has_several_parsers else frozenset()
         )

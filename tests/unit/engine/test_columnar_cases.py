@@ -157,6 +157,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (app) (bytes_rate({app="x"} | line_format `{{.env}}{{.trace}}` [10ms]))',
         [entry(SHOP_PROD, 5, "a"), entry(SHOP_PROD, 6, "bcd", trace="t"), entry(SHOP_PROD, 7, "")],
     ),
+    "labels of expressions beside labels of the stream, in entries that a later parser fails to read": (
+        'sum by (d) (count_over_time({app="x"} | json level | __error__!="1" | line_format `x` | unpack [10ms]))',
+        [entry(WITH_LEVEL, 5, '{"level":"404","d":"1"}')],
+    ),
     "a filter of a label that is not kept, tried before it goes": (
         'count_over_time({app="x"} | json | keep level | n!="5" [10ms])',
         [entry(SHOP, 5, '{"level":"info","n":5}'), entry(SHOP, 5, '{"level":"info","n":6}')],
