@@ -14,8 +14,8 @@ from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
 _LINE = pl.col("line")
-# Escapes of U+FFFD, and of surrogates: labels have rules of their own for these.
-_OWN_RULES = r"(?i)\\u(?:fffd|d[89a-f])"
+OWN_RULES = r"(?i)\\u(?:fffd|d[89a-f])"
+"""Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
 _MATCHED = "__matched__"  # no label of a shape begins so
 
 
@@ -128,15 +128,14 @@ def unescaped(texts: pl.Series, unescape: Callable[[str], str | None]) -> pl.Ser
 
 def unescaped_json(texts: pl.Series) -> pl.Series:
     """Strings of JSON by the book, without their quotes, as labels have them."""
-    rows = has_backslash(texts).arg_true()
-    if not len(rows):
-        return texts
-    found = texts.gather(rows)
-    if found.str.contains(_OWN_RULES).any():
-        return unescaped(texts, label_text)
-    # All at once, as it is not the decoding that takes long.
-    document = '["' + '","'.join(found) + '"]'
-    return texts.scatter(rows, msgspec.json.decode(document, type=list[str]))
+    by_the_book = has_backslash(texts) & ~texts.str.contains(OWN_RULES).fill_null(False)
+    rows = by_the_book.arg_true()
+    if len(rows):
+        # All at once, as it is not the decoding that takes long.
+        document = '["' + '","'.join(texts.gather(rows).to_list()) + '"]'
+        decoded = msgspec.json.decode(document, type=list[str])
+        return unescaped(where(~by_the_book, texts), label_text).scatter(rows, decoded)
+    return unescaped(texts, label_text)
 
 
 def coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:

@@ -26,6 +26,7 @@ from log_aggregator.engine.entry_labels import (
     join_names,
 )
 from log_aggregator.engine.fields import (
+    OWN_RULES,
     Fields,
     coalesced,
     extract,
@@ -436,12 +437,7 @@ class ParsedFields:
         if len(self.parsers) > 1:
             return None
         if self._json is not None:
-            if not self._extracted:
-                found = extract_escaped(lines, [shape for shape in shapes if shape.parser == "json"], names)
-                rows = (found.shape == 0).arg_true()
-                return with_rows(found, rows, fields_of_documents(lines.gather(rows), names)) if len(rows) else found
-            paths = {one.label: tuple(map(str, parse_json_path(one.expression))) for one in self._json.extractions}
-            return extracted_members(lines, {label: paths[label] for label in names if label in paths})
+            return self._in_documents(self._json, lines, shapes, names)
         if self._is_lenient:
             return pairs_in_text(lines, names)
         extracted = self._extracted
@@ -450,6 +446,26 @@ class ParsedFields:
             return None
         wanted = self._demand.names
         return extracted_pairs(lines, names, only_first=wanted is not None and wanted <= extracted.keys())
+
+    def _in_documents(
+        self, parser: ast.JsonStage, lines: pl.Series, shapes: Sequence[Shape], names: Sequence[str]
+    ) -> Fields:
+        """What the json parser finds."""
+        fields = self._fields(names)
+        own = [shape for shape in shapes if shape.parser == "json" and self._has_all_paths(shape)]
+        by_field = extract_escaped(lines, own, set(fields.values()))
+        known = by_field.shape > 0
+        if parser.extractions:
+            known &= ~lines.str.contains(OWN_RULES)
+        found = Fields(known.cast(pl.UInt16), {name: by_field.values[own] for name, own in fields.items()})
+        rows = (~known).arg_true()
+        if not len(rows):
+            return found
+        rest = lines.gather(rows)
+        if not parser.extractions:
+            return with_rows(found, rows, fields_of_documents(rest, names))
+        paths = {one.label: tuple(map(str, parse_json_path(one.expression))) for one in parser.extractions}
+        return with_rows(found, rows, extracted_members(rest, {label: paths[label] for label in fields}))
 
     def _has_all_paths(self, shape: Shape) -> bool:
         """Whether each path of the extractions leads to the field of its name, or there is nothing of either."""

@@ -115,6 +115,24 @@ def test_lines_are_easy_whose_labels_are_sure(text: str, easy: list[bool], value
     assert parsed.values["a"].filter(parsed.easy).to_list() == pl.Series(values).filter(parsed.easy).to_list()
 
 
+ESCAPED = (r'{"a":"{\"a\": 1}\n","b":"x"}', r'{"a":"\u00e9","b":"x"}', r'{"a":"\ud800","b":""}', r'{"a":"\x","b":""}')
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("| json", ['{"a": 1}\n', "é", "", None]),
+        ("| json a=`a`", ['{"a": 1}\n', "é", None, None]),
+        ("| json a=`b`", ["x", "x", None, None]),
+    ],
+)
+def test_lines_with_escapes_are_read_by_the_shapes_of_others(text: str, values: list[str | None]) -> None:
+    parsed = ParsedFields(parsers_of(text)).read(pl.DataFrame({LINE: ESCAPED}), None, ["a"])
+    assert parsed.easy is not None
+    assert parsed.values["a"].to_list() == values
+    assert parsed.easy.to_list() == [value is not None for value in values]
+
+
 def test_each_easy_line_is_of_a_kind() -> None:
     lines = pl.DataFrame({LINE: MIXED[:3]})
     assert ParsedFields(parsers_of("| json")).read(lines[:1], None, ["a"]).kinds is None
