@@ -184,9 +184,6 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
         return None
     if not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
         return None
-    unwrap = aggregation.range.unwrap
-    if unwrap is not None and not labels.chain.is_single and unwrap.label in labels.chain.extracted:
-        return None  # it is empty where the first of the parsers does not find it
     plan = LeafPlan(aggregation, labels)
     if plan.counts_bytes and plan.made is None and any(isinstance(stage, CHANGES_LINE) for stage in labels.stages):
         return None  # it counts the bytes of other lines than those that are stored

@@ -161,6 +161,83 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (d) (count_over_time({app="x"} | json level | __error__!="1" | line_format `x` | unpack [10ms]))',
         [entry(WITH_LEVEL, 5, '{"level":"404","d":"1"}')],
     ),
+    "labels of two parsers, of which the first that is found counts": (
+        'sum by (level, n) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | level="info" [10ms]))',
+        [
+            entry(SHOP, 5, r'{"level":"info","log":"{\"level\":\"warn\",\"n\":1}"}'),
+            entry(SHOP, 5, r'{"level":"warn","log":"{\"level\":\"info\",\"n\":2}"}'),
+            entry(SHOP, 5, r'{"log":"{\"level\":\"info\",\"n\":3}"}'),
+            entry(SHOP, 5, r'{"level":"info","log":"{\"n\":4}"}'),
+        ],
+    ),
+    "labels of an expression that are empty, so that the next parser does not find them": (
+        'sum by (level) (count_over_time({app="x"} | json level, log | line_format `{{.log}}` | json | level="" '
+        "[10ms]))",
+        [entry(SHOP, 5, r'{"log":"{\"level\":\"info\"}"}'), entry(SHOP, 5, r'{"level":"a","log":"{\"level\":\"b\"}"}')],
+    ),
+    "and are unwrapped": (
+        'sum by (d) (sum_over_time({app="x"} | json n, log | line_format `{{.log}}` | json | unwrap n [10ms]))',
+        [entry(SHOP, 5, r'{"log":"{\"n\":5}"}'), entry(SHOP, 5, r'{"n":1,"log":"{\"n\":6,\"d\":2}"}')],
+    ),
+    "a value of either of two parsers, the second of which may fail": (
+        'sum by (d) (sum_over_time({app="x"} | json | line_format `{{.log}}` | json | unwrap n | __error__="" [10ms]))',
+        [
+            entry(SHOP, 5, r'{"n":1,"log":"text"}'),
+            entry(SHOP, 5, r'{"n":2,"log":"{\"d\":1}"}'),
+            entry(SHOP, 5, r'{"log":"{\"n\":4,\"d\":1}"}'),
+        ],
+    ),
+    "what fails a comparison behind a filter of errors": (
+        'max by (level) (max_over_time({app="x"} | json | line_format `{{.log}}` | json | __error__="" | n > 5 '
+        "| unwrap d [10ms]))",
+        [entry(SHOP, 5, r'{"log":"{\"n\":\"a\",\"d\":1}"}'), entry(SHOP, 5, r'{"log":"{\"n\":6,\"d\":1}"}')],
+    ),
+    "errors that are shown": (
+        'sum by (__error__, level) (count_over_time({app="x"} | json | line_format `{{.log}}` | json [10ms]))',
+        [entry(SHOP, 5, r'{"a":1,"log":"text"}'), entry(SHOP, 5, r'{"a":2,"log":"{\"level\":\"info\"}"}')],
+    ),
+    "errors behind a filter that does not leave them out": (
+        'sum by (__error__) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | level="" [10ms]))',
+        [entry(SHOP, 5, r'{"a":1,"log":"text"}'), entry(WITH_LEVEL, 5, r'{"a":1,"log":"text"}')],
+    ),
+    "errors that are dropped": (
+        'sum by (level) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | drop __error__ [10ms]))',
+        [entry(SHOP, 5, r'{"level":"a","log":"text"}'), entry(SHOP, 5, r'{"a":2,"log":"{\"level\":\"info\"}"}')],
+    ),
+    "a line break in a label of the first parser": (
+        'sum by (msg) (count_over_time({app="x"} | logfmt | line_format `{{.log}}` | logfmt | drop msg="x" [10ms]))',
+        [entry(SHOP, 5, r'msg="a\nb" log="level=info"'), entry(SHOP, 5, r'msg="a b" log="level=\"a\nb\""')],
+    ),
+    "a label that is dropped, and then found once more as metadata does not hide it": (
+        'sum by (n) (count_over_time({app="x"} | json | drop level | line_format `{{.log}}` | json | level="info" '
+        "[10ms]))",
+        [
+            entry(SHOP, 5, r'{"level":"a","log":"{\"level\":\"info\"}"}', level="b"),
+            entry(SHOP, 5, r'{"level":"a","log":"{}"}'),
+        ],
+    ),
+    "a filter between two parsers that the second tries again": (
+        'sum(count_over_time({app="x"} | json | level!="info" | line_format `{{.log}}` | json [10ms]))',
+        [entry(SHOP, 5, r'{"log":"{\"level\":\"info\"}"}'), entry(SHOP, 5, r'{"log":"{\"level\":\"warn\"}"}')],
+    ),
+    "a comparison behind errors that were dropped": (
+        'sum by (__error__) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | drop __error__ | n > 5 '
+        "[10ms]))",
+        [entry(SHOP, 5, r'{"n":"a","log":"text"}'), entry(WITH_N, 5, r'{"n":"b","log":"text"}')],
+    ),
+    "a parser without columns that reads a made line, too": (
+        'sum by (n, d) (count_over_time({app="x"} | json | line_format `{{.log}}` | pattern `<level>=<n>` | json d '
+        "[10ms]))",
+        [entry(SHOP, 5, r'{"log":"level=5"}')],
+    ),
+    "a value that the second of two parsers finds, where the first finds nothing": (
+        'sum by (d) (sum_over_time({app="x"} | logfmt | pattern `<n> <_>` | unwrap n [10ms]))',
+        [entry(SHOP, 5, "5 x"), entry(SHOP, 5, "6 d=7")],
+    ),
+    "three parsers of one line": (
+        'sum by (level, n, d) (count_over_time({app="x"} | pattern `<d> <_>` | logfmt | json | level="info" [10ms]))',
+        [entry(SHOP, 5, "a level=info n=1"), entry(SHOP, 5, "b level=info n=2"), entry(SHOP, 5, "c level=warn")],
+    ),
     "a filter of a label that is not kept, tried before it goes": (
         'count_over_time({app="x"} | json | keep level | n!="5" [10ms])',
         [entry(SHOP, 5, '{"level":"info","n":5}'), entry(SHOP, 5, '{"level":"info","n":6}')],
