@@ -46,7 +46,7 @@ class OutlinedLeaf:
         others = plan.looked_for - (names or frozenset())
         self.fields = names if names is None or not shows_errors else names | others
         """The fields that the series depends on; None for all."""
-        self.presence_only = frozenset() if shows_errors else others
+        self.presence_only = frozenset() if shows_errors or names is None else others
         """Fields of which only matters whether they are there: a parser looks for what the one before did not find."""
         # What has failed keeps all its labels, whatever the grouping.
         self.names = None if names is None or shows_errors else names | others

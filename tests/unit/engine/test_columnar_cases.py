@@ -204,6 +204,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | drop __error__ [10ms]))',
         [entry(SHOP, 5, r'{"level":"a","log":"text"}'), entry(SHOP, 5, r'{"a":2,"log":"{\"level\":\"info\"}"}')],
     ),
+    "and of entries whose labels all count": (
+        'count_over_time({app="x"} | json log | line_format `x` | json d | drop __error__, __error_details__ [10ms])',
+        [entry(SHOP, 5, '{"log":"a"}')],
+    ),
     "a line break in a label of the first parser": (
         'sum by (msg) (count_over_time({app="x"} | logfmt | line_format `{{.log}}` | logfmt | drop msg="x" [10ms]))',
         [entry(SHOP, 5, r'msg="a\nb" log="level=info"'), entry(SHOP, 5, r'msg="a b" log="level=\"a\nb\""')],
