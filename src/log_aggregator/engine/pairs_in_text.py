@@ -60,6 +60,10 @@ def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
     return Fields(known.cast(pl.UInt16), {name: where(known, column) for name, column in values.items()})
 
 
+def _have_twice(lines: pl.Series, alone: str) -> pl.Series:
+    return lines.str.contains(rf"(?s)(?:^|[^!#-~]){alone}.*{alone}")
+
+
 def extracted_pairs(lines: pl.Series, names: Sequence[str], *, only_first: bool) -> Fields:
     """As `pairs_in_text`, of a stage that extracts just these names: keys stand alone there, too, and empty a label.
 
@@ -69,10 +73,13 @@ def extracted_pairs(lines: pl.Series, names: Sequence[str], *, only_first: bool)
     known, values = found.shape > 0, dict(found.values)
     places = []
     for name in names:
-        # What may become the name, wherever it is.
+        # What may become the name, wherever it is; with a quote behind it, it is no key.
         key = name.replace("_", "[^A-Za-z0-9]")
-        alone = rf"{key}(?:[^!#-<>-~]|$)"
-        known &= ~lines.str.contains(rf"(?s)(?:^|[^!#-~]){alone}.*{alone}") & (not name.startswith("_"))
+        alone = rf"{key}(?:[^!-<>-~]|$)"
+        known &= not name.startswith("_")
+        # To count those at the ends of other keys, too, takes a twentieth of the time.
+        rows = (lines.str.count_matches(alone) > 1).arg_true()
+        known = known.scatter(rows, known.gather(rows) & ~_have_twice(lines.gather(rows), alone))
         if only_first:
             place = lines.str.find(rf"(?:^|[^!#-~]){alone}")
             known &= place.is_null() | values[name].is_not_null()
