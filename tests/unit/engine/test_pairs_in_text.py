@@ -94,3 +94,10 @@ def test_usual_lines_are_known(line: str, expected: dict[str, str | None]) -> No
 @pytest.mark.parametrize("line", ['pod="open', "é=1", "__a=1", 'pod="a"b=1', "a_extracted=1"])
 def test_lines_that_only_the_stage_can_read(line: str) -> None:
     assert pairs_in_text(pl.Series([line]), ["pod"]).shape.to_list() == [0]
+
+
+def test_usual_lines_are_known_to_extractions() -> None:
+    lines = ['stderr F {"level":"info"}', "stdout F level=warn", "log_level=debug level=info"]
+    found = extracted_pairs(pl.Series(lines), ["level"], only_first=True)
+    assert found.shape.to_list() == [1, 1, 1]
+    assert found.values["level"].to_list() == [None, "warn", "info"]
