@@ -37,9 +37,10 @@ class TooManyVolumes(LogAggregatorError):
 class VolumeQuery:
     """Bytes of the streams that the selector accepts.
 
-    By `series`, streams are grouped by their target labels and have all of them; without target labels, by those of
-    the labels in the selector that they have, or by all their labels where the selector is empty. By `labels`, a
-    stream counts for each of its labels, or of its target labels. The `limit` largest groups are wanted.
+    Streams have all of the target labels that the selector does not name. By `series`, they are grouped by those of
+    these that they have; without target labels, by those of the labels in the selector, or by all their labels where
+    the selector is empty. By `labels`, a stream counts for each of its labels, or of its target labels. The `limit`
+    largest groups are wanted.
     """
 
     start_ns: int
@@ -117,13 +118,16 @@ class _Grouped:
         table = extents.table
         present = table.present(extents.frame[STREAM]) & table.accepted(query.selector)
         streams = pl.DataFrame(present.arg_true().cast(pl.UInt32).alias(STREAM))
+        named = {matcher.name for matcher in query.selector}
+        for name in query.target_labels:
+            if name not in named:
+                streams = streams.join(table.column(name).select(STREAM), on=STREAM, how="semi")
         if query.aggregate_by == "labels":
             self.labels, groups = _by_label(table, streams, query.target_labels or table.names)
         elif query.target_labels:
-            self.labels, groups = _by_values(table, streams, query.target_labels, required=True)
-        elif query.selector:
-            names = {matcher.name for matcher in query.selector}
-            self.labels, groups = _by_values(table, streams, sorted(names), required=False)
+            self.labels, groups = _by_values(table, streams, query.target_labels)
+        elif named:
+            self.labels, groups = _by_values(table, streams, sorted(named))
         else:
             self.labels = table.streams(streams[STREAM])
             groups = streams.with_row_index(_GROUP)
@@ -149,13 +153,11 @@ def _by_label(table: LabelTable, streams: pl.DataFrame, names: Iterable[str]) ->
     return labels, pl.concat(members)
 
 
-def _by_values(
-    table: LabelTable, streams: pl.DataFrame, names: Sequence[str], *, required: bool
-) -> tuple[list[Labels], pl.DataFrame]:
-    """Groups of equal values of the named labels. Streams that lack one are left out if all are required."""
+def _by_values(table: LabelTable, streams: pl.DataFrame, names: Sequence[str]) -> tuple[list[Labels], pl.DataFrame]:
+    """Groups of equal values of those of the named labels that a stream has."""
     for name in names:
         column = table.column(name).rename({VALUE: f"={name}"})
-        streams = streams.join(column, on=STREAM, how="inner" if required else "left")
+        streams = streams.join(column, on=STREAM, how="left")
     values = [f"={name}" for name in names]
     groups = streams.unique(values, maintain_order=True).select(values).with_row_index(_GROUP)
     labels = [

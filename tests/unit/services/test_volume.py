@@ -53,6 +53,12 @@ A, B = {"app": "a", "env": "x"}, {"app": "b"}
         (query(0, 100, "", "env"), [({"env": "x"}, 20)]),
         (query(0, 100, "", by="labels"), [({"app": ""}, 30), ({"env": ""}, 20)]),
         (query(0, 100, "", "env", by="labels"), [({"env": ""}, 20)]),
+        (query(0, 100, "", "app", "env", by="labels"), [({"app": ""}, 20), ({"env": ""}, 20)]),
+        (query(0, 100, "", "env", "nosuch", by="labels"), []),
+        (query(0, 100, "", "env", "nosuch"), []),
+        # Those that the selector names need not be there.
+        (query(0, 100, '{app=~".+", env=~".*"}', "env"), [({"env": "x"}, 20), ({}, 10)]),
+        (query(0, 100, '{app=~".+", env!="y"}', "app", "env", by="labels"), [({"app": ""}, 30), ({"env": ""}, 20)]),
         (query(0, 100, '{app="nosuch"}'), []),
         (query(0, 100, "", "nosuch"), []),
     ],
