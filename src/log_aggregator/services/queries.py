@@ -142,6 +142,7 @@ class Queries:
                 return Scalar(expr.value, query.time_ns)
             if query_limits.seen_start(query.time_ns, query.time_ns, self._clock.now_ns(), limits) is None:
                 return InstantVector([], query.time_ns, ScanStatistics())
+            query_limits.check_instant(expr, limits)
             await check_size(self._extents, tenant, expr, query.time_ns, query.time_ns, limits)
             answer = await self._matrix(tenant, expr, Steps.at(query.time_ns), limits, context)
             vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])

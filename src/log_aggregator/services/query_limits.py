@@ -9,10 +9,11 @@ from log_aggregator.engine.query_memory import TooManySeries
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.logql.ast import Expr, LogExpr, Matcher
+from log_aggregator.logql.ast import Expr, LogExpr, Matcher, MetricExpr
 from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.logql.units import format_go_duration, format_prometheus_duration
 from log_aggregator.model.limits import Limits
+from log_aggregator.services.instant_splits import is_split
 
 MAX_STEPS = 11_000
 MILLISECOND_NS = 1_000_000
@@ -96,7 +97,19 @@ def check_length(expr: Expr, start_ns: int, end_ns: int, step_ns: int, limits: L
     span_ns = steps.last_ns - steps.first_ns
     if limits.split_queries_by_interval:
         span_ns = min(span_ns, max(limits.split_queries_by_interval, widest_ns, step_ns))
-    _check_length(span_ns + widest_ns, limits)
+    _check_windows(span_ns + widest_ns, limits)
+
+
+def check_instant(expr: MetricExpr, limits: Limits) -> None:
+    """The widest window of an instant query that Loki does not split."""
+    if not is_split(expr):
+        _check_windows(max((leaf.range.range_ns for leaf in leaves_of(expr)), default=0), limits)
+
+
+def _check_windows(length_ns: int, limits: Limits) -> None:
+    """Windows have no start of their own: Loki counts from the nanosecond before, and may not be at the limit."""
+    at_limit = length_ns == limits.max_query_length
+    _check_length(length_ns + at_limit, limits)
 
 
 def check_span(start_ns: int, end_ns: int, limits: Limits, unit_ns: int = MILLISECOND_NS) -> None:
