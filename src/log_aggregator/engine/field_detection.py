@@ -87,8 +87,12 @@ def values_of_field(rows: Iterable[Row], name: str, limit: int) -> list[str]:
 
 
 def _as_in_queries(value: str) -> str:
-    """A size as label filters have it, without blanks: values are put into queries as they are."""
-    return format_bytes(int(to_size_bytes(value))) if kind_of(value) is FieldKind.BYTES else value
+    """A size as label filters have it, without blanks: values are put into queries as they are.
+
+    Loki takes whatever has a unit of sizes for one, minutes too.
+    """
+    is_size = value[-1:].isalpha() and _converts(to_size_bytes, value)
+    return format_bytes(int(to_size_bytes(value))) if is_size else value
 
 
 def kind_of(value: str) -> FieldKind:

@@ -87,6 +87,28 @@ def test_limits() -> None:
     assert values_of_field([row("n=1", {"n": "meta"}), row("m=1")], "n", 10) == ["meta", "1"]
 
 
-def test_sizes_are_given_as_queries_have_them() -> None:
-    rows = [row('n="2500 KB"'), row("n=2MiB"), row("n=2500"), row("n=5m"), row("m=1", {"n": "2500 KB"})]
-    assert values_of_field(rows, "n", 10) == ["2.5MB", "2.1MB", "2500", "5m", "2500 KB"]
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        ("2500 KB", "2.5MB"),
+        ("2MiB", "2.1MB"),
+        ("3M", "3.0MB"),
+        ("512B", "512B"),
+        # What could be minutes is taken for a size, though it is the kind of field that has durations.
+        ("5m", "5.0MB"),
+        ("0m", "0B"),
+        (".5m", "500kB"),
+        ("1h", "1h"),
+        ("3m4s", "3m4s"),
+        ("-3m", "-3m"),
+        ("1µs", "1µs"),
+        # No unit.
+        ("2500", "2500"),
+        ("1,000", "1,000"),
+        ("1e3", "1e3"),
+        ("m", "m"),
+    ],
+)
+def test_sizes_are_given_as_queries_have_them(value: str, given: str) -> None:
+    assert values_of_field([row(f'n="{value}"')], "n", 10) == [given]
+    assert values_of_field([row("m=1", {"n": value})], "n", 10) == [value]
