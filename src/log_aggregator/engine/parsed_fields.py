@@ -472,6 +472,8 @@ class ParsedFields:
         if self._json is None or not self._json.extractions:
             return True
         document = json_sample(shape)
+        if document is None:
+            return False
         for extraction in self._json.extractions:
             found: object = document
             for key in parse_json_path(extraction.expression):

@@ -87,22 +87,32 @@ def escaped(shape: Shape) -> Shape:
 
 
 @lru_cache(maxsize=512)
-def json_sample(shape: Shape) -> dict[str, object]:
-    """A document of the shape: strings where it has values, numbers for nulls, empty arrays."""
+def json_sample(shape: Shape) -> dict[str, object] | None:
+    """A document of the shape: strings where it has values, numbers for nulls, empty arrays.
+
+    None where an object has a key twice: a path may lead to either.
+    """
     text = shape.pattern
     for pattern, value in _SAMPLES:
         text = text.replace(pattern, value)
     # What is left of the expression are literals.
-    document = json.loads(unescaped(text))
+    try:
+        document = json.loads(unescaped(text), object_pairs_hook=_sample_object)
+    except _KeyStandsTwice:
+        return None
     assert isinstance(document, dict)
-    return _without_nulls(document)
+    return document
 
 
-def _without_nulls(document: dict[str, object]) -> dict[str, object]:
-    return {
-        key: _without_nulls(value) if isinstance(value, dict) else 0 if value is None else value
-        for key, value in document.items()
-    }
+class _KeyStandsTwice(Exception):
+    pass
+
+
+def _sample_object(members: list[tuple[str, object]]) -> dict[str, object]:
+    sample = {key: 0 if value is None else value for key, value in members}
+    if len(sample) < len(members):
+        raise _KeyStandsTwice
+    return sample
 
 
 def are_plain(names: Collection[str]) -> bool:

@@ -46,3 +46,9 @@ def test_nothing_is_around_a_value_whose_key_begins_like_what_follows_a_value() 
 def test_a_sample_has_the_values_of_its_shape_as_strings() -> None:
     line = '{"a":1,"b":{"c":"x","d":null},"e.f":[1, "g"],"h":true}'
     assert json_sample(shape_of(line)) == {"a": "", "b": {"c": "", "d": 0}, "e.f": [], "h": ""}
+
+
+def test_there_is_no_sample_where_a_key_stands_twice_in_an_object() -> None:
+    assert json_sample(shape_of('{"a":{"b":1},"a":2}')) is None
+    assert json_sample(shape_of('{"a":{"b":{"c":1},"b":2}}')) is None
+    assert json_sample(shape_of('{"a":{"b":1},"c":{"b":2}}')) == {"a": {"b": ""}, "c": {"b": ""}}

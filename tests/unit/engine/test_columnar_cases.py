@@ -406,6 +406,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum(bytes_over_time({app="x"} | json | n > 3 | line_format "{{.n}}" [10ms]))',
         [entry(SHOP, 5, f'{{"n":{number % 8}}}') for number in range(41)],
     ),
+    "a key that stands twice, first with an object, and leads to what is extracted": (
+        'sum by (x) (count_over_time({app="x"} | json x="level" [10ms]))',
+        [entry(SHOP, 5, f'{{"level":{{"b":{number}}},"level":"{number}"}}') for number in range(4)],
+    ),
     "keys with quotes in JSON without a shape": (
         'sum by (a_b) (count_over_time({app="x"} | json [10ms]))',
         [
