@@ -21,6 +21,12 @@ from log_aggregator.model.columns import constant, where
 _SPACE: Final = r"[ \t\r\n]*"
 # Keys that are empty, or begin or end in what is stripped from names, or have escapes.
 _ODD_KEYS: Final = rf'[\s"]"{_SPACE}:|[{{,]{_SPACE}"\s|\\"?[^"]*"{_SPACE}:'
+# Those that may be labels of errors, alone or as the first of several.
+_SIGN_IN_KEY: Final = '[^A-Za-z0-9"]'
+_KEYS_OF_ERRORS: Final = (
+    rf'"{_SIGN_IN_KEY}{{2}}(?:error(?:{_SIGN_IN_KEY}details)?|preserve(?:{_SIGN_IN_KEY}error)?)(?:{_SIGN_IN_KEY}{{2}})?"'
+    rf'|"{_SIGN_IN_KEY}"{_SPACE}:{_SPACE}\{{'
+)
 # Each takes a pass over the lines.
 _MOST_KEYS: Final = 12
 # Beside a label of the stream, a field is named so; it must not be there already.
@@ -44,7 +50,7 @@ def fields_of_documents(lines: pl.Series, names: Sequence[str]) -> Fields:
         return _nothing_known(len(lines), names)
     told = _told_at_most_once(lines, names)
     told &= ~lines.str.contains(_EXTRACTED, literal=True)
-    told &= ~lines.str.contains(_ODD_KEYS)
+    told &= ~lines.str.contains(f"{_ODD_KEYS}|{_KEYS_OF_ERRORS}")
     for name in names:
         if "_" in name:
             # Other signs become `_`, and so does what is between the keys of an object in an object.

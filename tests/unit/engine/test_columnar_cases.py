@@ -410,6 +410,25 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (x) (count_over_time({app="x"} | json x="level" [10ms]))',
         [entry(SHOP, 5, f'{{"level":{{"b":{number}}},"level":"{number}"}}') for number in range(4)],
     ),
+    "keys of JSON without a shape that are named as errors are": (
+        'sum by (__error_details__, __preserve_error__) (count_over_time({app="x"} | json | n != "1" [10ms]))',
+        [
+            entry(SHOP, 5, f'{{"n":2,{members},"x":[{{}}]}}')
+            for members in (
+                *(
+                    '"__error_details__":5',
+                    '"__preserve_error__":5',
+                    '"--error.details--":5',
+                    '"_":{"error_details__":5}',
+                ),
+                *('"__error_details":{"_":5}', '"__preserve":{"error__":5}', '"_":{"error":{"details":{"_":5}}}'),
+            )
+        ],
+    ),
+    "the same of a line that is made, with an error": (
+        'sum by (__error__) (count_over_time({app="x"} | json | line_format `{{.log}}` | json [10ms]))',
+        [entry(SHOP, 5, r'{"log":"{\"__error__\":5,\"x\":[{}]}"}')],
+    ),
     "keys with quotes in JSON without a shape": (
         'sum by (a_b) (count_over_time({app="x"} | json [10ms]))',
         [
