@@ -206,7 +206,10 @@ class ColumnarLeaf:
         reads = self._reads(common, frame.columns, batch.shapes)
         names = self._leading_reads(common) if reads is None else reads
         are_all = reads is not None and plan.names is None
-        found = plan.labels.chain.read(frame, batch.shapes, present, names, are_all_names=are_all)
+        read = plan.labels.read(frame, batch.shapes, present, names, are_all_names=are_all)
+        if read is None:
+            return
+        frame, found = read
         labels = plan.labels.chain.labels(frame, present, found)
         judgement = UNDECIDED
         if plan.labels.leading.numbers and (reads is None or not _are_few_outlines(frame, found)):

@@ -36,6 +36,11 @@ class Leading:
         """Those of all filters."""
         return frozenset((*self.labels, *self.lines))
 
+    def before(self, reading: int) -> frozenset[int]:
+        """The filters before the first parser of a reading."""
+        parser = min(number for number, own in self.parsers.items() if own == reading)
+        return frozenset(number for number in self.numbers if number < parser)
+
     def without_addresses(self, stages: Sequence[Stage]) -> "Leading":
         """`stages` are those that it is of."""
         labels = {number: readings for number, readings in self.labels.items() if not has_address(stages[number])}

@@ -18,6 +18,9 @@ from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
 
+_ROW = "row"
+"""The number of a row among those that pass the line filters."""
+
 
 class RowChooser:
     """Safe to use from several threads.
@@ -72,7 +75,13 @@ class RowChooser:
     def _passing(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
         """The numbers of the rows that may pass (None: of all), and whether each of them surely does."""
         present = batch.present(frame)
-        found = labels.chain.read(frame, batch.shapes, present, self._reads(labels, list(present.values())))
+        rows = frame.height
+        read = labels.read(
+            frame.with_row_index(_ROW), batch.shapes, present, self._reads(labels, list(present.values()))
+        )
+        if read is None:
+            return np.arange(0), True
+        frame, found = read
         judgement = labels.judge(labels.chain.labels(frame, present, found), frame.height, found)
         passes, is_sure = judgement.passes, judgement.unsure is None
         if not labels.are_outlined(judgement.decided):
@@ -89,7 +98,10 @@ class RowChooser:
         if found.easy is not None:
             is_sure = False
             passes = None if passes is None else passes | ~found.easy
-        return None if passes is None else np.flatnonzero(passes.to_numpy()), is_sure
+        if passes is None and frame.height == rows:
+            return None, is_sure
+        left = frame[_ROW] if passes is None else frame[_ROW].filter(passes)
+        return left.to_numpy(), is_sure
 
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:

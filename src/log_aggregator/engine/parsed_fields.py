@@ -90,6 +90,12 @@ class Parsed:
     names: frozenset[str] | None = frozenset()
     """Of all labels that easy rows may have from parsers, None if that is not known."""
 
+    def only(self, rows: pl.Series) -> "Parsed":
+        """Of those rows alone that are in the mask."""
+        easy = None if self.easy is None else self.easy.filter(rows)
+        kinds = None if self.kinds is None else self.kinds.filter(rows)
+        return Parsed(easy, kinds, {name: column.filter(rows) for name, column in self.values.items()}, self.names)
+
 
 def has_columns(parsers: Sequence[ParserStage]) -> bool:
     """Whether `ParsedFields` knows the labels that these give one after the other."""

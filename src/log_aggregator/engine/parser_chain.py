@@ -44,7 +44,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the readings found in some rows, `parts`; `easy` are the rows of which all of them know that (None: all)."""
+    """What `readings`, as many as there are `parts`, found in some rows.
+
+    `easy` are the rows of which all of them know that (None: all).
+    """
 
     readings: Sequence[Reading]
     parts: Sequence[Parsed] = field(repr=False)
@@ -65,6 +68,11 @@ class Findings:
         """Whether there are lines in which a parser may fail."""
         pairs = zip(self.readings, self.parts, strict=True)
         return any(part.kinds is not None and any(map(may_fail, one.parsed.parsers)) for one, part in pairs)
+
+    def only(self, rows: pl.Series) -> "Findings":
+        """Of those rows alone that are in the mask."""
+        easy = None if self.easy is None else self.easy.filter(rows)
+        return Findings(self.readings, [part.only(rows) for part in self.parts], easy)
 
     def fields(self, chosen: Callable[[str, pl.Series], pl.Series | None]) -> dict[str, pl.Series]:
         """What is chosen of each label, and how lines are read, by `field_key`."""
@@ -123,7 +131,7 @@ class ParserChain:
         return self.readings[0].parsed.follows_order
 
     def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
-        """What `read` wants of a batch with these columns and shapes to tell labels of these names."""
+        """What the readings want of a batch with these columns and shapes to tell labels of these names."""
         stored = [one.parsed.columns(available, shapes, names) for one in self.readings if one.line is None]
         # Some of the lines that are made or read again are none that columns tell of.
         return {column for columns in stored for column in columns} | (set() if self.is_single else _OF_ROWS)
@@ -137,35 +145,35 @@ class ParserChain:
         """All labels that parsers may give in a batch with these columns and shapes; None if they take long to read."""
         return self.readings[0].parsed.all_names(available, shapes) if self.is_single else None
 
-    def read(
+    def read_first(
+        self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str], *, are_all_names: bool
+    ) -> Findings:
+        """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded."""
+        first = self.readings[0].parsed.read(frame, shapes, names, are_all_names=are_all_names)
+        return Findings(self.readings[:1], [first], first.easy)
+
+    def read_next(
         self,
         frame: pl.DataFrame,
         shapes: Sequence[Shape] | None,
         streams: Mapping[int, Labels],
         names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        found: Findings,
     ) -> Findings:
-        """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded.
-
-        `streams` are those of the rows, by number.
-        """
-        first, *others = self.readings
-        part = first.parsed.read(frame, shapes, names, are_all_names=are_all_names)
-        found = Findings(self.readings, [part], part.easy)
-        for reading in others:
-            wanted = [name for name in names if not _is_surely_found(name, found)]
-            if reading.line is None:
-                part = reading.parsed.read(frame, shapes, wanted)
+        """With what the next reading finds. `streams` are those of the rows, by number. Raises LinesNeeded."""
+        readings = self.readings[: len(found.parts) + 1]
+        reading = readings[-1]
+        wanted = [name for name in names if not _is_surely_found(name, found)]
+        if reading.line is None:
+            part = reading.parsed.read(frame, shapes, wanted)
+        else:
+            made = reading.line.column(self.labels(frame, streams, found), frame.height)
+            if made is None:
+                part = _nothing_known(frame.height, wanted)
             else:
-                made = reading.line.column(self.labels(frame, streams, found), frame.height)
-                if made is None:
-                    part = _nothing_known(frame.height, wanted)
-                else:
-                    part = reading.parsed.read(made.to_frame(), None, wanted)
-            easy = found.easy if part.easy is None else both(found.easy, part.easy)
-            found = Findings(self.readings, [*found.parts, part], easy)
-        return found
+                part = reading.parsed.read(made.to_frame(), None, wanted)
+        easy = found.easy if part.easy is None else both(found.easy, part.easy)
+        return Findings(readings, [*found.parts, part], easy)
 
     def labels(self, frame: pl.DataFrame, streams: Mapping[int, Labels], found: Findings) -> LabelOf:
         """Of these rows, as no stage has changed them."""

@@ -1,12 +1,13 @@
 """What label filters and other stages of a pipeline need of labels, and which filters columns may decide."""
 
+import polars as pl
 import pytest
 
 from log_aggregator.engine.label_plan import fields_read, forms_of, names_needed, plan_labels, plan_leading
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql.ast import LogExpr, Stage
 from log_aggregator.logql.parser import parse_expr
-from log_aggregator.model.segment import LINE, METADATA
+from log_aggregator.model.segment import LINE, METADATA, STREAM
 
 
 def stages_of(text: str) -> tuple[Stage, ...]:
@@ -128,3 +129,36 @@ def test_labels_of_all_streams_hide_fields_unless_these_are_read_renamed() -> No
     assert fields_read(frozenset({"app", "app_extracted"}), {"app"}) == ["app", "app_extracted"]
     assert fields_read(frozenset({"app"}), {"app"}, ("app",)) == ["app"]
     assert fields_read(None, {"app"}, ("n",)) == ["n"]
+
+
+ROWS = (("info", 200), ("warn", 200), ("warn", 404), ("warn", 404))
+READ_ROWS = (
+    ("| json | line_format `{{.log}}` | logfmt | status=`200`", 5),
+    ("| json | level=`info` | line_format `{{.log}}` | logfmt | status=`200`", 2),
+    ("| json | level=`info` | line_format `{{.log}}` | logfmt | status=`200` | logfmt", 2),
+    ("| json | level!=`info` | line_format `{{.log}}` | logfmt", 5),
+    ("| json | level=~`info|warn` | line_format `{{.log}}` | logfmt", 5),
+    ("| json | level > 5 | line_format `{{.log}}` | logfmt", 5),
+    ("| json | line_format `{{.log}}` |= `404` | logfmt", 3),
+    ("| json | level=`warn` | line_format `{{.log}}` |= `404` | logfmt", 3),
+    ("| json | level=`none` | line_format `{{.log}}` | logfmt", 1),
+)
+
+
+@pytest.mark.parametrize(("text", "rows"), READ_ROWS)
+def test_a_later_parser_reads_rows_that_filters_before_it_may_let_pass(text: str, rows: int) -> None:
+    lines = [f'{{"level":"{level}","log":"status={status}"}}' for level, status in ROWS]
+    frame = pl.DataFrame({STREAM: [0] * 5, LINE: [*lines, '{"level'], METADATA: [""] * 5})
+    plan = plan_labels(stages_of(text))
+    assert plan is not None
+    read = plan.read(frame, None, {0: (("app", "a"),)}, ["level", "log", "status"])
+    assert read is not None
+    assert read[0].height == rows
+    assert all(len(column) == rows for part in read[1].parts for column in part.values.values())
+
+
+def test_no_later_parser_reads_where_no_row_passes() -> None:
+    frame = pl.DataFrame({STREAM: [0], LINE: ['{"level":"info"}'], METADATA: [""]})
+    plan = plan_labels(stages_of("| json | level=`none` | line_format `{{.log}}` | json"))
+    assert plan is not None
+    assert plan.read(frame, None, {0: (("app", "a"),)}, ["level", "log"]) is None
