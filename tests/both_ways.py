@@ -95,16 +95,13 @@ def _record(number: int, own: Sequence[Entry]) -> pl.DataFrame:
 def _chunk(record: pl.DataFrame, *, every_field: bool) -> Batch:
     frame = record.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
     choice = choose_fields(frame[LINE])
+    if every_field:
+        every = {name for shape in choice.shapes for name in shape.names}
+        choice = replace(choice, names=tuple(sorted(every)))
     columns = field_columns(frame[LINE], choice)
     if columns is None:
         return Batch(STREAMS, frame, None, _runs(frame))
-    values = columns.values
-    if every_field:
-        every = {name for shape in choice.shapes for name in shape.names}
-        found = field_columns(frame[LINE], replace(choice, names=tuple(sorted(every))))
-        assert found is not None
-        values = found.values
-    stored = [column.alias(FIELD_PREFIX + name) for name, column in values.items()]
+    stored = [column.alias(FIELD_PREFIX + name) for name, column in columns.values.items()]
     return Batch(STREAMS, frame.with_columns(columns.shape.alias(SHAPE), *stored), choice.shapes, _runs(frame))
 
 
