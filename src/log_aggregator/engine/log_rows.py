@@ -1,6 +1,7 @@
 """The rows of a batch that an answer of log lines may need, chosen on columns."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -8,18 +9,30 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import Combinations, common_names
-from log_aggregator.engine.label_columns import both
+from log_aggregator.engine.label_columns import both, either
 from log_aggregator.engine.label_plan import LabelPlan, fields_read, forms_of
 from log_aggregator.engine.log_plan import LogPlan
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import compile_pipeline
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.shapes import Shape
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
-from log_aggregator.model.segment import BATCH_SCHEMA, METADATA, STREAM, TIMESTAMP
+from log_aggregator.model.segment import BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 
 _ROW = "row"
 """The number of a row among those that pass the line filters."""
+
+_NEAR = 8
+"""So many rows for each of the limit are looked at before all are. Where fewer pass, most are needed anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """The numbers of rows that may pass (None: of all), and which of these surely do (None: all)."""
+
+    rows: Integers | None
+    are_sure: npt.NDArray[np.bool_] | None
 
 
 class RowChooser:
@@ -36,6 +49,7 @@ class RowChooser:
         self.limit = limit
         self._combinations: dict[frozenset[int], Combinations | None] = {}
         self._are_all_sure = True  # the rows that were chosen so far
+        self._is_enough_near = True  # as far as batches were looked at so
         self.has_cut = False
 
     @property
@@ -61,8 +75,9 @@ class RowChooser:
         frame = batch.frame if self._plan.mask is None else batch.frame.filter(self._plan.mask)
         rows, is_sure = None, self._plan.is_decided
         if self._plan.labels is not None and frame.height:
-            rows, is_all = self._passing(self._plan.labels, frame, batch)
-            is_sure = is_sure and is_all
+            passing = self._enough_near(self._plan.labels, frame, batch) if is_sure else None
+            passing = passing or self._passing(self._plan.labels, frame, batch)
+            rows, is_sure = passing.rows, is_sure and passing.are_sure is None
         if not is_sure:
             self._are_all_sure = False
         if self.limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self.limit:
@@ -72,36 +87,65 @@ class RowChooser:
             frame = frame[rows]
         return frame if frame.schema[METADATA] == pl.String else frame.with_columns(frame[METADATA].cast(pl.String))
 
-    def _passing(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> tuple[Integers | None, bool]:
-        """The numbers of the rows that may pass (None: of all), and whether each of them surely does."""
+    def _enough_near(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> "_Passing | None":
+        """Rows near the beginning of the answer, of which as many as the limit surely pass.
+
+        None: there may be fewer near there, or no lines are read, so that it takes little to look at all rows.
+        """
+        if self.limit is None or not self._is_enough_near or frame.height < 2 * _NEAR * self.limit:
+            return None
+        reads = self._reads(labels, list(batch.present(frame).values()))
+        if LINE not in labels.chain.columns(frame.columns, batch.shapes, reads):
+            return None
+        times, streams = frame[TIMESTAMP].to_numpy(), frame[STREAM].to_numpy()
+        last_ns = self._last_ns(times, streams, _NEAR * self.limit)
+        if last_ns is None or 2 * len(near := self._until(times, last_ns)) > frame.height:
+            return None
+        passing = self._passing(labels, frame[near], batch)
+        rows = near if passing.rows is None else near[passing.rows]
+        sure = rows if passing.are_sure is None else rows[passing.are_sure]
+        last_ns = self._last_ns(times[sure], streams[sure], self.limit)
+        if last_ns is None:
+            self._is_enough_near = False
+            return None
+        self.has_cut = True
+        enough = self._until(times[rows], last_ns)
+        return _Passing(rows[enough], None if passing.are_sure is None else passing.are_sure[enough])
+
+    def _passing(self, labels: LabelPlan, frame: pl.DataFrame, batch: Batch) -> "_Passing":
         present = batch.present(frame)
         rows = frame.height
         read = labels.read(
             frame.with_row_index(_ROW), batch.shapes, present, self._reads(labels, list(present.values()))
         )
         if read is None:
-            return np.arange(0), True
+            return _Passing(np.arange(0), None)
         frame, found = read
         judgement = labels.judge(labels.chain.labels(frame, present, found), frame.height, found)
-        passes, is_sure = judgement.passes, judgement.unsure is None
+        passes, unsure = judgement.passes, judgement.unsure
         if not labels.are_outlined(judgement.decided):
-            is_sure = False
+            unsure = constant(True, frame.height, pl.Boolean)
         elif (combinations := self._undecided(labels, judgement.decided)) is not None:
             names = combinations.names or frozenset()
             fields = found.fields(lambda name, column: column if name in names else None)
             packed = combinations.packed(frame, present, fields)
             if packed is None:
-                is_sure = False
+                unsure = constant(True, frame.height, pl.Boolean)
             else:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
         if found.easy is not None:
-            is_sure = False
+            unsure = either(unsure, ~found.easy)
             passes = None if passes is None else passes | ~found.easy
-        if passes is None and frame.height == rows:
-            return None, is_sure
-        left = frame[_ROW] if passes is None else frame[_ROW].filter(passes)
-        return left.to_numpy(), is_sure
+        if unsure is not None and not unsure.any():
+            unsure = None
+        sure = None if unsure is None else ~unsure
+        if passes is None:
+            numbers = None if frame.height == rows else frame[_ROW].to_numpy()
+        else:
+            numbers = frame[_ROW].filter(passes).to_numpy()
+            sure = None if sure is None else sure.filter(passes)
+        return _Passing(numbers, None if sure is None else sure.to_numpy())
 
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:

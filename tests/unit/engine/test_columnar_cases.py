@@ -17,12 +17,15 @@ from both_ways import (
 )
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.log_plan import plan_log
+from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.query_memory import QueryMemory, TooManySeries
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.windows import Windows
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
+from log_aggregator.model.segment import TIMESTAMP
 
 # The streams of `both_ways`.
 SHOP, SHOP_PROD, WITH_LEVEL, WITH_N, WITH_KIND = range(5)
@@ -535,6 +538,21 @@ LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
         '| logfmt | __error__ != "" | line_format `x` | n > 5',
         [[entry(SHOP, 10, "n=abc level=info"), entry(SHOP, 9, "n=7")]],
     ),
+    "a chain of parsers, where many entries near the beginning of the answer pass, but the same ones twice": (
+        '| json | line_format "{{.log}}" | logfmt | n < 5',
+        [
+            [entry(SHOP, time // 2, f'{{"log":"n={time // 2 % 5}"}}') for time in range(120)],
+            [entry(SHOP, 40, '{"log":"n=1"}')],
+        ],
+    ),
+    "a chain of parsers, where few entries pass": (
+        '| json | line_format "{{.log}}" | logfmt | n > 5 | drop log',
+        [[entry(SHOP, time, f'{{"log":"n={time % 11}"}}') for time in range(120)], [entry(SHOP, 0, '{"log":"n=6"}')]],
+    ),
+    "a chain of parsers, where columns do not tell of some entries that do not pass": (
+        '| json | line_format "{{.log}}" | logfmt | n > 1 | n < 5 | __error__=""',
+        [[entry(SHOP, time, f'{{"log":"n={"odd" if time % 3 else 2}"}}') for time in range(120)]],
+    ),
     "a second parser that finds what a filter has missed": (
         '| json | level = "" | logfmt',
         [[entry(SHOP, 10, '{"a":" level=info "}'), entry(SHOP, 9, '{"a":"b"}'), entry(SHOP, 8, '{"a":"c"}')]],
@@ -551,5 +569,17 @@ def test_columns_choose_what_rows_need(
     expr = parse_expr(f'{{app="x"}} {stages}')
     assert isinstance(expr, LogExpr)
     batches = batches_of(records, [form] * len(records))
-    for limit in (1, 2, 3):
+    for limit in (1, 2, 3, 7):
         assert log_by_columns(expr, batches, direction, limit) == log_by_rows(expr, batches, direction, limit)
+
+
+def test_a_few_rows_near_the_beginning_of_an_answer_are_chosen_where_enough_of_them_pass() -> None:
+    lines = ('{"log":"n=2"}', '{"log":"n=odd"}', '{"log":')  # of which the last two are for rows to tell
+    expr = parse_expr('{app="x"} | json | line_format "{{.log}}" | logfmt | n > 1')
+    assert isinstance(expr, LogExpr)
+    (batch,) = batches_of([[entry(SHOP, time, lines[time % 3]) for time in range(60)]], ["record"])
+    chooser = RowChooser(plan_log(expr), "backward", 2)
+    chosen = chooser.choose(batch)
+    assert chosen[TIMESTAMP].to_list() == [time * MS for time in range(54, 60)]
+    assert chooser.has_cut
+    assert chooser.last_ns(chosen) is None
