@@ -203,6 +203,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (__error__) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | level="" [10ms]))',
         [entry(SHOP, 5, r'{"a":1,"log":"text"}'), entry(WITH_LEVEL, 5, r'{"a":1,"log":"text"}')],
     ),
+    "errors that stay where another label is dropped": (
+        'sum by (__error__) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | drop level [10ms]))',
+        [entry(SHOP, 5, '{"n":1,"log":"text"}'), entry(SHOP, 5, '{"n":2,"log":"text"}')],
+    ),
     "errors that are dropped": (
         'sum by (level) (count_over_time({app="x"} | json | line_format `{{.log}}` | json | drop __error__ [10ms]))',
         [entry(SHOP, 5, r'{"level":"a","log":"text"}'), entry(SHOP, 5, r'{"a":2,"log":"{\"level\":\"info\"}"}')],
