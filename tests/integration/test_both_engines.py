@@ -77,7 +77,7 @@ def _small_blocks() -> Iterator[None]:
         yield
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     data=pushes,
     leaves=st.lists(st.tuples(range_aggregations(), steps), min_size=1, max_size=4),

@@ -92,7 +92,7 @@ def ask_all(schema: Any, mode: GenerationMode) -> None:
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=10, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
             case.call_and_validate(checks=[not_a_server_error], timeout=10)

@@ -106,7 +106,7 @@ lines = st.text(CHARACTERS, max_size=8)
 @example(r"\bé", ["é", " é", "aé"])
 @example("a{1000}", ["a" * 1000, "a" * 999, "a{1000}"])
 @example("a{1,02}", ["a", "a{1,02}"])  # no count begins with a nought
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_columns_find_what_re2_finds(pattern: str, texts: list[str]) -> None:
     try:
         regex = compile_regex(pattern)
@@ -150,7 +150,7 @@ capturing = st.recursive(
 )
 @example(r"(?P<0>[^a]+\b|[^a]+a??)?(?P<1>.{3})+", ["\nca éa"], {"_0", "_1"})  # alternatives that begin alike
 @example("(?P<0>(?P<1>b|(?:||ac*?)+){0,2}|)?", ["a"], {"_0", "_1"})  # something empty, repeated
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_columns_capture_what_the_stage_extracts(pattern: str, texts: list[str], names: set[str]) -> None:
     try:
         compile_regex(pattern)

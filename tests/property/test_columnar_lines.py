@@ -1,7 +1,7 @@
 """Line filters and the pattern stage over columns are those of single lines."""
 
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from log_aggregator.engine.columnar import line_filter_expression, push_line_filters
@@ -64,7 +64,6 @@ patterns = st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join
 
 
 @given(filters, st.lists(lines, max_size=8))
-@settings(deadline=None)
 def test_masks_keep_what_filters_keep(stage: LineFilterStage, texts: list[str]) -> None:
     frame = pl.DataFrame({LINE: texts}, schema={LINE: pl.String})
     kept = frame.filter(line_filter_expression(stage))[LINE].to_list()
@@ -80,7 +79,6 @@ OTHER_STAGES = tuple(
 
 
 @given(st.lists(filters | st.sampled_from(OTHER_STAGES), max_size=5).map(tuple), st.lists(lines, max_size=8))
-@settings(deadline=None)
 def test_pushed_filters_and_the_rest_are_the_whole_pipeline(stages: tuple[Stage, ...], texts: list[str]) -> None:
     pushed = push_line_filters(stages)
     frame = pl.DataFrame({LINE: texts}, schema={LINE: pl.String}).with_row_index("row")
@@ -95,7 +93,6 @@ def test_pushed_filters_and_the_rest_are_the_whole_pipeline(stages: tuple[Stage,
     patterns, st.lists(lines | patterns, min_size=1, max_size=8), st.sets(st.sampled_from(("x", "y", "_", "a_b", "no")))
 )
 @example("<x>a<y>b<_>", ["bab", "ab", "b"], {"x", "y"})  # the second literal, found too early
-@settings(deadline=None)
 def test_columns_capture_what_lines_have(pattern: str, texts: list[str], names: set[str]) -> None:
     try:
         parsed = parse_pattern(pattern)

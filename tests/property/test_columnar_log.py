@@ -1,6 +1,6 @@
 """Log queries whose rows were chosen on columns have the entries that every row's pipeline gives."""
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from both_ways import Entry, Form, batches_of, log_by_columns, log_by_rows
@@ -9,7 +9,6 @@ from log_aggregator.engine.order import Direction
 from log_aggregator.logql.ast import LogExpr
 
 
-@settings(deadline=None)
 @given(log_expressions(), records, forms, st.sampled_from(("forward", "backward")), st.integers(1, 12))
 def test_columns_choose_what_rows_need(
     expr: LogExpr, records: list[list[Entry]], forms: list[Form], direction: Direction, limit: int

@@ -33,7 +33,7 @@ def entries(random: Random, rows: int = ROWS) -> list[Entry]:
     st.integers(-15, 15),
     st.integers(0, 1 << 32),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_windows_of_runs(
     operation: str, grouping: str, length: int, times: tuple[int, int, int], offset: int, seed: int
 ) -> None:

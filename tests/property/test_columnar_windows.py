@@ -70,7 +70,7 @@ def by_labels(vectors: list[Vector]) -> list[dict[Labels, float]]:
     st.integers(-15, 15),
     st.sampled_from((-1, 0, 0.3, 0.5, 1, 2)),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_samples(
     operation: str,
     samples: list[tuple[int, int, float]],
@@ -110,7 +110,7 @@ def is_close(left: float, right: float, tolerance: float) -> bool:
     lengths_ns,
     st.integers(-15, 15),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_totals(
     operation: str, samples: list[tuple[int, int, int]], times: Steps, range_ns: int, offset_ns: int
 ) -> None:

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from log_aggregator.engine.columnar import line_filter_expression
@@ -70,7 +70,6 @@ def assert_same(stage: LineFilterStage, lines: list[str]) -> None:
 
 
 @given(pattern_and_lines(), patterns, st.booleans())
-@settings(deadline=None)
 def test_lines_like_a_pattern(drawn: tuple[str, list[str]], other: str, negated: bool) -> None:
     pattern, lines = drawn
     op = "!>" if negated else "|>"
@@ -79,7 +78,6 @@ def test_lines_like_a_pattern(drawn: tuple[str, list[str]], other: str, negated:
 
 
 @given(address_pattern(), st.lists(address_lines, max_size=12), st.sampled_from((" ", "10", "a")), st.booleans())
-@settings(deadline=None)
 def test_lines_with_an_address(pattern: str, lines: list[str], other: str, negated: bool) -> None:
     op = "!=" if negated else "|="
     lines += [around + pattern.split("/")[0].split("-")[0] + around for around in ("", " ", "1", ":")]

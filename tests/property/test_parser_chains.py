@@ -211,7 +211,7 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     return leaf_if_valid(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(leaf=range_aggregations(), records=records_of_runtimes(), forms=forms, times=steps)
 def test_columns_give_what_rows_give(
     leaf: RangeAggregation, records: list[list[Entry]], forms: list[Form], times: Steps
@@ -219,7 +219,7 @@ def test_columns_give_what_rows_give(
     assert_columns_give_what_rows_give(leaf, records, forms, times)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(pipelines(), records_of_runtimes(), forms, st.sampled_from(("forward", "backward")), st.integers(1, 12))
 def test_columns_choose_what_rows_need(
     stages: str, records: list[list[Entry]], forms: list[Form], direction: Direction, limit: int

@@ -1,6 +1,6 @@
 """A range aggregation that several have a part in is what one alone computes."""
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from both_ways import Entry, Form, add_columns, assert_same, batches_of, by_columns
@@ -13,7 +13,6 @@ from log_aggregator.formats.partial_result import PartialReply, decode_reply, en
 from log_aggregator.logql.ast import RangeAggregation
 
 
-@settings(deadline=None)
 @given(
     leaf=range_aggregations(),
     records=records,

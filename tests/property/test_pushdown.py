@@ -1,6 +1,6 @@
 """A grouping that is pushed into a range aggregation changes neither its values nor what fails."""
 
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from both_ways import Entry, assert_same, batches_of, by_columns, by_rows
@@ -33,7 +33,6 @@ def extremes(draw: st.DrawFn) -> MetricExpr:
     return expr
 
 
-@settings(deadline=None)
 @given(expr=extremes(), records=records, times=steps)
 def test_extremes_are_those_of_all_series(expr: MetricExpr, records: list[list[Entry]], times: Steps) -> None:
     batches = batches_of(records, ["record"] * len(records))

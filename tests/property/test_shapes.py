@@ -98,7 +98,7 @@ def renamed(name: str, stream: Labels) -> str:
 
 @pytest.mark.parametrize("parser", ["json", "logfmt"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_values_of_a_shape_are_labels(parser: Parser, data: st.DataObject) -> None:
     model, line = data.draw(lines[parser]), data.draw(lines[parser])
     shape = MAKERS[parser](model)
@@ -118,7 +118,6 @@ def test_values_of_a_shape_are_labels(parser: Parser, data: st.DataObject) -> No
 
 @pytest.mark.parametrize("parser", ["json", "logfmt"])
 @given(data=st.data())
-@settings(deadline=None)
 def test_columns_have_what_single_lines_have(parser: Parser, data: st.DataObject) -> None:
     texts = data.draw(st.lists(lines[parser], min_size=1, max_size=20))
     shapes = [shape for _, shape in discover(texts, parser)]
@@ -162,7 +161,7 @@ def shapes_of_regular() -> list[Shape]:
 
 
 @given(texts=st.lists(json_lines | logfmt_lines | ESCAPED | TEXTS, min_size=1, max_size=20))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_what_is_known_of_irregular_lines_is_what_their_stage_finds(texts: list[str]) -> None:
     texts = [*REGULAR, *texts]
     shapes = shapes_of_regular()
@@ -182,7 +181,7 @@ def test_what_is_known_of_irregular_lines_is_what_their_stage_finds(texts: list[
 
 @pytest.mark.parametrize("parser", ["json", "logfmt"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_what_skeletons_tell_is_what_their_stage_finds(parser: Parser, data: st.DataObject) -> None:
     texts = data.draw(st.lists(lines[parser] | ESCAPED | TEXTS, min_size=1, max_size=20))
     found = fields_by_skeleton(pl.Series(texts), parser, ["a", "b", "a_b"])
@@ -225,7 +224,7 @@ TOKENS = (
 
 @pytest.mark.parametrize("parser", ["json", "logfmt"])
 @given(tokens=st.lists(st.sampled_from(TOKENS), min_size=1, max_size=9))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_what_is_not_well_formed_has_no_skeleton(parser: Parser, tokens: list[str]) -> None:
     text = "".join(tokens) if parser == "logfmt" else '{"q":1' + "".join(tokens) + "}"
     found = fields_by_skeleton(pl.Series([text]), parser, ["a", "b", "b__1_"])

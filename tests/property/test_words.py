@@ -36,7 +36,7 @@ def patterns(draw: st.DrawFn) -> str:
 
 
 @given(model=lines, others=st.lists(lines, max_size=5), pattern=patterns(), stored=st.sets(st.integers(1, 6)))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_captures_are_words(model: str, others: list[str], pattern: str, stored: set[int]) -> None:
     try:
         parsed = parse_pattern(pattern)
