@@ -203,7 +203,11 @@ TOO_LARGE = (
     ("text", "parameters", "what"),
     [
         ('topk(1, sum by (id) (count_over_time({cluster=~".+"} | json [1h])))', {"step": "60"}, "series"),
-        ('topk(1, sum by (id) (count_over_time({cluster=~".+"} | json | line_format "x" [1h])))', {"time": "now"}, "series"),
+        (
+            'topk(1, sum by (id) (count_over_time({cluster=~".+"} | json | line_format "x" [1h])))',
+            {"time": "now"},
+            "series",
+        ),
         ('topk(3, count_over_time({cluster=~".+"} | json [1m]))', {"step": "1"}, "series"),
         ('max(quantile_over_time(0.9, {cluster=~".+"} | json | unwrap ms [1h]))', {"time": "now"}, "series"),
     ],
