@@ -6,8 +6,21 @@ from random import Random
 from hypothesis import assume, event, reject
 from hypothesis import strategies as st
 
-from both_ways import FORMS, STREAMS, Entry, Form, assert_same, batches_of, by_columns, by_rows, leaf_of
+from both_ways import (
+    FORMS,
+    STREAMS,
+    Entry,
+    Form,
+    assert_same,
+    batches_of,
+    by_columns,
+    by_rows,
+    leaf_of,
+    log_by_columns,
+    log_by_rows,
+)
 from log_aggregator.engine.leaf_plan import plan_leaf
+from log_aggregator.engine.order import Direction
 from log_aggregator.engine.steps import Steps
 from log_aggregator.logql.ast import LogExpr, RangeAggregation
 from log_aggregator.logql.errors import ParseError
@@ -247,6 +260,21 @@ def assert_columns_give_what_rows_give(
     expected = by_rows(leaf, batches, times)
     event(f"fails: {expected is None}, empty: {expected is not None and not any(expected)}")
     assert_same(expected, by_columns(plan, batches, times))
+
+
+def assert_columns_choose_what_rows_need(
+    stages: str, records: Sequence[Sequence[Entry]], forms: Sequence[Form], direction: Direction, limit: int
+) -> None:
+    """For a log query with these stages, if they are valid."""
+    try:
+        expr = parse_expr(f'{{app=~".+"}} {stages}')
+    except ParseError:
+        reject()
+    assert isinstance(expr, LogExpr)
+    batches = batches_of(records, forms)
+    expected = log_by_rows(expr, batches, direction, limit)
+    event(f"full: {len(expected) == limit}")
+    assert log_by_columns(expr, batches, direction, limit) == expected
 
 
 steps = st.builds(
