@@ -232,10 +232,15 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     by, without = (f"{word} ({', '.join(labels)})" for word in ("by", "without"))
     grouping = draw(st.sampled_from((by, by, by, by, without, "")))
     text = f'{operation}({parameter}{{app=~".+"}} {" ".join(stages)} {unwrap} [{range_text}]{offset})'
-    if operation in GROUPED:
+    if operation in EXTREMES and draw(st.booleans()):
+        return leaf_if_valid(f"{operation[:3]} {draw(st.sampled_from((by, '')))} ({text} {grouping})")
+    return grouped_leaf(draw, text, grouping, is_own=operation in GROUPED)
+
+
+def grouped_leaf(draw: st.DrawFn, text: str, grouping: str, *, is_own: bool) -> RangeAggregation:
+    """The range aggregation with a grouping of its own, or that of a sum around it."""
+    if is_own:
         text = f"{text} {grouping}"
-        if operation in EXTREMES and draw(st.booleans()):
-            text = f"{operation[:3]} {draw(st.sampled_from((by, '')))} ({text})"
     elif grouping or draw(st.booleans()):
         text = f"sum {grouping} ({text})"
     return leaf_if_valid(text)

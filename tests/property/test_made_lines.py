@@ -15,7 +15,7 @@ from hostile_entries import (
     assert_columns_choose_what_rows_need,
     assert_columns_give_what_rows_give,
     forms,
-    leaf_if_valid,
+    grouped_leaf,
     steps,
 )
 from log_aggregator.engine.order import Direction
@@ -156,11 +156,7 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     labels = ", ".join(draw(st.lists(names, max_size=2, unique=True)))
     grouping = draw(st.sampled_from((f"by ({labels})", f"by ({labels})", f"by ({labels})", f"without ({labels})", "")))
     text = f'{operation}({{app=~".+"}} {draw(pipelines)} {unwrap} [7s])'
-    if operation in ("max_over_time", "first_over_time"):
-        text = f"{text} {grouping}"
-    elif grouping or draw(st.booleans()):
-        text = f"sum {grouping} ({text})"
-    return leaf_if_valid(text)
+    return grouped_leaf(draw, text, grouping, is_own=operation in ("max_over_time", "first_over_time"))
 
 
 @settings(max_examples=300)

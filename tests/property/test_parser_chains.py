@@ -20,8 +20,8 @@ from hostile_entries import (
     assert_columns_choose_what_rows_need,
     assert_columns_give_what_rows_give,
     forms,
+    grouped_leaf,
     json_object,
-    leaf_if_valid,
     steps,
 )
 from log_aggregator.engine.order import Direction
@@ -203,11 +203,7 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
     labels = ", ".join(draw(st.lists(names, max_size=2, unique=True)))
     grouping = draw(st.sampled_from((*(f"by ({labels})",) * 4, f"without ({labels})", "")))
     text = f'{operation}({{app=~".+"}} {draw(pipelines())} {unwrap} [7s])'
-    if operation in of_values[1:]:
-        text = f"{text} {grouping}"
-    elif grouping or draw(st.booleans()):
-        text = f"sum {grouping} ({text})"
-    return leaf_if_valid(text)
+    return grouped_leaf(draw, text, grouping, is_own=operation in of_values[1:])
 
 
 @settings(max_examples=300)

@@ -442,7 +442,7 @@ def _may_be_hidden(name: str, frame: pl.DataFrame, streams: Sequence[Labels]) ->
 
 
 def _are_few_outlines(frame: pl.DataFrame, found: Findings) -> bool:
-    """Whether the rows of a stage surely have few combinations of fields and metadata."""
+    """Whether the rows of a stream surely have few combinations of fields and metadata."""
     if len(found.parts) > 1:
         return False  # outlines do not have lines that filters between parsers are of
     columns = [*found.parts[0].values.values(), *([frame[METADATA]] if METADATA in frame.columns else [])]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 import polars as pl
@@ -14,7 +15,7 @@ from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
 _LINE = pl.col("line")
-OWN_RULES = r"(?i)\\u(?:fffd|d[89a-f])"
+OWN_RULES: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 """Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
 _MATCHED = "__matched__"  # no label of a shape begins so
 

@@ -23,7 +23,6 @@ from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parsed_fields import OF_ERRORS, ParsedFields, ParserStage
 from log_aggregator.engine.parser_chain import Findings, LabelOf, ParserChain, Reading
 from log_aggregator.engine.shapes import Shape
-from log_aggregator.engine.stage import Process
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
@@ -94,10 +93,6 @@ class LabelPlan:
         """Whether outlines have the lines that are read, when these filters are decided."""
         return not self._formats_in_use(decided)
 
-    def outline_process(self, stage: Stage) -> Process:
-        """What stands for a stage in outlines, whose lines `ParserChain.outline` makes."""
-        return self.chain.outline_process(stage)
-
     def names_without(self, decided: frozenset[int]) -> frozenset[str] | None:
         """The labels that all other filters of the stages depend on, leading or not; None where there are none."""
         stages = self.stages_without(decided)
@@ -156,7 +151,7 @@ class LabelPlan:
                 continue
             if found.may_fail and has_address(self.stages[number]):
                 continue  # any address passes where a parser has failed
-            verdict = judged(self._filter(number), partial(_label, labels, readings))
+            verdict = judged(self._filter(number), partial(labels, readings))
             if verdict is None:
                 continue
             decided.add(number)
@@ -247,10 +242,6 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
         if end < len(taken):
             return plan_leading(taken[:end])
     return LabelPlan(None, taken, leading_of(taken))
-
-
-def _label(labels: LabelOf, readings: int, name: str) -> pl.Series | None:
-    return labels(name, readings)
 
 
 def _kept(lines: pl.Series, stage: Stage) -> pl.Series:

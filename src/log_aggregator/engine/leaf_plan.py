@@ -60,7 +60,7 @@ class OutlinedLeaf:
             # Its filters are among the stages.
             bare = replace(self._unwrap, filters=())
             outlined = replace(outlined, range=replace(outlined.range, unwrap=bare))
-        self._sampler = compile_sampler(outlined, _demand(plan, decided), plan.labels.outline_process)
+        self._sampler = compile_sampler(outlined, _demand(plan, decided), self._chain.outline_process)
         self._like: dict[tuple[Labels, Labels, tuple[str, ...], tuple[str, ...]], _Like | None] = {}
 
     def series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:

@@ -160,7 +160,7 @@ class RowChooser:
             if names is None:
                 self._combinations[decided] = None
             else:
-                outlined = compile_pipeline(labels.stages_without(decided), compiled=labels.outline_process)
+                outlined = compile_pipeline(labels.stages_without(decided), compiled=labels.chain.outline_process)
 
                 def passes(stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]) -> int | None:
                     row = outlined.process(0, labels.chain.outline(fields), stream, metadata)

@@ -23,11 +23,11 @@ class MadeLine:
         """The labels that it holds."""
         return frozenset(part.name for part in self.parts if isinstance(part, Field))
 
-    def column(self, column_of: Callable[[str, int], pl.Series | None], rows: int) -> pl.Series | None:
+    def column(self, column_of: Callable[[int, str], pl.Series | None], rows: int) -> pl.Series | None:
         """The lines, of labels that are null where they are missing; None if the column of one is not known."""
         columns: list[pl.Series] = []
         for part in self.parts:
-            column = constant(part, 1, pl.String) if isinstance(part, str) else column_of(part.name, self.readings)
+            column = constant(part, 1, pl.String) if isinstance(part, str) else column_of(self.readings, part.name)
             if column is None:
                 return None
             columns.append(column.cast(pl.String).fill_null("").alias(str(len(columns))))

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from log_aggregator.engine.entry_labels import EXTRACTED
-from log_aggregator.engine.fields import Fields, unescaped
+from log_aggregator.engine.fields import OWN_RULES, Fields, unescaped
 from log_aggregator.engine.logfmt import unquoted
 from log_aggregator.engine.shapes import ESCAPE, PLAIN
 from log_aggregator.model.columns import constant, where
@@ -29,8 +29,6 @@ _WORDS: Final = (
     r"=[^\x00-\x20]*",
     r'[^\x00-\x20="]+=(?:=|[^\x00-\x20="]+["=])[^\x00-\x20]*',
 )
-# Escapes of U+FFFD, and halves of pairs that become it: the stage has ways of its own with that.
-_OF_REPLACEMENTS: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 # Keys that are label names as they stand; or any that cannot become a name without an underscore.
 _NAMES: Final = "(?:[A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9_]*"
 _KEYS: Final = "[!#-<>-~]?[A-Za-z0-9][!#-<>-~]*"
@@ -45,7 +43,7 @@ def pairs_in_text(lines: pl.Series, names: Collection[str]) -> Fields:
     word = rf"(?:{'|'.join(_WORDS)}|{key}={_VALUE}?)"
     known = lines.str.contains(rf"^{_SPACE}*(?:{word}(?:{_SPACE}+|$))*$")
     known &= ~lines.str.contains(f"{EXTRACTED}=", literal=True)  # as a name, it may be that of another field, too
-    known &= ~lines.str.contains(_OF_REPLACEMENTS)
+    known &= ~lines.str.contains(OWN_RULES)
     values = {}
     for name in names:
         has_key = known & lines.str.contains(f"{name}=", literal=True)

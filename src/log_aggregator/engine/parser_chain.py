@@ -30,8 +30,8 @@ _BETWEEN_LINES: Final = "\n"
 # What the row-wise stages take.
 _OF_ROWS: Final = frozenset((LINE, METADATA, ARRIVAL))
 
-LabelOf = Callable[[str, int], pl.Series | None]
-"""The column of a label behind so many readings, null where it is missing; None if that is not known."""
+LabelOf = Callable[[int, str], pl.Series | None]
+"""Behind so many readings, the column of a label, null where it is missing; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class ParserChain:
         first = self.readings[0].parsed
         columns: dict[int, LabelColumns] = {}
 
-        def label(name: str, readings: int) -> pl.Series | None:
+        def label(readings: int, name: str) -> pl.Series | None:
             if readings not in columns:
                 columns[readings] = LabelColumns(frame, streams, found.labels(readings))
             column = columns[readings].of(name, parsed=readings > 0)
@@ -201,7 +201,7 @@ class ParserChain:
         return lines[0] if self.is_single else _BETWEEN_LINES.join(lines)
 
     def outline_process(self, stage: Stage) -> Process:
-        """What stands for a stage in outlines."""
+        """What stands for a stage in outlines, whose lines `outline` makes."""
         for number, reading in enumerate(self.readings):
             for parser in reading.parsed.parsers:
                 if parser is stage:

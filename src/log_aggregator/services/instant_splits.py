@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import MetricExpr, RangeAggregation
 
-SPLIT_NS: Final = 3600 * 1_000_000_000
+_SPLIT_NS: Final = 3600 * 1_000_000_000
 """Loki's default for `split_instant_metric_queries_by_interval`."""
 
 _RATES: Final = frozenset({"rate", "bytes_rate"})
@@ -21,7 +21,7 @@ def is_split(expr: MetricExpr, around: str = "") -> bool:
         case RangeAggregation():
             return (
                 expr.operation in _SPLIT_RANGES
-                and expr.range.range_ns > SPLIT_NS
+                and expr.range.range_ns > _SPLIT_NS
                 and (not _finds_any_label(expr) or _is_merged(expr, around))
             )
         case ast.VectorAggregation(operation):
