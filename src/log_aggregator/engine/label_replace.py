@@ -10,6 +10,7 @@ from log_aggregator.logql.regex import compile_regex
 from log_aggregator.model.labels import Labels, labels_of
 
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
+_GROUP_NUMBER = re.compile(r"0|[1-9][0-9]*")  # `$01` is a name
 
 
 def compile_label_replace(expr: LabelReplace) -> Callable[[Vector], Vector]:
@@ -35,7 +36,7 @@ def _expanded(template: str, match: Any) -> str:
         if name is None:
             return "$"
         try:
-            return match[int(name) if name.isascii() and name.isdigit() else name] or ""
+            return match[int(name) if _GROUP_NUMBER.fullmatch(name) else name] or ""
         except (IndexError, KeyError):
             return ""
 

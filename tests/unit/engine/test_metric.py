@@ -118,6 +118,8 @@ def test_a_number_is_no_vector(query: str) -> None:
         ("${1}a", "xa"),
         ("$1a", None),
         ("$n", "x"),
+        ("$01", None),
+        ("${00}", None),
         ("$٣", None),
         ("é$1", "éx"),
         ("$é", None),
