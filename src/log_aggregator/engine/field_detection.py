@@ -68,7 +68,8 @@ def detect_fields(rows: Iterable[Row], limit: int) -> dict[str, DetectedField]:
             if found := _field(fields, name, limit):
                 found.kind = kind_of(next(iter(values)))
                 found.values |= values
-                found.json_path = parsed.paths.get(name, found.json_path)
+                if parsed.parser == "json":
+                    found.json_path = parsed.paths.get(name, ())
                 if parsed.parser is not None and parsed.parser not in found.parsers:
                     found.parsers.append(parsed.parser)
     return fields

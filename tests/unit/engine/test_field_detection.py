@@ -76,6 +76,13 @@ def test_last_entry_decides_the_kind() -> None:
     assert detect_fields(rows, 100)["n"].kind == "duration"
 
 
+def test_last_line_of_json_decides_the_path() -> None:
+    """Also where it has the field only by the query's own parser."""
+    rows = [row('{"a":{"b":1}}'), row("a_b=2")]
+    assert detect_fields(rows, 100)["a_b"].json_path == ("a", "b")
+    assert detect_fields([*rows, row("{}", parsed={"a_b": ""})], 100)["a_b"].json_path == ()
+
+
 def test_labels_that_the_query_extracts_count() -> None:
     found = detect_fields([row("plain", parsed={"word": "plain", "__error__": "e"})], 100)
     assert {name: one.values for name, one in found.items()} == {"word": {"plain"}}
