@@ -454,3 +454,13 @@ def test_series_of_the_answer_count(client: httpx.Client, query: str, status: in
     if status == 400:
         assert answer.text.startswith("maximum number of series (4) reached for a single query")
         assert answer.text.rstrip().endswith("hint: the limit is limits_config.max_query_series")
+
+
+@pytest.mark.parametrize(("window", "without"), [("1h", {"odd": ""}), ("2h", {})])
+def test_label_of_an_empty_value_is_none_where_windows_are_split(
+    client: httpx.Client, window: str, without: dict[str, str]
+) -> None:
+    query = f'sum by (odd) (count_over_time({{job="a"}} | regexp "line (?P<odd>[13])?" [{window}]))'
+    found = get(client, "one", "query", query=query, time=str(NOW + 1))["result"]
+    counts = [(one["metric"], one["value"][1]) for one in found]
+    assert sorted(counts, key=str) == sorted([({"odd": "1"}, "1"), ({"odd": "3"}, "1"), (without, "3")], key=str)

@@ -22,11 +22,13 @@ from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.windows import Windows, edges_fit, in_windows
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import Grouping, MetricExpr, RangeAggregation, VectorAggregation
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 from log_aggregator.services.damage import current_damage
 from log_aggregator.services.duplicates import duplicates
 from log_aggregator.services.fan_out import FanOut, LeafTask
+from log_aggregator.services.instant_splits import is_split, merged_splits
 from log_aggregator.services.leaf_units import LeafUnit, LeafUnits
 from log_aggregator.services.results_cache import ResultsCache
 from log_aggregator.services.scan import Scanner
@@ -82,7 +84,7 @@ class MetricQueries:
         """
         most_series = most_series if _has_all_series_of_leaf(expr) else 0
         statistics, memory = ScanStatistics(), QueryMemory(self._memory_bytes, most_series)
-        leaves = {}
+        leaves: dict[RangeAggregation, Sequence[Vector]] = {}
         for number, leaf in enumerate(distinct_leaves(expr)):
             question = Question(tenant, expr, number, steps)
             if self._cache is None or fresh:
@@ -90,6 +92,10 @@ class MetricQueries:
             else:
                 compute = partial(self._at_steps, question, leaf, statistics, memory)
                 leaves[leaf] = await self._cache.vectors(tenant, leaf, steps, compute)
+        if steps == Steps.at(steps.first_ns) and is_split(expr):
+            whole = {leaf for leaf in leaves_of(expr) if leaf.grouping is not None}
+            for leaf in leaves.keys() - whole:
+                leaves[leaf] = [merged_splits(vector, leaf) for vector in leaves[leaf]]
         vectors = await asyncio.to_thread(evaluate, push_down(expr), leaves, steps)
         return MetricAnswer(vectors, statistics)
 

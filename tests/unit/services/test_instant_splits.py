@@ -1,8 +1,9 @@
 import pytest
 
-from log_aggregator.logql.ast import LogExpr, MetricExpr
+from log_aggregator.engine.vector import Sample
+from log_aggregator.logql.ast import LogExpr, MetricExpr, RangeAggregation
 from log_aggregator.logql.parser import parse_expr
-from log_aggregator.services.instant_splits import is_split
+from log_aggregator.services.instant_splits import is_split, merged_splits
 
 COUNT = 'count_over_time({a="b"}[3h])'
 PARSED = 'count_over_time({a="b"} | logfmt [3h])'
@@ -68,3 +69,14 @@ def test_what_is_split(query: str) -> None:
 )
 def test_what_is_not_split(query: str) -> None:
     assert not is_split(parse(query))
+
+
+@pytest.mark.parametrize(
+    ("query", "value"), [(COUNT, 7.0), (RATE, 7.0), (LARGEST, 4.0), (LARGEST.replace("max", "min"), 3.0)]
+)
+def test_labels_of_empty_values_are_none(query: str, value: float) -> None:
+    leaf = parse(query)
+    assert isinstance(leaf, RangeAggregation)
+    app = ("app", "x")
+    vector = [Sample((app,), 3.0), Sample((app, ("z", "")), 4.0), Sample((app, ("z", "1")), 5.0)]
+    assert merged_splits(vector, leaf) == [Sample((app,), value), Sample((app, ("z", "1")), 5.0)]
