@@ -80,7 +80,7 @@ DASHBOARDS: Final[Mapping[str, Sequence[Panel]]] = {
             {
                 "requests that failed unforeseen": _increase("loki_panic_total"),
                 "flushes that failed": _increase("loki_ingester_chunks_flush_failures_total"),
-                "appends refused, Redis full": _increase("loki_ingester_wal_disk_full_failures_total"),
+                "pushes refused, Redis full": _increase("loki_ingester_wal_disk_full_failures_total"),
                 "leases lost": _increase("log_aggregator_lease_lost_total"),
             },
             description="All of these should be zero.",

@@ -47,6 +47,10 @@ class Installation:
                 return False
             raise
 
+    def metric(self, name: str) -> float:
+        lines = httpx.get(f"{self.replica.url}/metrics", timeout=DEADLINE_SECONDS).text.splitlines()
+        return next(float(line.removeprefix(f"{name} ")) for line in lines if line.startswith(f"{name} "))
+
     def flush(self) -> int:
         return httpx.post(f"{self.replica.url}/flush", timeout=DEADLINE_SECONDS).status_code
 
@@ -107,6 +111,17 @@ def test_redis_that_is_full_drains_by_a_flush(installation: Installation) -> Non
     installation.redis.tell("CONFIG SET maxmemory 0")
     assert installation.acknowledged("after")
     assert installation.lines() == ["before", "after"]
+
+
+def test_pushes_that_a_full_redis_refuses_are_counted(installation: Installation) -> None:
+    installation.redis.tell("CONFIG SET maxmemory 1")
+    assert not installation.acknowledged("no bytes of the quota are this process's own yet: they are counted in Redis")
+    assert installation.metric("loki_ingester_wal_disk_full_failures_total") == 1
+    installation.redis.tell("CONFIG SET maxmemory 0")
+    assert installation.acknowledged("some are now")
+    installation.redis.tell("CONFIG SET maxmemory 1")
+    assert not installation.acknowledged("so that the append is what is refused")
+    assert installation.metric("loki_ingester_wal_disk_full_failures_total") == 2
 
 
 def test_store_that_hangs_and_comes_back(installation: Installation) -> None:

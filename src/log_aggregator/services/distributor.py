@@ -22,6 +22,7 @@ from log_aggregator.services.push_messages import (
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.refusals import Reason
 from log_aggregator.services.validation import AcceptedBatch, Validated, validate
+from log_aggregator.wal.errors import WalFull
 
 Format = Literal["json", "protobuf", "otlp"]
 LimitsOf = Callable[[str], Limits]
@@ -81,6 +82,9 @@ class DistributorMetrics:
         self.bytes_per_line = Histogram(
             "loki_bytes_per_line", "Mean bytes of a line, by push", buckets=_LINE_BYTES, registry=registry
         )
+        self.wal_full = Counter(
+            "loki_ingester_wal_disk_full_failures_total", "Pushes refused because Redis was full", registry=registry
+        )
 
 
 class Distributor:
@@ -114,9 +118,13 @@ class Distributor:
         lines, validated = await self._decoding.run(tenant, body, checked)
         count = _Counting(self._metrics, tenant, limits, form)
         count.validated(validated)
-        batch, refused = await self._within_quotas(tenant, limits, validated.accepted, count)
-        if batch.lines:
-            await self._ingester.push(tenant, Segment(tuple(batch.streams), batch.frame), batch.bytes)
+        try:
+            batch, refused = await self._within_quotas(tenant, limits, validated.accepted, count)
+            if batch.lines:
+                await self._ingester.push(tenant, Segment(tuple(batch.streams), batch.frame), batch.bytes)
+        except WalFull:  # the quotas, which are counted in Redis too, may be what meets it first
+            self._metrics.wal_full.inc()
+            raise
         if validated.errors:
             raise PushRejected(
                 validated.message(self._max_errors), refused_lines=lines - batch.lines, stored_lines=batch.lines

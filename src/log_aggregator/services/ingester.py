@@ -30,7 +30,7 @@ from log_aggregator.services.flush import Flusher, LogRecord
 from log_aggregator.services.record_memory import is_small, memory_bytes
 from log_aggregator.services.tail import Tail, TailRecord
 from log_aggregator.services.write_metrics import WriteMetrics
-from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalFull, WalUnavailable
+from log_aggregator.wal.errors import Fenced, HeadMoved, RecordsLost, WalUnavailable
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
 logger = logging.getLogger(__name__)
@@ -324,11 +324,7 @@ class Ingester:
     async def _append_once(self, formed: Sequence[_Formed]) -> None:
         assert self._lease is not None
         begun = self._clock.monotonic_seconds()
-        try:
-            positions = await self._logs.append(self._lease, self._head, [one.encoded for one in formed])
-        except WalFull:
-            self._metrics.wal_full.inc()
-            raise
+        positions = await self._logs.append(self._lease, self._head, [one.encoded for one in formed])
         self._metrics.wal_append_seconds.observe(self._clock.monotonic_seconds() - begun)
         for position, one in zip(positions, formed, strict=True):
             self._add(position, one.header, one.columns, len(one.encoded))

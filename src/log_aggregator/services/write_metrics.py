@@ -44,9 +44,6 @@ class WriteMetrics:
         self.wal_bytes = Counter(
             "loki_ingester_wal_logged_bytes_total", "Bytes appended to the write-ahead log", registry=registry
         )
-        self.wal_full = Counter(
-            "loki_ingester_wal_disk_full_failures_total", "Appends refused because Redis was full", registry=registry
-        )
         self.wal_append_seconds = Histogram(
             "log_aggregator_wal_append_duration_seconds", "Time of an append", buckets=_SECONDS, registry=registry
         )
