@@ -37,7 +37,7 @@ from log_aggregator.embedded import EmbeddedRedis
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.logs import set_up_logs
 from log_aggregator.model.secret_hash import password_hash_text
-from log_aggregator.processes import die_with_parent, listen, usable_cores
+from log_aggregator.processes import die_with_parent, listen, open_all_files_allowed, usable_cores
 from log_aggregator.stopping import StopSignal
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
@@ -137,6 +137,7 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
         print("the configuration is valid")
         return 0
     _log_start(configuration, data)
+    open_all_files_allowed()
     if flags.log_config:
         for line in reversed(config_yaml(configuration.config).splitlines()):
             logger.info(line)

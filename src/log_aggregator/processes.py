@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -26,7 +27,6 @@ _PLENTY_BYTES: Final = 4 << 30
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 _MEMORY_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-_BACKLOG: Final = 1024
 
 
 class CannotListen(LogAggregatorError):
@@ -59,6 +59,15 @@ def usable_memory_bytes() -> int:
     if own != resource.RLIM_INFINITY:
         limits.append(own)
     return min(physical, *(limit for limit in limits if limit is not None), physical)
+
+
+def open_all_files_allowed() -> None:
+    """Raises the number of files and connections to the hard limit, as programs in Go do: the soft one, often 1024, is
+    for programs that wait with select().
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says that there is none, and refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def keep_freed_columns() -> None:
@@ -125,9 +134,9 @@ def listen(address: str, port: int, count: int) -> list[socket.socket]:
 def _listening(address: str, port: int, *, share: bool) -> socket.socket:
     if address:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return socket.create_server((address, port), family=family, backlog=_BACKLOG, reuse_port=share)
+        return socket.create_server((address, port), family=family, backlog=socket.SOMAXCONN, reuse_port=share)
     if socket.has_dualstack_ipv6():
         return socket.create_server(
-            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG, reuse_port=share
+            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=socket.SOMAXCONN, reuse_port=share
         )
-    return socket.create_server(("", port), backlog=_BACKLOG, reuse_port=share)
+    return socket.create_server(("", port), backlog=socket.SOMAXCONN, reuse_port=share)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -283,6 +284,32 @@ def test_port_in_use_is_refused(run: Run) -> None:
         program = run("-server.http-listen-address=127.0.0.1", port=port)
         assert program.process.wait(DEADLINE_SECONDS) == 1
         assert f'"cannot listen on 127.0.0.1:{port}: Address already in use"' in program.log
+
+
+def test_as_many_connections_may_be_open_as_the_system_allows(run: Run) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        program = run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    program.until_ready()
+    assert resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_connections_beyond_that_wait_without_a_storm_of_messages(run: Run) -> None:
+    program = run()
+    program.until_ready()
+    process = program.process.pid
+    open_files = len(list(Path(f"/proc/{process}/fd").iterdir()))
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (open_files + 4, open_files + 4))
+    failure = "socket.accept() out of system resource"
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", program.port)))
+        program.until_logged(failure, times=2)
+    program.until_ready()
+    assert program.log.count(failure) < 20
 
 
 def test_data_directory_with_a_long_path_works(run: Run, tmp_path: Path) -> None:

@@ -229,6 +229,9 @@ class HttpServer:
         server: Any = await self._app.create_server(
             sock=listening,
             ssl=None if self._tls is None else self._tls.context,
+            # As many as may wait, asyncio accepts at a time; with no descriptor left, it logs a failure and plans to go
+            # on in a second for each of them, so that failures and plans grow without end.
+            backlog=1,
             protocol=Connection,
             return_asyncio_server=True,
             asyncio_server_kwargs=arguments,
@@ -237,6 +240,7 @@ class HttpServer:
         await server.before_start()
         await server.after_start()
         await server.start_serving()
+        listening.listen(socket.SOMAXCONN)
         self._server = server
 
     async def drain(self, deadline_seconds: float) -> None:
