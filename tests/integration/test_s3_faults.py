@@ -111,6 +111,11 @@ async def test_failing_answers(status: int, code: str, error: type[LogAggregator
             StoreUnavailable,
             "get of bucket/a/key: status 403 RequestTimeTooSkewed",
         ),
+        (
+            refusal(403, "InvalidObjectState", ""),
+            StoreRefused,
+            "get of bucket/a/key: status 403 InvalidObjectState",
+        ),
     ],
 )
 async def test_codes_that_mean_more_than_their_status(

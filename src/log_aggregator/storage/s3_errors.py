@@ -37,6 +37,8 @@ _TRANSIENT = (
 # With statuses that say otherwise.
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeTooSkewed", "NoSuchUpload", "Throttling", "SlowDown"})
 _DENIED_CODES = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId"})
+# With 403, but it is one object that an archive (GLACIER) must give back first: our credentials are good for others.
+_ARCHIVED = "InvalidObjectState"
 
 
 @contextmanager
@@ -88,6 +90,8 @@ def _kind(operation: str, answer: _Answer) -> type[LogAggregatorError]:
         return StoreUnavailable
     if answer.code in _DENIED_CODES:
         return StorePermissionDenied
+    if answer.code == _ARCHIVED:
+        return StoreRefused
     match answer.status:
         case 404 if operation in ("get", "head") and answer.code != "NoSuchBucket":
             return ObjectNotFound
