@@ -19,6 +19,7 @@ from sanic.application.state import ApplicationServerInfo
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.http.constants import HTTP
 from sanic.http.http1 import Http
+from sanic.response import text
 
 from log_aggregator.clock import Clock, timeout
 from log_aggregator.errors import ErrorCode, LogAggregatorError
@@ -428,7 +429,7 @@ def _refused(request: Request, error: Exception) -> HTTPResponse:
     """
     is_unrouted = isinstance(error, NotFound | MethodNotAllowed) or not isinstance(error, SanicException)
     if is_unrouted and (clean := clean_url(request.raw_url)):
-        return HTTPResponse(status=301, headers={"Location": clean})
+        return text("", status=301, headers={"Location": clean})
     if not isinstance(error, SanicException):
         logger.error("request failed", exc_info=error)
         return error_line("internal error", 500)
