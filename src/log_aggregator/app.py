@@ -152,7 +152,7 @@ class Server:
         self._logs = WriteAheadLogs(
             self._redis, names, lease_seconds=config.redis.lease_seconds, replication=_replication(config)
         )
-        limits = TenantLimits(config.limits_config, config.runtime_config, clock, strict=strict)
+        limits = TenantLimits(config.limits_config, config.runtime_config, clock, registry, strict=strict)
         catalog = IndexCatalog(store, IndexList(self._redis, names), period_ns, memory.indexes)
         tail = Tail(self._logs, memory.records, memory.blocks)
         patterns = config.pattern_ingester.enabled

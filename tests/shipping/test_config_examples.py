@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from log_aggregator.clock import SystemClock
 from log_aggregator.config.runtime import TenantLimits
@@ -49,7 +50,7 @@ def test_variables_replace_the_defaults_in_an_example() -> None:
 
 def test_overrides_are_limits_of_tenants() -> None:
     settings = RuntimeSettings(file=str(ROOT / "config" / "overrides.yml"))
-    limits_of = TenantLimits(Limits(), settings, SystemClock())
+    limits_of = TenantLimits(Limits(), settings, SystemClock(), CollectorRegistry())
     assert limits_of("robots").ingestion_rate_mb == 20
     assert limits_of("audit").deletion_mode == "disabled"
     assert limits_of("experiments").retention_stream[0].selector == '{level="debug"}'

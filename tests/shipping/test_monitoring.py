@@ -76,6 +76,8 @@ tests:
         values: '0+60x30'
       - series: 'loki_ingester_wal_disk_full_failures_total{{job="log-aggregator", instance="a"}}'
         values: '0 0 1 2 3 4'
+      - series: 'loki_runtime_config_last_reload_successful{{job="log-aggregator", instance="a"}}'
+        values: '1 1 1 0x20'
     alert_rule_test:
       - eval_time: 1m
         alertname: LogAggregatorDown
@@ -95,6 +97,14 @@ tests:
         exp_alerts: [{{exp_labels: {{severity: critical, job: log-aggregator}}, exp_annotations: {{
           summary: "Redis is full, pushes are refused",
           description: "Give it more memory, or find out why flushes do not free it."}}}}]
+      - eval_time: 7m
+        alertname: LogAggregatorRuntimeConfigurationInvalid
+        exp_alerts: []
+      - eval_time: 9m
+        alertname: LogAggregatorRuntimeConfigurationInvalid
+        exp_alerts: [{{exp_labels: {{severity: warning, job: log-aggregator, instance: a}}, exp_annotations: {{
+          summary: a cannot read the limits of tenants anew,
+          description: "The last valid ones stay; it would not start again. The log has the file and the line."}}}}]
       - eval_time: 10m
         alertname: LogAggregatorPanics
         exp_alerts: []

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from prometheus_client import CollectorRegistry, Gauge
+
 from log_aggregator.clock import Clock
 from log_aggregator.config.document import Block, Scalar, parse_document, plain
 from log_aggregator.config.errors import ConfigError
@@ -51,13 +53,28 @@ def read_overrides(defaults: Limits, settings: RuntimeSettings, *, strict: bool)
 class TenantLimits:
     """Call it for a tenant's limits."""
 
-    def __init__(self, defaults: Limits, settings: RuntimeSettings, clock: Clock, *, strict: bool = True) -> None:
+    def __init__(
+        self,
+        defaults: Limits,
+        settings: RuntimeSettings,
+        clock: Clock,
+        registry: CollectorRegistry,
+        *,
+        strict: bool = True,
+    ) -> None:
         """Reads the files. Unless `strict`, unknown keys in them are warned of. Raises ConfigError."""
         self._defaults = defaults
         self._period_seconds = settings.period / _SECOND_NS
         self._clock = clock
         self._read = partial(read_overrides, defaults, settings, strict=strict)
         self._overrides = self._read()
+        self._is_valid = Gauge(
+            "loki_runtime_config_last_reload_successful",
+            "Whether the files of runtime_config were valid when they were last read",
+            multiprocess_mode="min",
+            registry=registry,
+        )
+        self._is_valid.set(1)
         _warn(self._overrides)
 
     def __call__(self, tenant: str) -> Limits:
@@ -71,10 +88,12 @@ class TenantLimits:
             try:
                 overrides = await asyncio.to_thread(self._read)
             except ConfigError as error:
+                self._is_valid.set(0)
                 if str(error) != reported:
                     logger.error("the runtime configuration is not valid, the last valid one stays", extra=_of(error))
                 reported = str(error)
                 continue
+            self._is_valid.set(1)
             reported = ""
             if overrides.warnings != self._overrides.warnings:
                 _warn(overrides)

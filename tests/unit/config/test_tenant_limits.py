@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from clocks import SteppedClock
 from log_aggregator.config.errors import ConfigError
@@ -14,8 +15,15 @@ from log_aggregator.model.limits import Limits
 DEFAULTS = Limits(max_line_size=100, retention_period=5)
 
 
-def limits_of(file: Path | str, clock: SteppedClock | None = None, *, strict: bool = True) -> TenantLimits:
-    return TenantLimits(DEFAULTS, RuntimeSettings(file=str(file)), clock or SteppedClock(), strict=strict)
+def limits_of(
+    file: Path | str,
+    clock: SteppedClock | None = None,
+    registry: CollectorRegistry | None = None,
+    *,
+    strict: bool = True,
+) -> TenantLimits:
+    settings = RuntimeSettings(file=str(file))
+    return TenantLimits(DEFAULTS, settings, clock or SteppedClock(), registry or CollectorRegistry(), strict=strict)
 
 
 async def test_override_changes_only_what_it_names(tmp_path: Path) -> None:
@@ -38,17 +46,22 @@ async def test_later_file_wins_key_by_key(tmp_path: Path) -> None:
 async def test_change_is_taken_up_after_a_period(tmp_path: Path) -> None:
     file, clock = tmp_path / "runtime.yml", SteppedClock()
     file.write_text("overrides: {a: {max_line_size: 1}}")
-    limits = limits_of(file, clock)
+    registry = CollectorRegistry()
+    limits = limits_of(file, clock, registry)
+
+    async def next_read() -> tuple[int, float | None]:
+        await clock.pass_period()
+        return limits("a").max_line_size, registry.get_sample_value("loki_runtime_config_last_reload_successful")
+
     running = asyncio.create_task(limits.run())
     file.write_text("overrides: {a: {max_line_size: 2}}")
-    await clock.pass_period()
-    assert limits("a").max_line_size == 2
+    assert await next_read() == (2, 1)
     file.write_text("overrides: {a: {max_line_size: [}}")
-    await clock.pass_period()
-    assert limits("a").max_line_size == 2
+    assert await next_read() == (2, 0)
     file.unlink()
-    await clock.pass_period()
-    assert limits("a").max_line_size == 2
+    assert await next_read() == (2, 0)
+    file.write_text("overrides: {a: {max_line_size: 3}}")
+    assert await next_read() == (3, 1)
     running.cancel()
 
 
