@@ -1,7 +1,7 @@
 """The command line in the form of Go's flag package: `-name=value`, `-name value`, `-switch`, with one dash or two."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,7 @@ _OPTIONS: Final = {
 _LOKIS: Final[Mapping[str, Path]] = {
     "auth.enabled": ("auth_enabled",),
     "auth.no-auth-tenant": ("no_auth_tenant",),
+    "common.storage.filesystem.chunk-directory": ("common", "storage", "filesystem", "chunks_directory"),
     "distributor.otlp.default_resource_attributes_as_index_labels": (
         "distributor",
         "otlp_config",
@@ -41,6 +42,10 @@ _LOKIS: Final[Mapping[str, Path]] = {
     "log.level": ("server", "log_level"),
     "store.retention": ("limits_config", "retention_period"),
     "runtime-config.reload-period": ("runtime_config", "period"),
+    "server.http-tls-ca-path": ("server", "http_tls_config", "client_ca_file"),
+    "server.http-tls-cert-path": ("server", "http_tls_config", "cert_file"),
+    "server.http-tls-client-auth": ("server", "http_tls_config", "client_auth_type"),
+    "server.http-tls-key-path": ("server", "http_tls_config", "key_file"),
     "server.path-prefix": ("server", "http_path_prefix"),
 }
 _LOKIS_LIMITS: Final = {
@@ -70,8 +75,39 @@ _LOKIS_LIMITS: Final = {
         reject-old-samples.max-age=reject_old_samples_max_age
     """,
 }
-# Flags of Loki's that have no key of their name, and mean nothing here.
-_IGNORED: Final = frozenset({"legacy-read-mode", "log.format", "reporting.enabled"})
+_OF_RINGS: Final = """
+    availability-zone enable-inet6 final-sleep heartbeat-period heartbeat-timeout join-after lifecycler
+    min-ready-duration multi num-tokens observe-period partition-ring prefix readiness-check-ring-health ring store
+    tokens-file-path unregister-on-shutdown
+"""
+# Flags of Loki's that have no key of their name, and mean nothing here: these, and all that have a dot behind them.
+_NOT_HERE: Final = {
+    "": """
+        bloom bloom-gateway-client consul dataobj-consumer dataobj-index-builder dataobj-metastore
+        dataobj-storage-bucket-prefix etcd kafka legacy-read-mode log.format multi replication-factor reporting.enabled
+        ring shard-streams tsdb
+    """,
+    "common.storage": "hedge-max-per-second hedge-requests-at hedge-requests-up-to ring",
+    "compactor": "jobs ring worker",
+    "distributor": "excluded-zones replication-factor ring zone-awareness-enabled",
+    "frontend": """
+        compression index-stats-results-cache instant-metric-results-cache label-results-cache series-results-cache
+        volume-results-cache
+    """,
+    "ingester": f"""
+        {_OF_RINGS} checkpoint-duration client flush-on-shutdown flush-op-backoff-max-period
+        flush-op-backoff-min-period flush-op-backoff-retries kafka-ingestion-enabled wal-dir wal-disk-full-threshold
+        wal-enabled wal-replay-memory-ceiling
+    """,
+    "pattern-ingester": f"""
+        {_OF_RINGS} client client-cleanup-period distributor health-check-ingesters remote-timeout sample-interval tee
+    """,
+    "server": "grpc-tls-ca-path grpc-tls-cert-path grpc-tls-client-auth grpc-tls-key-path",
+    "store": "congestion-control hedge-max-per-second hedge-requests-at hedge-requests-up-to",
+}
+_IGNORED: Final = frozenset(
+    f"{block}.{name}".removeprefix(".") for block, names in _NOT_HERE.items() for name in names.split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +182,11 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
 
 def _is_known(name: str, keys: Mapping[str, Path]) -> bool:
     """Flags of what is ignored in a file are ignored too."""
-    dotted = name.replace("-", "_")
-    ignored = any(dotted == key or dotted.startswith(f"{key}.") for key in IGNORED)
-    return name in _OPTIONS or name in keys or name in _IGNORED or ignored
+    return name in _OPTIONS or name in keys or _begins(name, _IGNORED) or _begins(name.replace("-", "_"), IGNORED)
+
+
+def _begins(name: str, with_one_of: Iterable[str]) -> bool:
+    return any(name == start or name.startswith(f"{start}.") for start in with_one_of)
 
 
 def _is_switch(path: Path) -> bool:

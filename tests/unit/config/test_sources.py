@@ -92,6 +92,16 @@ def test_flag_wins_over_environment_and_environment_over_file(tmp_path: Path) ->
         (["-memberlist.join=dns+loki:7946", "-workers=2"], "workers", 2),
         (["-memberlist.join", "dns+loki:7946", "-workers=2"], "workers", 2),
         (["-tracing.enabled", "-workers=2", "-legacy-read-mode=false"], "workers", 2),
+        (["-server.http-tls-client-auth=NoClientCert"], "server.http_tls_config.client_auth_type", "NoClientCert"),
+        (
+            ["-common.storage.filesystem.chunk-directory=/loki/chunks"],
+            "common.storage.filesystem.chunks_directory",
+            Path("/loki/chunks"),
+        ),
+        # As Loki's chart writes them for zones
+        (["-ingester.availability-zone=zone-a", "-ingester.unregister-on-shutdown=false", "-workers=2"], "workers", 2),
+        (["-distributor.zone-awareness-enabled", "-ingester.tokens-file-path", "/loki/tokens"], "target", "all"),
+        (["-ring.store=inmemory", "-ingester.partition-ring.multi.mirror-enabled", "-workers=2"], "workers", 2),
     ],
 )
 def test_flag_sets_its_key(arguments: list[str], key: str, value: object) -> None:
@@ -103,6 +113,7 @@ def test_flag_sets_its_key(arguments: list[str], key: str, value: object) -> Non
     [
         (["-targt=read"], "unknown flag -targt; did you mean -target?"),
         (["-colour"], "unknown flag -colour"),
+        (["-ring.store=inmemory", "-rings.store=x"], "unknown flag -rings.store"),
         (["-target"], "flag needs a value: -target"),
         (["-config.strict=perhaps"], "flag -config.strict: 'perhaps' is not true or false"),
         (["-target=all", "read"], "unexpected argument read"),
