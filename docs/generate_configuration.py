@@ -261,7 +261,8 @@ This page is generated: `uv run docs/generate_configuration.py`.
 
 A file in Loki's format, from `-config.file=a.yml,b.yml` (the first that exists), else the first of
 `/etc/loki/{cli-config,local-config,config,loki-config}.{yml,yaml}`, else defaults. `${NAME}` and `${NAME:-default}`
-in it are replaced by environment variables. Over the file stand environment variables, over those flags:
+in it are replaced by environment variables; `$${` stands for `${`. Over the file stand environment variables, over
+those flags:
 
 | | for `ingester.max_chunk_age` |
 |---|---|

@@ -330,6 +330,11 @@ def test_variables_are_expanded(tmp_path: Path, text: str, value: str) -> None:
     assert configured(tmp_path, text, environment=environment).config.server.log_level == value
 
 
+def test_dollar_before_a_reference_keeps_it(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, "no_auth_tenant: '$${LEVEL}$$-${LEVEL}'", environment={"LEVEL": "x"})
+    assert configuration.config.no_auth_tenant == "${LEVEL}$$-x"
+
+
 def test_variables_stay_if_expansion_is_off(tmp_path: Path) -> None:
     text = "no_auth_tenant: '${LEVEL}'"
     config = configured(tmp_path, text, "-config.expand-env=false", environment={"LEVEL": "x"}).config
