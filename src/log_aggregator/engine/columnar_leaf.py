@@ -27,7 +27,7 @@ from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, T
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
-from log_aggregator.model.columns import bytes_in_memory, coded, constant
+from log_aggregator.model.columns import bytes_in_memory, coded, constant, told_apart
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -381,26 +381,16 @@ class ColumnarLeaf:
         name, conversion = self._plan.unwrap, self._plan.aggregation.range.unwrap
         assert name is not None
         assert conversion is not None
-        text = fields[name]
-        if isinstance(text.dtype, pl.Enum):
-            text = text.cast(pl.String)
+        column = fields[name]
         if _may_be_hidden(name, frame, streams):
             return constant(None, frame.height, pl.Float64), constant(False, frame.height, pl.Boolean)
-        if text.dtype == pl.Float64:
-            return text, constant(True, frame.height, pl.Boolean)
-        missing = text.is_null() | (text == "")
-        if not conversion.conversion:
-            plain = text.str.contains(PLAIN_NUMBER)
-            return text.cast(pl.Float64, strict=False), (missing | plain).fill_null(True)
-        is_size = conversion.conversion == "bytes"
-        values = constant(None, frame.height, pl.Float64) if is_size else durations_seconds(text)
-        unusual = text.filter(values.is_null() & ~missing).unique()
-        if len(unusual):
-            convert = _CONVERSIONS[conversion.conversion]
-            converted = {value: _converted(convert, value) for value in unusual}
-            others = text.replace_strict(converted, default=None, return_dtype=pl.Float64)
-            values = values.zip_with(values.is_not_null(), others)
-        return values, (missing | values.is_not_null()).fill_null(True)
+        if column.dtype == pl.Float64:
+            return column, constant(True, frame.height, pl.Boolean)
+        if isinstance(column.dtype, pl.Enum):
+            texts, places = told_apart(column)
+            values, are_sure = _numbers(texts, conversion.conversion)
+            return values.gather(places), are_sure.gather(places)
+        return _numbers(column, conversion.conversion)
 
     # -- row by row -----------------------------------------------------------
 
@@ -458,6 +448,21 @@ def _runs(frame: pl.DataFrame, batch: Batch) -> Sequence[tuple[int, int]]:
         return batch.runs
     runs = frame[STREAM].rle().struct.unnest()
     return list(zip(runs["value"].to_list(), runs["len"].to_list(), strict=True))
+
+
+def _numbers(texts: pl.Series, conversion: str) -> tuple[pl.Series, pl.Series]:
+    """As `ColumnarLeaf._unwrapped`, of values of the label."""
+    missing = texts.is_null() | (texts == "")
+    if not conversion:
+        plain = texts.str.contains(PLAIN_NUMBER)
+        return texts.cast(pl.Float64, strict=False), (missing | plain).fill_null(True)
+    values = constant(None, len(texts), pl.Float64) if conversion == "bytes" else durations_seconds(texts)
+    unusual = texts.filter(values.is_null() & ~missing).unique()
+    if len(unusual):
+        converted = {value: _converted(_CONVERSIONS[conversion], value) for value in unusual}
+        others = texts.replace_strict(converted, default=None, return_dtype=pl.Float64)
+        values = values.zip_with(values.is_not_null(), others)
+    return values, (missing | values.is_not_null()).fill_null(True)
 
 
 def _converted(convert: Conversion, text: str) -> float | None:

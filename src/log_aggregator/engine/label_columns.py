@@ -19,7 +19,7 @@ from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
 from log_aggregator.logql.ip import InvalidIpPattern, IpPattern, parse_ip_pattern
-from log_aggregator.model.columns import coded, constant, where
+from log_aggregator.model.columns import coded, constant, told_apart, where
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -29,6 +29,8 @@ PLAIN_NUMBER = r"^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$"
 _PLAIN_DURATION = r"^(-?)([0-9]{1,6})(?:\.([0-9]{1,9}))?(ns|us|µs|μs|ms|s|m|h)$"
 _UNITS_NS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
 _NO_DEMAND = Demand()
+# To try so many takes less than to begin with columns of them.
+_FEW_VALUES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Verdict:
 
     passes: pl.Series = field(repr=False)
     unsure: pl.Series | None = field(repr=False)
+
+
+_Judge = Callable[[ast.LabelFilter, str, pl.Series], Verdict]
+"""What a filter of one label makes of texts."""
 
 
 class LabelColumns:
@@ -97,7 +103,8 @@ def judged(node: ast.LabelFilter, column_of: Callable[[str], pl.Series | None]) 
         assert isinstance(node, ast.NumberFilter), "only for those are columns read as numbers"
         return Verdict(_compared(column, node.op, node.value), None)
     if isinstance(column.dtype, pl.Enum):
-        return _by_category(node, name, column)
+        are_few = len(column.dtype.categories) <= _FEW_VALUES
+        return _by_value(node, name, column, _one_by_one if are_few else _by_text)
     return _by_text(node, name, column)
 
 
@@ -129,29 +136,47 @@ def _by_text(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
             return Verdict(found if matcher.op == "=~" else ~found, None)
         case ast.NumberFilter(_, op, wanted):
             plain = column.str.contains(PLAIN_NUMBER)
-            return Verdict(_compared(_as_numbers(column, plain), op, wanted), _unless(plain))
+            passes = _compared(_as_numbers(column, plain), op, wanted)
+            return _with_others(node, name, column, passes, plain.fill_null(True))
         case ast.DurationFilter(_, op, wanted_ns):
             durations = durations_ns(column)
-            return Verdict(_compared(durations, op, wanted_ns), _unless(durations.is_not_null() | column.is_null()))
+            passes = _compared(durations, op, wanted_ns)
+            return _with_others(node, name, column, passes, durations.is_not_null() | column.is_null())
         case ast.IpFilter(_, op, text) if (pattern := _address_pattern(text)) is not None:
             holds = address_mask(pattern, column)
             return Verdict((holds if op == "=" else ~holds).fill_null(False), None)
         case _:
-            return _by_category(node, name, column.cast(pl.Enum(column.unique().drop_nulls())))
+            return _by_value(node, name, column, _one_by_one)
 
 
-def _by_category(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
-    """By trying each value."""
-    assert isinstance(column.dtype, pl.Enum)
+def _with_others(node: ast.LabelFilter, name: str, column: pl.Series, passes: pl.Series, known: pl.Series) -> Verdict:
+    """Of rows of which some are known; the values of the others are tried."""
+    rows = (~known).arg_true()
+    if not len(rows):
+        return Verdict(passes, None)
+    others = _by_value(node, name, column.gather(rows), _one_by_one)
+    if others.unsure is None:
+        return Verdict(passes.scatter(rows, others.passes), None)
+    unsure = constant(False, len(column), pl.Boolean).scatter(rows, others.unsure)
+    return Verdict(passes.scatter(rows, others.passes), unsure)
+
+
+def _by_value(node: ast.LabelFilter, name: str, column: pl.Series, judge: _Judge) -> Verdict:
+    """By what is made of each value once."""
+    values, codes = told_apart(column)
+    own = judge(node, name, values)
+    return Verdict(own.passes.gather(codes), None if own.unsure is None else own.unsure.gather(codes))
+
+
+def _one_by_one(node: ast.LabelFilter, name: str, column: pl.Series) -> Verdict:
+    """By trying each row."""
     check = compile_label_filter(node)
     passes, fails = [], []
-    for value in [*column.dtype.categories, None]:
+    for value in column:
         labels = EntryLabels(0, {}, {} if value is None else {name: value}, _NO_DEMAND)
         passes.append(check(labels))
         fails.append(bool(labels.error))
-    codes = column.to_physical().cast(pl.UInt32).fill_null(len(passes) - 1)
-    unsure = pl.Series(fails).gather(codes) if any(fails) else None
-    return Verdict(pl.Series(passes).gather(codes), unsure)
+    return Verdict(pl.Series(passes), pl.Series(fails) if any(fails) else None)
 
 
 def _address_pattern(text: str) -> IpPattern | None:
@@ -159,12 +184,6 @@ def _address_pattern(text: str) -> IpPattern | None:
         return parse_ip_pattern(text)
     except InvalidIpPattern:
         return None
-
-
-def _unless(sure: pl.Series) -> pl.Series | None:
-    """The rows that are not sure, None if there are none. Null is sure, too."""
-    sure = sure.fill_null(True)
-    return None if sure.all() else ~sure
 
 
 def _as_numbers(column: pl.Series, plain: pl.Series) -> pl.Series:

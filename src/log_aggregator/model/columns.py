@@ -25,6 +25,16 @@ def coded(values: Sequence[str], numbers: pl.Series) -> pl.Series:
     return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
 
 
+def told_apart(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The distinct texts of a column, and null behind them; and the place of each row's among these."""
+    dtype = column.dtype  # made anew, and its categories, whenever they are asked for
+    if not isinstance(dtype, pl.Enum):
+        dtype = pl.Enum(column.unique().drop_nulls())
+        column = column.cast(dtype)
+    values = pl.concat([dtype.categories, pl.Series([None], dtype=pl.String)])
+    return values, column.to_physical().cast(pl.UInt32).fill_null(len(values) - 1)
+
+
 def where(mask: pl.Series, column: pl.Series) -> pl.Series:
     """The column, null in rows that the mask does not have."""
     return column.zip_with(mask, pl.Series([None], dtype=column.dtype))
