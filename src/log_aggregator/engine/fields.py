@@ -67,10 +67,19 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
     return Fields(numbers.alias("shape"), {name: column.alias(name) for name, column in values.items()})
 
 
-def extract_escaped(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
-    """`extract` of JSON whose texts may have escapes."""
-    found = extract(lines, list(map(escaped, shapes)), names)
-    return Fields(found.shape, {name: unescaped_json(column) for name, column in found.values.items()})
+def extract_escaped(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
+    """`extract` of lines of the parser whose texts may have escapes."""
+    return unescaped_fields(extract(lines, list(map(escaped, shapes)), names), parser)
+
+
+def unescaped_fields(found: Fields, parser: Parser) -> Fields:
+    """What stands there in lines of the parser, as labels have it; not known of some lines of logfmt with escapes."""
+    if parser == "json":
+        return Fields(found.shape, {name: unescaped_json(column) for name, column in found.values.items()})
+    known = found.shape > 0
+    for column in found.values.values():
+        known &= ~has_backslash(column)  # whether it is one depends on quotes
+    return Fields(known.cast(pl.UInt16), found.values)
 
 
 def with_rows(found: Fields, rows: pl.Series, others: Fields) -> Fields:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.entry_labels import REPLACEMENT, sanitise
-from log_aggregator.engine.fields import Fields, extract, has_backslash, unescaped_json, with_rows
+from log_aggregator.engine.fields import Fields, extract, unescaped_fields, with_rows
 from log_aggregator.engine.json_scan import InvalidJson
 from log_aggregator.engine.json_stages import all_fields
 from log_aggregator.engine.logfmt import Problem, scan
@@ -75,14 +75,8 @@ def _read(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Coll
     rows = (found.shape == 0).arg_true()
     if len(rows):
         found = with_rows(found, rows, fields_by_skeleton(lines.gather(rows), parser, names))
-    known, values = found.shape > 0, dict(found.values)
-    for name, column in values.items():
-        if parser == "json":
-            values[name] = unescaped_json(column)
-        else:  # whether a backslash is one depends on quotes
-            known &= ~has_backslash(column)
-    found = Fields(known.cast(pl.UInt16), values)
-    left = ~known
+    found = unescaped_fields(found, parser)
+    left = found.shape == 0
     if left.sum() > most:
         left &= lines.str.contains(_BEGINNINGS[parser])
     rows = left.arg_true()

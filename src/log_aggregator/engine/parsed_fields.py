@@ -445,7 +445,9 @@ class ParsedFields:
         if self._json is not None:
             return self._in_documents(self._json, lines, shapes, names)
         if self._is_lenient:
-            return pairs_in_text(lines, names)
+            found = extract_escaped(lines, "logfmt", [shape for shape in shapes if shape.parser == "logfmt"], names)
+            rows = (found.shape == 0).arg_true()
+            return with_rows(found, rows, pairs_in_text(lines.gather(rows), names)) if len(rows) else found
         extracted = self._extracted
         is_strict = self._logfmt is not None and self._logfmt.strict
         if is_strict or not extracted or any(label != key for label, key in extracted.items()):
@@ -459,7 +461,7 @@ class ParsedFields:
         """What the json parser finds."""
         fields = self._fields(names)
         own = [shape for shape in shapes if shape.parser == "json" and self._has_all_paths(shape)]
-        by_field = extract_escaped(lines, own, set(fields.values()))
+        by_field = extract_escaped(lines, "json", own, set(fields.values()))
         known = by_field.shape > 0
         if parser.extractions:
             known &= ~lines.str.contains(OWN_RULES)

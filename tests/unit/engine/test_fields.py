@@ -29,7 +29,7 @@ def test_lines_with_escapes_are_of_the_shape_of_others() -> None:
     lines = pl.Series(
         [r'{"log": "{\"a\": 1}\n", "n": 2}', r'{"log": "\x", "n": 2}', '{"n": 1}', '{"log": "y", "n": 3}']
     )
-    found = extract_escaped(lines, [shape], ["log", "other"])
+    found = extract_escaped(lines, "json", [shape], ["log", "other"])
     assert found.shape.to_list() == [1, 0, 0, 1]
     assert found.values["log"].to_list() == ['{"a": 1}\n', None, None, "y"]
     assert found.values["other"].null_count() == 4
