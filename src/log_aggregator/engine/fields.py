@@ -10,10 +10,12 @@ import polars as pl
 
 from log_aggregator.engine.json_scan import label_text
 from log_aggregator.engine.pattern_columns import captured
-from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, discover, escaped
+from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, compiled, discover, escaped
 from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
+# To look for a shape takes a pass over the lines, and to read those that have none as long as some passes.
+_LEAST_SHARE = 1 / 32
 _LINE = pl.col("line")
 OWN_RULES: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 """Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
@@ -38,7 +40,8 @@ def sample(lines: pl.Series) -> list[str]:
 
 def shapes_of(lines: pl.Series, parser: Parser) -> list[Shape]:
     """The shapes that are worth looking for in the column."""
-    return [shape for _, shape in discover(sample(lines), parser)]
+    some = sample(lines)
+    return [shape for count, shape in discover(some, parser) if count >= _LEAST_SHARE * len(some)]
 
 
 def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
@@ -68,8 +71,15 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
 
 
 def extract_escaped(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
-    """`extract` of lines of the parser whose texts may have escapes."""
-    return unescaped_fields(extract(lines, list(map(escaped, shapes)), names), parser)
+    """`extract` of lines of the parser whose texts may have escapes, by those of the shapes that many have."""
+    some = sample(lines)
+    frequent = [shape for shape in shapes if _count(some, shape) >= _LEAST_SHARE * len(some)]
+    return unescaped_fields(extract(lines, list(map(escaped, frequent)), names), parser)
+
+
+def _count(lines: Sequence[str], shape: Shape) -> int:
+    """How many of the lines have the shape."""
+    return sum(match is not None for match in map(compiled(shape).fullmatch, lines))
 
 
 def unescaped_fields(found: Fields, parser: Parser) -> Fields:
