@@ -10,7 +10,7 @@ import polars as pl
 
 from log_aggregator.engine.json_scan import label_text
 from log_aggregator.engine.pattern_columns import captured
-from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, compiled, discover, escaped
+from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, discover, escaped
 from log_aggregator.model.columns import constant, where
 
 SAMPLE_LINES = 256
@@ -71,15 +71,8 @@ def extract(lines: pl.Series, shapes: Sequence[Shape], names: Collection[str]) -
 
 
 def extract_escaped(lines: pl.Series, parser: Parser, shapes: Sequence[Shape], names: Collection[str]) -> Fields:
-    """`extract` of lines of the parser whose texts may have escapes, by those of the shapes that many have."""
-    some = sample(lines)
-    frequent = [shape for shape in shapes if _count(some, shape) >= _LEAST_SHARE * len(some)]
-    return unescaped_fields(extract(lines, list(map(escaped, frequent)), names), parser)
-
-
-def _count(lines: Sequence[str], shape: Shape) -> int:
-    """How many of the lines have the shape."""
-    return sum(match is not None for match in map(compiled(shape).fullmatch, lines))
+    """`extract` of lines of the parser whose texts may have escapes."""
+    return unescaped_fields(extract(lines, list(map(escaped, shapes)), names), parser)
 
 
 def unescaped_fields(found: Fields, parser: Parser) -> Fields:

@@ -251,7 +251,7 @@ class ParsedFields:
         if self.follows_order:
             values = self._without_passed_over(values, numbers, shapes)
         if easy is not None and not are_all_names and LINE in frame:
-            easy, kinds, values = self._with_hard_lines(frame[LINE], shapes, easy, kinds, values)
+            easy, kinds, values = self._with_hard_lines(frame[LINE], easy, kinds, values)
             are_regular = False
         known = frozenset(self._extracted or self._names_in(shapes)) if are_regular else None
         return Parsed(easy, kinds, values, known)
@@ -409,7 +409,6 @@ class ParsedFields:
     def _with_hard_lines(
         self,
         lines: pl.Series,
-        shapes: Sequence[Shape],
         easy: pl.Series,
         kinds: pl.Series | None,
         values: dict[str, pl.Series],
@@ -422,7 +421,7 @@ class ParsedFields:
         is_soon_told = len(names) <= _MOST_NAMES_IN_TEXT and all(len(name) <= _LONGEST_NAME_IN_TEXT for name in names)
         if not is_soon_told or len(rows) < FEWEST_LINES_OF_TEXT * len(names):
             return easy, kinds, values
-        found = self._in_text(lines.gather(rows), shapes, names)
+        found = self._in_text(lines.gather(rows), names)
         if found is None or (at := rows.filter(known := found.shape > 0)).is_empty():
             return easy, kinds, values
         if self._are_followed and any(2 * one.n_unique() > len(at) for one in found.values.values()):
@@ -438,14 +437,14 @@ class ParsedFields:
         }
         return easy.clone().scatter(at, True), kinds, values | texts
 
-    def _in_text(self, lines: pl.Series, shapes: Sequence[Shape], names: Sequence[str]) -> Fields | None:
+    def _in_text(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
         """What the only parser finds in lines without a shape; None where nothing tells but to run it."""
         if len(self.parsers) > 1:
             return None
         if self._json is not None:
-            return self._in_documents(self._json, lines, shapes, names)
+            return self._in_documents(self._json, lines, names)
         if self._is_lenient:
-            found = extract_escaped(lines, "logfmt", [shape for shape in shapes if shape.parser == "logfmt"], names)
+            found = extract_escaped(lines, "logfmt", shapes_of(lines, "logfmt"), names)
             rows = (found.shape == 0).arg_true()
             return with_rows(found, rows, pairs_in_text(lines.gather(rows), names)) if len(rows) else found
         extracted = self._extracted
@@ -455,12 +454,10 @@ class ParsedFields:
         wanted = self._demand.names
         return extracted_pairs(lines, names, only_first=wanted is not None and wanted <= extracted.keys())
 
-    def _in_documents(
-        self, parser: ast.JsonStage, lines: pl.Series, shapes: Sequence[Shape], names: Sequence[str]
-    ) -> Fields:
+    def _in_documents(self, parser: ast.JsonStage, lines: pl.Series, names: Sequence[str]) -> Fields:
         """What the json parser finds."""
         fields = self._fields(names)
-        own = [shape for shape in shapes if shape.parser == "json" and self._has_all_paths(shape)]
+        own = list(filter(self._has_all_paths, shapes_of(lines, "json")))
         by_field = extract_escaped(lines, "json", own, set(fields.values()))
         known = by_field.shape > 0
         if parser.extractions:
@@ -614,10 +611,9 @@ def _with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Seri
     """The column, with these texts in a few of its rows."""
     if not isinstance(column.dtype, pl.Enum):
         return column.clone().scatter(rows, texts)
-    values = list(dict.fromkeys([*column.dtype.categories, *texts.drop_nulls()]))
-    places = {value: place for place, value in enumerate(values)}
-    numbers = column.to_physical().cast(pl.UInt32).scatter(rows, [places.get(text) for text in texts])
-    return coded(values, numbers)
+    values = pl.concat([column.dtype.categories, texts.drop_nulls()]).unique(maintain_order=True)
+    places = texts.cast(pl.Enum(values)).to_physical().cast(pl.UInt32)
+    return coded(values, column.to_physical().cast(pl.UInt32).scatter(rows, places))
 
 
 def _escaped(value: str) -> str:

@@ -20,7 +20,7 @@ def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
     return pl.Series([value], dtype=dtype).new_from_index(0, rows)
 
 
-def coded(values: Sequence[str], numbers: pl.Series) -> pl.Series:
+def coded(values: Sequence[str] | pl.Series, numbers: pl.Series) -> pl.Series:
     """A column of few values, by their numbers."""
     return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
 
