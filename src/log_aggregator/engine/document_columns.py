@@ -96,7 +96,7 @@ def extracted_members(lines: pl.Series, paths: Mapping[str, Path]) -> Fields:
     rows, members = _members(lines, told, paths, None)
     are_scalars = constant(True, len(rows), pl.Boolean)
     for texts in members.values():
-        are_scalars &= ~_begins(texts, "{", "[")  # such a label is the text as it stands there
+        are_scalars &= ~_are_nested(texts)  # such a label is the text as it stands there
     known = {label: texts.filter(are_scalars) for label, texts in members.items()}
     return _fields(len(lines), rows.filter(are_scalars), known)
 
@@ -203,11 +203,12 @@ def _struct(paths: Sequence[Path], attribute_of: Mapping[str, str]) -> type[msgs
 
 def _labels(texts: pl.Series) -> pl.Series:
     """Values of JSON as labels have them, null for what gives none."""
-    has_none = _begins(texts, "{", "[") | (texts == "null")
-    strings = where(_begins(texts, '"'), texts.str.slice(1).str.strip_suffix('"'))
+    has_none = _are_nested(texts) | (texts == "null")
+    strings = where(texts.str.starts_with('"'), texts.str.slice(1).str.strip_suffix('"'))
     inner = unescaped_json(strings)
     return where(~has_none, inner.zip_with(inner.is_not_null(), texts))
 
 
-def _begins(texts: pl.Series, *marks: str) -> pl.Series:
-    return texts.str.slice(0, 1).is_in(list(marks))
+def _are_nested(texts: pl.Series) -> pl.Series:
+    """Which values of JSON are objects or arrays."""
+    return texts.str.starts_with("{") | texts.str.starts_with("[")

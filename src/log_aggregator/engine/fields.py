@@ -141,7 +141,9 @@ def unescaped(texts: pl.Series, unescape: Callable[[str], str | None]) -> pl.Ser
 
 def unescaped_json(texts: pl.Series) -> pl.Series:
     """Strings of JSON by the book, without their quotes, as labels have them."""
-    by_the_book = has_backslash(texts) & ~texts.str.contains(OWN_RULES).fill_null(False)
+    if not (has_escapes := has_backslash(texts)).any():
+        return texts
+    by_the_book = has_escapes & ~texts.str.contains(OWN_RULES).fill_null(False)
     rows = by_the_book.arg_true()
     if len(rows):
         # All at once, as it is not the decoding that takes long.
