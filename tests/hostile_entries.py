@@ -65,7 +65,7 @@ json_lines = st.builds(
 uniform_json = st.builds(
     lambda level, n, d: f'{{"level":"{level}","n":{n},"d":"{d}","a":{{"b":"{level}"}}}}',
     st.sampled_from(("info", "warn", "é", "abc")),
-    st.sampled_from(("5", "1.5", "-3", "007", '"abc"', "0.25")),
+    st.sampled_from(("5", "1.5", "-3", "007", '"abc"', "0.25", '[5,"x"]')),
     st.sampled_from(("1h", "5KB", "1.2.3.4", "", "5")),
 )
 uniform_logfmt = st.builds(
@@ -136,6 +136,7 @@ parsers = st.sampled_from(
         *('pattern "<level>:<level_extracted>,<_>"', r'pattern `<d> - [<level>] "<_> <n> <_>`'),
         *(r'pattern `<d> <app> [<level>] "<n>" <_>`', r"pattern `<_> <env> [<level>]<_>`"),
         *('json level, made="n"', 'json level="a.b", n', 'json app="level", d', 'json n="a[\\"b\\"]", app="level"'),
+        *('json n="n[0]"', 'json level="d[1]", n'),
         *("logfmt level", "logfmt --strict n"),
         *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
         *(r"regexp `(?P<level>\w+) (?P<n>\d+)?`", r"regexp `level=(?P<level>\S+)( n=(?P<n>\S+))?( d=(?P<d>.+))?`"),

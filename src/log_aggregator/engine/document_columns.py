@@ -9,7 +9,7 @@ stage takes.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from operator import attrgetter
 from typing import Any, Final
 
@@ -54,16 +54,17 @@ _SAMPLE_LINES: Final = 64
 _LEAST_SHARE: Final = 0.75
 # Each takes a pass over the lines.
 _MOST_KEYS: Final = 12
+_LAST_INDEX: Final = 9
 # Beside a label of the stream, a field is named so; it must not be there already.
 _EXTRACTED: Final = EXTRACTED.lstrip("_") + '"'
 _SIGN: Final = "[^A-Za-z0-9]"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _ABSENT: Final = msgspec.Raw(b"null")
 
-Path = tuple[str, ...]
-"""The keys that lead to a member."""
+Path = tuple[str | int, ...]
+"""The keys that lead to a member, and perhaps the index of an element of its array."""
 _Decode = Callable[[str], msgspec.Struct]
-_Get = Callable[[msgspec.Struct], msgspec.Raw]
+_Get = Callable[[msgspec.Struct], str]
 
 
 def fields_of_documents(lines: pl.Series, names: Sequence[str]) -> Fields:
@@ -88,9 +89,11 @@ def fields_of_documents(lines: pl.Series, names: Sequence[str]) -> Fields:
 
 def extracted_members(lines: pl.Series, paths: Mapping[str, Path]) -> Fields:
     """As `fields_of_documents`, of a stage that extracts what these paths lead to, by label."""
-    keys = list(chain.from_iterable(paths.values()))
-    is_ambiguous = any(path != own and path[: len(own)] == own for own in paths.values() for path in paths.values())
-    if not _are_plain(keys) or is_ambiguous:
+    ways = [_keys(path) for path in paths.values()]
+    keys = list(chain.from_iterable(ways))
+    is_ambiguous = any(way != own and way[: len(own)] == own for own in ways for way in ways)
+    is_far = any(isinstance(key, int) and key > _LAST_INDEX for path in paths.values() for key in path)
+    if not _are_plain(keys) or is_ambiguous or is_far:
         return _nothing_known(len(lines), list(paths))
     told = _told_at_most_once(lines, sorted(set(keys))) & lines.str.starts_with("{")
     rows, members = _members(lines, told, paths, None)
@@ -128,8 +131,8 @@ def _members(
     rows = told.arg_true()
     lines = lines.gather(rows)
     is_document = _are_documents(lines)
-    for key in {key for path in paths.values() for key in path[:-1]}:
-        is_document &= ~lines.str.contains(rf'"{key}"{_SPACE}:{_SPACE}[^{{ \t\r\n]')
+    for key, opening in {(key, _opening(below)) for path in paths.values() for key, below in pairwise(path)}:
+        is_document &= ~lines.str.contains(rf'"{key}"{_SPACE}:{_SPACE}[^{opening} \t\r\n]')
     left = ~is_document & ~lines.str.contains(r"\u", literal=True)
     if odd is not None and left.any():
         left &= ~lines.str.contains(odd)
@@ -150,9 +153,20 @@ def _are_documents(lines: pl.Series) -> pl.Series:
 def _behind_keys(documents: pl.Series, path: Path) -> pl.Series:
     """What the path leads to, in lines that have each of its keys once, and not in strings."""
     way = rf"\{{{_SPACE}(?:{_MEMBER}{_SPACE},{_SPACE})*"
-    leads = documents.str.contains(f"^{_SPACE}" + "".join(f'{way}"{key}"{_SPACE}:{_SPACE}' for key in path))
-    texts = documents.str.extract(rf'"{path[-1]}"{_SPACE}:{_SPACE}({_STRING}|[^"\s,}}\]]+)')
+    keys = _keys(path)
+    leads = documents.str.contains(f"^{_SPACE}" + "".join(f'{way}"{key}"{_SPACE}:{_SPACE}' for key in keys))
+    before = "".join(rf"\[{_SPACE}(?:{_SCALAR}{_SPACE},{_SPACE}){{{index}}}" for index in path[len(keys) :])
+    texts = documents.str.extract(rf'"{keys[-1]}"{_SPACE}:{_SPACE}{before}({_STRING}|[^"\s,}}\]]+)')
     return where(leads, texts).fill_null("null")
+
+
+def _keys(path: Path) -> list[str]:
+    return [key for key in path if isinstance(key, str)]
+
+
+def _opening(below: str | int) -> str:
+    """How the value begins that has it."""
+    return r"\[" if isinstance(below, int) else "{"
 
 
 def _decoded(lines: pl.Series, paths: Sequence[Path]) -> tuple[pl.Series, Mapping[Path, pl.Series]]:
@@ -165,7 +179,7 @@ def _decoded(lines: pl.Series, paths: Sequence[Path]) -> tuple[pl.Series, Mappin
         except (msgspec.MsgspecError, RecursionError):
             found.append(None)
         else:  # at once: what stands there holds the whole line
-            found.append([bytes(get(document)).decode() for get in getters])
+            found.append([get(document) for get in getters])
     texts = [one for one in found if one is not None]
     members = {path: pl.Series([own[n] for own in texts], dtype=pl.String) for n, path in enumerate(paths)}
     return pl.Series([one is not None for one in found], dtype=pl.Boolean), members
@@ -181,13 +195,33 @@ def _fields(height: int, rows: pl.Series, members: Mapping[str, pl.Series]) -> F
 @lru_cache(maxsize=64)
 def _decoder(paths: tuple[Path, ...]) -> tuple[_Decode, Sequence[_Get]]:
     """Of an object, nothing but what these paths lead to, with what gets that for each of them."""
-    keys = sorted(set(chain.from_iterable(paths)))
+    keys = sorted({key for path in paths for key in _keys(path)})
     attribute_of = {key: f"member{number}" for number, key in enumerate(keys)}
-    getters = [attrgetter(".".join(attribute_of[key] for key in path)) for path in paths]
-    return msgspec.json.Decoder(_struct(paths, attribute_of)).decode, getters
+    getters = [_getter(path, attribute_of) for path in paths]
+    return msgspec.json.Decoder(_struct([tuple(_keys(path)) for path in paths], attribute_of)).decode, getters
 
 
-def _struct(paths: Sequence[Path], attribute_of: Mapping[str, str]) -> type[msgspec.Struct]:
+def _getter(path: Path, attribute_of: Mapping[str, str]) -> _Get:
+    keys = _keys(path)
+    member = attrgetter(".".join(attribute_of[key] for key in keys))
+    if len(keys) == len(path):
+        return lambda document: bytes(member(document)).decode()
+    (index,) = path[len(keys) :]
+    assert isinstance(index, int)
+    return lambda document: _element(bytes(member(document)), index)
+
+
+def _element(array: bytes, index: int) -> str:
+    """What is not there is null. Of what is no array, the text, as if it were found, of an object."""
+    if array == b"null":
+        return "null"
+    if not array.startswith(b"["):
+        return "{}"
+    elements = msgspec.json.decode(array, type=list[msgspec.Raw])
+    return bytes(elements[index]).decode() if index < len(elements) else "null"
+
+
+def _struct(paths: Sequence[Sequence[str]], attribute_of: Mapping[str, str]) -> type[msgspec.Struct]:
     """Of the members that the paths begin with; one that they go on in is a structure itself, empty if missing."""
     members: list[tuple[str, type, Any]] = []
     for key in dict.fromkeys(path[0] for path in paths):

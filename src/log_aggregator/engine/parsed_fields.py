@@ -128,7 +128,8 @@ def _is_plain(parser: ParserStage) -> bool:
     if any(map(is_made, labels)) or len(set(labels)) != len(labels):
         return False
     if isinstance(parser, ast.JsonStage):
-        return all(isinstance(key, str) for one in parser.extractions for key in parse_json_path(one.expression))
+        paths = [parse_json_path(one.expression) for one in parser.extractions]
+        return all(isinstance(key, str) for path in paths for key in path[:1] + path[1:-1])
     keys = [parse_logfmt_key(one.expression) for one in parser.extractions]
     return len(set(keys)) == len(keys)
 
@@ -469,7 +470,7 @@ class ParsedFields:
         rest = lines.gather(rows)
         if not parser.extractions:
             return with_rows(found, rows, fields_of_documents(rest, names))
-        paths = {one.label: tuple(map(str, parse_json_path(one.expression))) for one in parser.extractions}
+        paths = {one.label: tuple(parse_json_path(one.expression)) for one in parser.extractions}
         return with_rows(found, rows, extracted_members(rest, {label: paths[label] for label in fields}))
 
     def _has_all_paths(self, shape: Shape) -> bool:
@@ -482,6 +483,8 @@ class ParsedFields:
         for extraction in self._json.extractions:
             found: object = document
             for key in parse_json_path(extraction.expression):
+                if isinstance(found, list):
+                    return False
                 found = found.get(key) if isinstance(found, dict) else None
                 if found is None:
                     break

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from json_documents import lines
-from log_aggregator.engine.document_columns import extracted_members, fields_of_documents
+from log_aggregator.engine.document_columns import Path, extracted_members, fields_of_documents
 from log_aggregator.engine.entry_labels import Demand, EntryLabels
 from log_aggregator.engine.fields import Fields
 from log_aggregator.engine.json_paths import compile_json_paths
@@ -18,7 +18,14 @@ from log_aggregator.logql.ast import Extraction
 names = st.lists(st.sampled_from(("a", "b", "c", "a_b", "a_b_c", "b_c", "a_extracted")), max_size=3, unique=True)
 # Where most lines are like this one, an expression reads them, else a decoder.
 others = st.sampled_from((0, 100)).map(lambda count: ['{"x": 1}'] * count)
-paths = st.lists(st.sampled_from(("a", "b", "c", "a_b")), min_size=1, max_size=3).map(tuple)
+keys = st.lists(st.sampled_from(("a", "b", "c", "a_b")), min_size=1, max_size=3).map(tuple)
+paths = st.builds(lambda keys, index: keys + index, keys, st.sampled_from(((), (), (0,), (1,))))
+
+
+def written(path: Path) -> str:
+    return ".".join(str(key) for key in path if isinstance(key, str)) + "".join(
+        f"[{key}]" for key in path if isinstance(key, int)
+    )
 
 
 def known_rows(found: Fields) -> list[tuple[int, dict[str, str | None]]]:
@@ -40,12 +47,10 @@ def test_fields_are_those_of_the_stage(own: list[str], others: list[str], wanted
 
 @settings(max_examples=300)
 @given(st.lists(lines, max_size=8), others, st.lists(paths, min_size=1, max_size=3))
-def test_extractions_are_those_of_the_stage(
-    own: list[str], others: list[str], wanted: Sequence[tuple[str, ...]]
-) -> None:
+def test_extractions_are_those_of_the_stage(own: list[str], others: list[str], wanted: Sequence[Path]) -> None:
     own += others
     label_of = {f"label{number}": path for number, path in enumerate(wanted)}
-    stage = compile_json_paths([Extraction(label, ".".join(path)) for label, path in label_of.items()])
+    stage = compile_json_paths([Extraction(label, written(path)) for label, path in label_of.items()])
     for row, values in known_rows(extracted_members(pl.Series(own, dtype=pl.String), label_of)):
         labels = EntryLabels(0, {}, {}, Demand())
         stage(own[row], labels)
@@ -116,6 +121,16 @@ EXTRACTED = (
     ('{"a": {"b": "x"}, "c": 1}', (("a", "b"), ("c",)), {"0": "x", "1": "1"}),
     ('{"c": {"d": {"b": null}}, "x": [{}]}', (("a", "b"), ("c", "d", "b")), {"0": None, "1": None}),
     ('{"a.b": 1}', (("a", "b"),), {"0": None}),
+    (
+        '{"a": ["x", 2], "b": {"c": []}}',
+        (("a", 0), ("a", 1), ("a", 2), ("b", "c", 0)),
+        {"0": "x", "1": "2", "2": None, "3": None},
+    ),
+    ('{"a": [{}, [], "x"]}', (("a", 2), ("a", 3)), {"0": "x", "1": None}),
+    ('{"a": [{}, [], "x"]}', (("a", 0),), None),
+    ('{"a": {"b": 1}}', (("a", 0),), None),
+    ('{"a": "b"}', (("a", 0),), None),
+    ('{"a": ["x"]}', (("a", 1000),), None),
     ('{"a": {"b": 1}}', (("a",),), None),
     ('{"a": [1]}', (("a",),), None),
     ('{"a": [{"b": 1}]}', (("a", "b"),), None),
@@ -131,8 +146,6 @@ EXTRACTED = (
 
 
 @pytest.mark.parametrize(("line", "wanted", "values"), EXTRACTED)
-def test_extracted_members(
-    line: str, wanted: Sequence[tuple[str, ...]], values: Mapping[str, str | None] | None
-) -> None:
+def test_extracted_members(line: str, wanted: Sequence[Path], values: Mapping[str, str | None] | None) -> None:
     rows = known_rows(extracted_members(pl.Series([line]), {str(number): path for number, path in enumerate(wanted)}))
     assert rows == ([] if values is None else [(0, values)])

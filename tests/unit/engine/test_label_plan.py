@@ -104,12 +104,12 @@ def test_what_only_decided_filters_read_is_not_made() -> None:
     assert len(plan.stages_without(frozenset((2,)))) == 4
 
 
-@pytest.mark.parametrize("text", ["| json a=`b` | json c=`d`", "| json a=`b[0]`", "| regexp `(?P<a>\\pL)`"])
+@pytest.mark.parametrize("text", ["| json a=`b` | json c=`d`", "| json a=`b[0].c`", "| regexp `(?P<a>\\pL)`"])
 def test_parsers_without_columns_have_no_plan(text: str) -> None:
     assert plan_labels(stages_of(text)) is None
 
 
-@pytest.mark.parametrize("last", ["| label_format a=b", "| unpack", "| json a=`b[0]`", "| json a=`b`"])
+@pytest.mark.parametrize("last", ["| label_format a=b", "| unpack", "| json a=`b[0].c`", "| json a=`b`"])
 def test_stages_from_the_front_end_where_columns_do(last: str) -> None:
     stages = stages_of(f"| level=`x` | json | status=`y` | drop __error__ {last} | b=`z`")
     assert plan_leading(stages).stages == stages[:4]
