@@ -16,6 +16,7 @@ from log_aggregator.model.columns import constant, where
 SAMPLE_LINES = 256
 # To look for a shape takes a pass over the lines, and to read those that have none as long as some passes.
 _LEAST_SHARE = 1 / 32
+_FEW_LINES = 64
 _LINE = pl.col("line")
 OWN_RULES: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 """Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
@@ -30,17 +31,17 @@ class Fields:
     values: Mapping[str, pl.Series] = field(repr=False)
 
 
-def sample(lines: pl.Series) -> list[str]:
+def sample(lines: pl.Series, most: int = SAMPLE_LINES) -> list[str]:
     """Some lines from everywhere in the column, the first among them.
 
     Without escapes, whether there are any or not: lines with them are like those without.
     """
-    return [re.sub(ESCAPE, "x", line) for line in lines.gather_every(max(1, -(-len(lines) // SAMPLE_LINES)))]
+    return [re.sub(ESCAPE, "x", line) for line in lines.gather_every(max(1, -(-len(lines) // most)))]
 
 
 def shapes_of(lines: pl.Series, parser: Parser) -> list[Shape]:
     """The shapes that are worth looking for in the column."""
-    some = sample(lines)
+    some = sample(lines, _FEW_LINES)
     return [shape for count, shape in discover(some, parser) if count >= _LEAST_SHARE * len(some)]
 
 
