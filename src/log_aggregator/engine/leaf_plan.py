@@ -13,7 +13,7 @@ from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
 from log_aggregator.engine.leading import EXTRACTING, leaves, with_sources
 from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, may_fail
-from log_aggregator.engine.parser_chain import name_of
+from log_aggregator.engine.parser_chain import field_key, name_of
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
@@ -93,10 +93,17 @@ class OutlinedLeaf:
 
     def _series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
         if self._unwrap is not None:
-            keys = [key for key in fields if name_of(key) == self._unwrap.label] or [self._unwrap.label]
+            keys = [key for key in fields if name_of(key) == self._unwrap.label] or [self._key_of_unwrapped(fields)]
             fields = {**fields, **dict.fromkeys(keys, _UNWRAPPED[self._unwrap.conversion])}
         sample = self._sampler.process(0, self._chain.outline(fields), stream, metadata)
         return sample[0] if sample else None
+
+    def _key_of_unwrapped(self, fields: _Fields) -> str:
+        """Of the label that is unwrapped, in the first reading that finds something."""
+        readings = range(len(self._chain.readings))
+        finding = (number for number in readings if fields.get(field_key(number, KIND)) != "nothing")
+        assert self._unwrap is not None
+        return field_key(next(finding, 0), self._unwrap.label)
 
 
 def _demand(plan: "LeafPlan", decided: frozenset[int]) -> Demand:

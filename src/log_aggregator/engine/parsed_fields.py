@@ -4,6 +4,7 @@ A line is read by what it looks like: by its shape, or as one in which a parser 
 neither are left to the row-wise stages.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,6 +70,8 @@ KIND: Final = ""
 FEWEST_LINES_OF_TEXT = 75
 _MOST_NAMES_IN_TEXT: Final = 6
 _LONGEST_NAME_IN_TEXT: Final = 100
+# Of names that an expression is made of; of more, Polars refuses it at some point.
+_MOST_NAMES_CHARACTERS: Final = 1000
 # Codes: 1 + the number of a kind; 0 where rows are not easy.
 _UNKNOWN, _JSON, _LOGFMT, _NOTHING = range(4)
 
@@ -242,8 +245,11 @@ class ParsedFields:
         else:
             numbers, values = frame[SHAPE], self._stored(frame, shapes, wanted)
         are_stored = not are_all_names and all(FIELD_PREFIX + name in frame.columns for name in wanted)
-        easy, kinds = self._easy_and_kinds(frame, numbers, self._tables(shapes), are_stored=are_stored)
+        tables, needed = self._tables(shapes), None if are_all_names else names
+        easy, kinds = self._easy_and_kinds(frame, numbers, tables, needed, are_stored=are_stored)
         are_regular = not (numbers >= IRREGULAR_JSON).any()
+        if not are_all_names and tables.has_pairs[1:IRREGULAR_JSON].any():
+            are_regular = are_regular and not tables.has_pairs[numbers.to_numpy()].any()  # of names not asked for
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
@@ -261,12 +267,10 @@ class ParsedFields:
     def follows_order(self) -> frozenset[str]:
         """The labels of a logfmt parser that passes over pairs, by the order of a line's keys and by what is asked for.
 
-        `read` does not know which pairs in entries whose stream or metadata has one of these labels.
+        `read` does not know which pairs in entries whose stream or metadata has one of these labels, nor keys without a
+        value there: they leave the label, and give another of the name empty.
         """
-        extractions = self._logfmt.extractions if self._logfmt is not None else ()
-        if len(extractions) == 1 and extractions[0].label == parse_logfmt_key(extractions[0].expression):
-            return frozenset()
-        return frozenset(one.label for one in extractions)
+        return frozenset(one.label for one in self._logfmt.extractions) if self._logfmt is not None else frozenset()
 
     def default(self, name: str) -> str | None:
         """What the label is where its field is missing: those of extractions are empty then."""
@@ -428,8 +432,7 @@ class ParsedFields:
         if self._are_followed and any(2 * one.n_unique() > len(at) for one in found.values.values()):
             return easy, kinds, values  # to run those on each value takes as long as to run all on each row
         if kinds is not None:
-            own = _JSON if self._json is not None else _LOGFMT
-            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, own - 1)
+            numbers = kinds.to_physical().cast(pl.UInt32).scatter(at, found.shape.filter(known).cast(pl.UInt32) - 1)
             kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(numbers)
         texts = {
             name: _with_texts(values[name], at, column.filter(known))
@@ -439,11 +442,24 @@ class ParsedFields:
         return easy.clone().scatter(at, True), kinds, values | texts
 
     def _in_text(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
-        """What the only parser finds in lines without a shape; None where nothing tells but to run it."""
-        if len(self.parsers) > 1:
+        """What the parsers find in lines without a shape; None where nothing tells but to run them.
+
+        Its `shape` has the codes of how lines are read, 0 where that is not known.
+        """
+        if self._json is None:
+            return _read_as(_LOGFMT, self._in_words(lines, names))
+        if self._logfmt is None:
+            return _read_as(_JSON, self._in_documents(self._json, lines, names))
+        # In lines that are no objects only the logfmt parser finds something.
+        rows = (~lines.str.contains(OBJECT)).arg_true()
+        found = _read_as(_LOGFMT, self._in_words(lines.gather(rows), names))
+        if found is None:
             return None
-        if self._json is not None:
-            return self._in_documents(self._json, lines, names)
+        nothing = dict.fromkeys(names, constant(None, len(lines), pl.String))
+        return with_rows(Fields(constant(0, len(lines), pl.UInt16), nothing), rows, found)
+
+    def _in_words(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
+        """What the logfmt parser finds, if that can be told; lines that it does not know have 0 for a shape."""
         if self._is_lenient:
             found = extract_escaped(lines, "logfmt", shapes_of(lines, "logfmt"), names)
             rows = (found.shape == 0).arg_true()
@@ -548,9 +564,18 @@ class ParsedFields:
         return known
 
     def _easy_and_kinds(
-        self, frame: pl.DataFrame, numbers: pl.Series, tables: _Tables, *, are_stored: bool
+        self,
+        frame: pl.DataFrame,
+        numbers: pl.Series,
+        tables: _Tables,
+        names: Collection[str] | None,
+        *,
+        are_stored: bool,
     ) -> tuple[pl.Series | None, pl.Series | None]:
-        """As `Parsed` has them, of rows of these numbers. `are_stored`: all fields that matter."""
+        """As `Parsed` has them, of rows of these numbers. Labels of other names do not matter, of None all do.
+
+        `are_stored`: all fields that matter.
+        """
         table, has_pairs = tables.codes if are_stored else tables.codes_without_store, tables.has_pairs
         low, high = numbers.min(), numbers.max()
         assert isinstance(low, int)
@@ -565,7 +590,7 @@ class ParsedFields:
             if (codes == own).all() and not with_pairs.any():
                 return None, None
         if LINE in frame.columns:
-            codes = self._codes_by_text(frame[LINE], codes, with_pairs)
+            codes = self._codes_by_text(frame[LINE], codes, with_pairs, names)
         else:
             codes = np.where(with_pairs, np.uint8(_UNKNOWN), codes)
         easy = codes != _UNKNOWN
@@ -575,16 +600,20 @@ class ParsedFields:
         return None if easy.all() else pl.Series(easy), kinds
 
     def _codes_by_text(
-        self, lines: pl.Series, codes: npt.NDArray[np.uint8], with_pairs: npt.NDArray[np.bool_]
+        self,
+        lines: pl.Series,
+        codes: npt.NDArray[np.uint8],
+        with_pairs: npt.NDArray[np.bool_],
+        names: Collection[str] | None,
     ) -> npt.NDArray[np.uint8]:
         """The codes, with those of unknown lines in which parsers surely find nothing.
 
-        Lines of which the logfmt parser may make pairs become unknown, where shapes say so (`_tables`).
+        Lines of which the logfmt parser may make pairs of these names become unknown, where shapes say so (`_tables`).
         """
         unknown = codes == _UNKNOWN
         is_pair = np.zeros(len(lines), np.bool_)
         if self._logfmt is not None and (with_pairs.any() or unknown.any()):
-            is_pair = lines.str.contains("=", literal=True).to_numpy()
+            is_pair = self._may_have_pairs(lines, names).to_numpy()
         codes = np.where(with_pairs & is_pair, _UNKNOWN, codes)
         if not unknown.any() or (self._json is not None and self._extracted):
             return codes
@@ -594,6 +623,27 @@ class ParsedFields:
         if self._logfmt is not None:
             nothing = nothing & ~is_pair & self._is_lenient
         return np.where(nothing, _NOTHING, codes)
+
+    def _may_have_pairs(self, lines: pl.Series, names: Collection[str] | None) -> pl.Series:
+        """Lines in which the logfmt parser may find labels of these names, or of any if they are None."""
+        if names is None or self._extracted or sum(map(len, names)) > _MOST_NAMES_CHARACTERS:
+            return lines.str.contains("=", literal=True)
+        if not names:
+            return constant(False, len(lines), pl.Boolean)
+        return lines.str.contains("|".join(map(_beginning_of_pair, sorted(names))))
+
+
+def _read_as(code: int, found: Fields | None) -> Fields | None:
+    """The same, with the code as the shape of lines that are known."""
+    return None if found is None else Fields((found.shape > 0).cast(pl.UInt16) * code, found.values)
+
+
+def _beginning_of_pair(name: str) -> str:
+    """An expression that finds each pair of logfmt, wherever it is, that may become a label of the name; and others.
+
+    What names do not allow in a key becomes an underscore, as does nothing before a digit; space at its ends is lost.
+    """
+    return re.sub("^_", "_?", name).replace("_", "[^A-Za-z0-9]") + r"[^\x00-\x7f]*="
 
 
 def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame: pl.DataFrame) -> pl.Series:

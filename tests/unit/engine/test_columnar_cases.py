@@ -450,6 +450,32 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         [entry(SHOP, 5, '{"x":[{}],"a":1}'), entry(SHOP, 6, '{"b":{"b":1},"x":[{}]}')],
     ),
     "nothing at all": ('absent_over_time({app="x"} | json | level="no" [10ms])', [entry(SHOP, 5, '{"level":"info"}')]),
+    "an extraction whose label metadata has, and a key without a value": (
+        'sum by (level, level_extracted) (count_over_time({app="x"} | logfmt level [10ms]))',
+        [
+            entry(SHOP, 5, "level", level="abc"),
+            entry(SHOP, 5, "level=", level="abc"),
+            entry(SHOP, 5, "level=warn", level="abc"),
+            entry(SHOP, 5, "x", level="abc"),
+            entry(SHOP, 5, "level=warn"),
+        ],
+    ),
+    "a number that only the second reading of a line finds": (
+        'max(max_over_time({app="x"} | logfmt | logfmt | json | unwrap n | __error__="" [10ms]))',
+        [entry(SHOP, 5, '{"n":"1.5"}'), entry(SHOP, 5, "n=3"), entry(SHOP, 5, "n")],
+    ),
+    "pairs in lines of both kinds and of words": (
+        'sum by (level, x) (count_over_time({app="x"} | json | logfmt | drop __error__ [10ms]))',
+        [
+            entry(SHOP, 5, '{"level":"info","url":"/x?a=b&level"}'),
+            entry(SHOP, 5, '{"level":"info","url":"/x level=warn"}'),
+            entry(SHOP, 5, '{"msg":"it is level=warn x=1"}'),
+            entry(SHOP, 5, 'I0115 main.go:7] "Began" object="a/b" x=1 level=debug'),
+            entry(SHOP, 5, 'I0115 main.go:7] "Began" object="a/b"'),
+            entry(SHOP, 5, "l\u00e9vel=1 level\u00a0=warn x\ufffd=2"),
+            entry(SHOP, 5, "text"),
+        ],
+    ),
 }
 
 
