@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from http.client import HTTPException
@@ -34,7 +34,7 @@ from log_aggregator.config.runtime import read_overrides
 from log_aggregator.config.sections import Config
 from log_aggregator.config.stores import data_directory_of, store_of
 from log_aggregator.embedded import EmbeddedRedis
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import LogAggregatorError, failures_of
 from log_aggregator.logs import set_up_logs
 from log_aggregator.model.secret_hash import password_hash_text
 from log_aggregator.processes import die_with_parent, listen, open_all_files_allowed, usable_cores
@@ -246,19 +246,11 @@ def _until_stopped(serving: Coroutine[Any, Any, None], refused: int = 1) -> int:
     try:
         asyncio.run(serving)
     except* LogAggregatorError as group:
-        errors = list(_leaves(group))
+        errors = failures_of(group)
         status = refused if any(isinstance(error, ConfigError) for error in errors) else 1
         for error in errors:
             logger.error("cannot go on", extra={"error": str(error)})
     return status
-
-
-def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 async def _serve_all(

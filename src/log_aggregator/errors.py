@@ -7,7 +7,9 @@ Concrete errors live beside the code that raises them; each carries an `ErrorCod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+Failure = TypeVar("Failure", bound=BaseException)
 
 
 class ErrorCode(StrEnum):
@@ -28,11 +30,17 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
+def failures_of(group: BaseExceptionGroup[Failure]) -> list[Failure]:
+    """All that failed, in groups within the group too."""
+    found: list[Failure] = []
+    for error in group.exceptions:
+        found += failures_of(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
 def first_of(error: BaseException) -> BaseException:
     """The first failure of a group of concurrent ones; the error itself if it is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    return failures_of(error)[0] if isinstance(error, BaseExceptionGroup) else error
 
 
 class LogAggregatorError(Exception):
@@ -53,11 +61,4 @@ def collected(failures: list[LogAggregatorError], *kinds: type[LogAggregatorErro
     try:
         yield
     except* kinds as group:
-        failures += _leaves(group)
-
-
-def _leaves(group: BaseExceptionGroup[LogAggregatorError]) -> list[LogAggregatorError]:
-    found: list[LogAggregatorError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+        failures += failures_of(group)

@@ -4,7 +4,7 @@ from traceback import clear_frames
 
 from sanic.response import HTTPResponse, text
 
-from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.errors import ErrorCode, LogAggregatorError, failures_of
 
 STATUS = {
     ErrorCode.INVALID: 400,
@@ -45,8 +45,8 @@ def first_error(error: BaseException) -> BaseException:
     """What a group of concurrent failures is reported as: the first of ours, else the first."""
     if not isinstance(error, BaseExceptionGroup):
         return error
-    leaves = [first_error(inner) for inner in error.exceptions]
-    return next((leaf for leaf in leaves if isinstance(leaf, LogAggregatorError)), leaves[0])
+    failures = failures_of(error)
+    return next((failure for failure in failures if isinstance(failure, LogAggregatorError)), failures[0])
 
 
 def let_go(error: BaseException) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from log_aggregator.clock import Clock, timeout
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import LogAggregatorError, failures_of
 from log_aggregator.formats.wal_record import (
     Columns,
     RecordHeader,
@@ -219,7 +219,8 @@ class Ingester:
         except* TimeoutError:
             logger.warning("flush at stop took too long, the log is handed over")
         except* LogAggregatorError as group:
-            log_failure("flush at stop failed, the log is handed over", group)
+            for error in failures_of(group):
+                logger.warning("flush at stop failed, the log is handed over", extra={"error": str(error)})
         if self._lease is not None:
             await self._give_up(self._lease)
             self._lease = None
@@ -455,7 +456,8 @@ class Ingester:
                 await self.flush(reason)
             except* LogAggregatorError as group:
                 self._metrics.flush_failures.inc()
-                log_failure("flush failed, will try again", group)
+                for error in failures_of(group):
+                    logger.warning("flush failed, will try again", extra={"error": str(error)})
                 pause_seconds = _TICK_SECONDS
             # Not above: what is raised there, as a cancellation, comes out as a group in Python 3.11.2.
             if pause_seconds:
@@ -512,12 +514,3 @@ def _settle(done: "asyncio.Future[None]", error: BaseException | None) -> None:
         done.set_result(None)
     else:
         done.set_exception(error)
-
-
-def log_failure(what: str, group: BaseExceptionGroup[LogAggregatorError]) -> None:
-    """One line for each failure that was handled together."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            log_failure(what, error)
-        else:
-            logger.warning(what, extra={"error": str(error)})

@@ -10,14 +10,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from log_aggregator.clock import Clock
-from log_aggregator.errors import LogAggregatorError, collected
+from log_aggregator.errors import LogAggregatorError, collected, failures_of
 from log_aggregator.formats.errors import DAMAGE
 from log_aggregator.services.bucket_expiry import BucketExpiry
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.compactor import Compaction, Compactor
 from log_aggregator.services.erasure import Erasures
 from log_aggregator.services.hidden_rows import HiddenRows
-from log_aggregator.services.ingester import log_failure
 from log_aggregator.services.janitor import Janitor
 from log_aggregator.services.retention import Retention
 from log_aggregator.storage.errors import ObjectExists
@@ -124,7 +123,8 @@ class Maintenance:
                 if await self._leadership.acquire():
                     await self._lead()
             except* LogAggregatorError as group:
-                log_failure("cannot go on compacting, will try again", group)
+                for error in failures_of(group):
+                    logger.warning("cannot go on compacting, will try again", extra={"error": str(error)})
             await self._clock.sleep(self._leadership.lease_seconds * random.uniform(0.3, 0.7))
 
     async def sweep(self) -> None:
@@ -182,7 +182,8 @@ class Maintenance:
             await self.sweep()
         except* LogAggregatorError as group:
             self._metrics.sweeps.labels("failure").inc()
-            log_failure("a round of compaction failed, will try again", group)
+            for error in failures_of(group):
+                logger.warning("a round of compaction failed, will try again", extra={"error": str(error)})
         else:
             self._metrics.sweeps.labels("success").inc()
             self._metrics.last_success.set(self._clock.now_ns() / _SECOND_NS)

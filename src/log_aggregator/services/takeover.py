@@ -5,11 +5,10 @@ import logging
 import random
 
 from log_aggregator.clock import Clock
-from log_aggregator.errors import LogAggregatorError
+from log_aggregator.errors import LogAggregatorError, failures_of
 from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flush import Flusher, LogRecord
-from log_aggregator.services.ingester import log_failure
 from log_aggregator.services.write_metrics import WriteMetrics
 from log_aggregator.wal.log import Lease, WriteAheadLogs
 
@@ -55,7 +54,8 @@ class Takeover:
                 await self._drain(lease)
                 taken += 1
             except* LogAggregatorError as group:
-                log_failure("takeover failed, will try again", group)
+                for error in failures_of(group):
+                    logger.warning("takeover failed, will try again", extra={"error": str(error)})
         return taken
 
     async def _drain(self, lease: Lease) -> None:
