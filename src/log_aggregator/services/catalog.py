@@ -6,7 +6,7 @@ cover. Replaced objects stay for a while, so a reader may act on any list that w
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
@@ -74,7 +74,7 @@ class IndexCatalog:
         listed = dict(zip(missing, await self._list_all(tenant, missing), strict=True))
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self.counting(listed[period] if keys is None else keys))
+                group.create_task(self.counting(known_keys(listed[period] if keys is None else keys)))
                 for period, keys in zip(periods, known, strict=True)
             ]
         return [key for task in tasks for key in task.result()]
@@ -114,24 +114,23 @@ class IndexCatalog:
 
     async def stored_keys(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
         """The valid index objects of one period as the store itself lists them."""
-        return await self.counting(await self._stored(tenant, period_start_ns))
+        return await self.counting(known_keys(await self._stored(tenant, period_start_ns)))
 
     async def stored_flushes(self, tenant: str, period_start_ns: int) -> list[IndexKey]:
         """Those of flushes alone, whether a compacted one covers them or not: for when that cannot be read."""
         return settled(known_keys(await self._stored(tenant, period_start_ns)), ())
 
-    async def counting(self, names: Iterable[str]) -> list[IndexKey]:
-        """Of the names of one period, the keys that count, the compacted one completed."""
-        parsed = known_keys(names)
-        newest = max((key for key in parsed if key.generation), key=lambda key: key.generation, default=None)
+    async def counting(self, keys: Sequence[IndexKey]) -> list[IndexKey]:
+        """Of one period, the keys that count, the compacted one completed."""
+        newest = newest_compacted(keys)
         if newest is None:
-            return settled(parsed, ())
+            return settled(keys, ())
         readable = await self.readable([newest])
         # What else is there of the period may have been replaced, and hold entries that were deleted since.
         return [
             one
             for _, index in readable
-            for one in (replace(newest, coverages=index.coverage), *settled(parsed, index.coverage))
+            for one in (replace(newest, coverages=index.coverage), *settled(keys, index.coverage))
         ]
 
     async def stored_counts(self, tenant: str) -> dict[int, int]:
@@ -221,12 +220,9 @@ async def _unless_full(filling: Coroutine[None, None, None]) -> None:
         await filling
 
 
-def counting(keys: Sequence[IndexKey], coverages: Mapping[str, Sequence[Coverage]]) -> list[IndexKey]:
-    """Of one tenant and period, the keys that count. `coverages` are those of the readable index objects by key."""
-    newest = max((key for key in keys if key.generation), key=lambda key: key.generation, default=None)
-    if newest is None:
-        return settled(keys, ())
-    return [newest, *settled(keys, coverages.get(newest.key, ()))]
+def newest_compacted(keys: Iterable[IndexKey]) -> IndexKey | None:
+    """Of one tenant and period, the compacted one that counts, if there is any."""
+    return max((key for key in keys if key.generation), key=lambda key: key.generation, default=None)
 
 
 def settled(keys: Iterable[IndexKey], compacted: Iterable[Coverage]) -> list[IndexKey]:

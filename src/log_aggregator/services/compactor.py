@@ -39,7 +39,7 @@ from log_aggregator.formats.keys import (
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAMP, merge_streams, renumber
-from log_aggregator.services.catalog import IndexCatalog
+from log_aggregator.services.catalog import IndexCatalog, known_keys, newest_compacted
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
 from log_aggregator.services.compaction_plan import CELL_TEXT_BYTES, Cell, Choice, Run, cells_of, runs_to_merge
@@ -148,14 +148,14 @@ class Compactor:
 
     async def _read(self, tenant: str, period_start_ns: int) -> _Period:
         listed = {meta.key: meta async for meta in self._store.list(period_prefix(tenant, period_start_ns))}
-        keys = await self._catalog.counting(listed)
+        keys = await self._catalog.counting(known_keys(listed))
         indexes = await self._catalog.load(keys)
         sizes: dict[str, dict[str, int]] = {}
         for index in indexes:
             for chunk in index.chunks:
                 sizes.setdefault(run_of_chunk(chunk.key), {})[chunk.key] = chunk.size
         runs = tuple(Run(tuple(chunks), sum(chunks.values())) for chunks in sizes.values())
-        compacted = next((key for key in keys if key.generation), None)
+        compacted = newest_compacted(keys)
         return _Period(
             tenant,
             period_start_ns,

@@ -5,7 +5,7 @@ its decision and the deletion does no harm. Before an index object is removed, R
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,7 @@ from log_aggregator.formats.keys import (
     parse_period,
     period_prefix,
 )
-from log_aggregator.model.position import Coverage
-from log_aggregator.services.catalog import IndexCatalog, known_keys, settled
+from log_aggregator.services.catalog import IndexCatalog, known_keys
 from log_aggregator.storage.store import ObjectMeta, ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class Janitor:
         metas = await self._list(period_prefix(tenant, period_start_ns))
         keys = known_keys(meta.key for meta in metas)
         old = known_keys(meta.key for meta in metas if meta.modified_ns <= now_ns - self._delay_ns)
-        needed = {*await self._needed(keys), *await self._needed(old)}
+        needed = {key.key for some in (keys, old) for key in await self._catalog.counting(some)}
         are_all_known = len(keys) == len(metas)
         garbage = [key for key in old if key.key not in needed]
         remaining = [key for key in keys if key not in garbage]
@@ -104,18 +103,6 @@ class Janitor:
 
     async def _list(self, prefix: str) -> list[ObjectMeta]:
         return [meta async for meta in self._store.list(prefix)]
-
-    async def _needed(self, keys: Iterable[IndexKey]) -> set[str]:
-        """The keys that count, if these are all there are."""
-        keys = list(keys)
-        newest = max((key for key in keys if key.generation), key=lambda key: key.generation, default=None)
-        covered: Sequence[Coverage] = ()
-        counting: set[str] = set()
-        if newest is not None:
-            (index,) = await self._catalog.load([newest])
-            covered = index.coverage
-            counting.add(newest.key)
-        return counting | {key.key for key in settled(keys, covered)}
 
     async def _chunks_of(self, keys: Sequence[IndexKey]) -> Collection[str]:
         compacted = await self._catalog.load([key for key in keys if key.generation])

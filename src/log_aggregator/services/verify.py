@@ -22,7 +22,7 @@ from log_aggregator.formats.keys import (
     parse_index_key,
 )
 from log_aggregator.formats.parquet import ParquetFooter, footer_bytes
-from log_aggregator.services.catalog import counting
+from log_aggregator.services.catalog import newest_compacted, settled
 from log_aggregator.storage.errors import ObjectNotFound
 from log_aggregator.storage.store import ObjectMeta, ObjectStore
 
@@ -84,7 +84,9 @@ async def _verify_tenant(store: ObjectStore, tenant: str, report: Report) -> Non
     held: set[str] = set()
     for keys in _by_period(metas, report):
         indexes = {key.key: index async for key, index in _indexes(store, keys, report)}
-        needed = {key.key for key in counting(keys, {name: index.coverage for name, index in indexes.items()})}
+        newest = newest_compacted(keys)
+        covered = indexes[newest.key].coverage if newest is not None and newest.key in indexes else ()
+        needed = {key.key for key in [*settled(keys, covered), newest] if key is not None}
         for key in keys:
             if key.key not in needed:
                 report.findings.append(Finding(Severity.LEFTOVER, key.key, "is replaced by another index object"))
