@@ -98,7 +98,6 @@ from log_aggregator.storage.metered import StoreMetrics
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.stack import open_store
 from log_aggregator.storage.store import ObjectStore
-from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.index_list import IndexList
 from log_aggregator.wal.leadership import Leadership
@@ -217,7 +216,7 @@ class Server:
         series = TenantsSeries(SeriesQueries(extents, period_ns), several_tenants=several_tenants)
         query_log = QueryLog(registry, config.frontend.log_queries_longer_than / _SECOND_NS)
         call_limits = CallLimits(limits, config.querier.per_request_limits_enabled)
-        follower = Follower(self._logs, Arrivals(self._redis, names), FlushedRecords(self.scanner, clock), clock)
+        follower = Follower(self._logs, FlushedRecords(self.scanner, clock), clock)
         tails = LiveTails(
             follower, self.scanner, limits, clock, LiveTailMetrics(registry), config.querier.tail_max_duration
         )

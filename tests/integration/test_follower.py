@@ -13,7 +13,6 @@ from log_aggregator.model.segment import LINE
 from log_aggregator.services.flushed_records import FlushedRecords
 from log_aggregator.services.follower import Follower
 from log_aggregator.storage.memory import MemoryStore
-from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.names import Names
 from replica import Entry, Replica
 from waiting import until
@@ -30,11 +29,11 @@ async def redis(redis: Redis) -> Redis:
 class Listener:
     """A follower beside one replica, and all lines that it hands out."""
 
-    def __init__(self, redis: Redis, replica: Replica) -> None:
+    def __init__(self, replica: Replica) -> None:
         self.lines: list[str] = []
         clock = SystemClock()
         flushed = FlushedRecords(replica.scanner, clock)
-        self._follower = Follower(replica.logs, Arrivals(redis, NAMES), flushed, clock)
+        self._follower = Follower(replica.logs, flushed, clock)
         self._running: asyncio.Task[None] | None = None
         self.listening = self._follower.listening("tenant", self._take)
 
@@ -59,8 +58,8 @@ class Listener:
 
 
 @pytest.fixture
-async def listener(redis: Redis, here: Replica) -> AsyncIterator[Listener]:
-    listener = Listener(redis, here)
+async def listener(here: Replica) -> AsyncIterator[Listener]:
+    listener = Listener(here)
     listener.resume()
     async with listener.listening:
         yield listener
@@ -126,9 +125,9 @@ async def test_a_log_that_came_and_went_while_nobody_looked(
     await listener.until("read", "last")
 
 
-async def test_begins_at_the_present(redis: Redis, here: Replica) -> None:
+async def test_begins_at_the_present(here: Replica) -> None:
     await here.push(entry("past"))
-    listener = Listener(redis, here)
+    listener = Listener(here)
     listener.resume()
     async with listener.listening:
         await here.push(entry("present"))

@@ -16,7 +16,6 @@ from log_aggregator.formats.errors import CorruptData, UnknownVersion
 from log_aggregator.formats.wal_record import decode_record
 from log_aggregator.model.position import Position
 from log_aggregator.services.flushed_records import FlushedRecords, Missed
-from log_aggregator.wal.arrivals import Arrivals
 from log_aggregator.wal.log import LogState, WriteAheadLogs
 
 logger = logging.getLogger(__name__)
@@ -33,9 +32,8 @@ Take = Callable[[Batch], Awaitable[None]]
 class Follower:
     """Run it, then listen."""
 
-    def __init__(self, logs: WriteAheadLogs, arrivals: Arrivals, flushed: FlushedRecords, clock: Clock) -> None:
+    def __init__(self, logs: WriteAheadLogs, flushed: FlushedRecords, clock: Clock) -> None:
         self._logs = logs
-        self._arrivals = arrivals
         self._flushed = flushed
         self._clock = clock
         self._listeners: dict[str, list[Take]] = {}
@@ -81,7 +79,7 @@ class Follower:
 
     async def _follow(self) -> None:
         if not self._following.is_set():
-            self._cursors = await self._arrivals.heads([state.wal for state in await self._logs.states()])
+            self._cursors = await self._logs.heads([state.wal for state in await self._logs.states()])
             self._missed = []
             self._following.set()
         while self._following.is_set():
@@ -97,7 +95,7 @@ class Follower:
         if not self._cursors:
             await self._clock.sleep(_LOOK_SECONDS)
             return {}
-        return await self._arrivals.wait(self._cursors, _RECORDS_PER_READ, _LOOK_SECONDS)
+        return await self._logs.wait(self._cursors, _RECORDS_PER_READ, _LOOK_SECONDS)
 
     async def _find_missed(
         self, states: Sequence[LogState], found: Mapping[str, Sequence[tuple[Position, bytes]]]
@@ -107,7 +105,7 @@ class Follower:
         for wal in trimmed:
             self._cursors.setdefault(wal, None)
         gone = self._cursors.keys() - trimmed.keys()
-        trimmed |= await self._arrivals.heads(gone)
+        trimmed |= await self._logs.heads(gone)
         for wal, last in trimmed.items():
             records = found.get(wal, ())
             if last is not None:

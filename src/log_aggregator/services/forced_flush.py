@@ -25,7 +25,7 @@ class ForcedFlush:
         self._clock = clock
 
     async def __call__(self) -> None:
-        ends = {state.wal: await self._logs.head(state.wal) for state in await self._logs.states()}
+        ends = await self._logs.heads([state.wal for state in await self._logs.states()])
         await self._logs.request_flush()
         await self._takeover.sweep()
         try:

@@ -5,7 +5,7 @@ paused past its lease changes nothing when it wakes. Anyone may read.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from log_aggregator.wal.names import Names
 
 DEFAULT_LEASE_SECONDS = 15.0
 _FIELD = b"r"
+_START = Position(0, 0)
 _SCAN_COUNT = 1000
 # A process that is paused for longer than this forgets what it had buffered.
 _HEAD_KEPT_MS = 24 * 3600 * 1000
@@ -137,8 +138,15 @@ class WriteAheadLogs:
 
     async def head(self, wal: str) -> Position | None:
         """The newest record ever appended, also when it was trimmed since, and for a day after the log has vanished."""
-        with translated("read the head of a log"):
-            return _position(await self._redis.get(self._names.head(wal)))
+        return (await self.heads([wal]))[wal]
+
+    async def heads(self, wals: Collection[str]) -> dict[str, Position | None]:
+        """The head of each log."""
+        if not wals:
+            return {}
+        with translated("read the heads of logs"):
+            heads = await self._redis.mget([self._names.head(wal) for wal in wals])
+        return {wal: _position(head) for wal, head in zip(wals, heads, strict=True)}
 
     async def states(self) -> list[LogState]:
         states, _ = await self.news([], 0)
@@ -161,7 +169,7 @@ class WriteAheadLogs:
             LogState(wal.decode(), int(epoch), Position.parse(trimmed[wal].decode()) if wal in trimmed else None)
             for wal, epoch in epochs.items()
         ]
-        return states, _records(answers)
+        return states, list(map(_records, answers))
 
     async def holders(self) -> dict[str, str | None]:
         """Who holds each log."""
@@ -182,7 +190,17 @@ class WriteAheadLogs:
                 self._range(pipe, cursors, count)
                 return await pipe.execute()
 
-        return _records(await repeated("read logs", read))
+        return list(map(_records, await repeated("read logs", read)))
+
+    async def wait(
+        self, cursors: Mapping[str, Position | None], count: int, seconds: float
+    ) -> dict[str, list[tuple[Position, bytes]]]:
+        """What `read` tells of each log that has records, as soon as one has some; nothing after the time."""
+        wals = {self._names.log(wal).encode(): wal for wal in cursors}
+        streams: Any = {self._names.log(wal): str(after or _START) for wal, after in cursors.items()}
+        with translated("wait for records"):
+            answer: Any = await self._redis.xread(streams, count=count, block=max(1, int(seconds * 1000)))
+        return {wals[name]: _records(records) for name, records in answer}
 
     async def forget_lists(self) -> None:
         """Makes readers list the store anew: for when Redis came back with an older state."""
@@ -243,8 +261,8 @@ class WriteAheadLogs:
             return await script(keys=keys, args=args)
 
 
-def _records(answers: Sequence[Sequence[tuple[bytes, dict[bytes, bytes]]]]) -> list[list[tuple[Position, bytes]]]:
-    return [[(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer] for answer in answers]
+def _records(answer: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[Position, bytes]]:
+    return [(Position.parse(position.decode()), fields[_FIELD]) for position, fields in answer]
 
 
 def _position(value: bytes | str | None) -> Position | None:
