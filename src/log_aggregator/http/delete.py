@@ -6,6 +6,7 @@ from typing import Any
 from sanic.response import HTTPResponse, empty
 
 from log_aggregator.clock import Clock
+from log_aggregator.http.encode import json_seconds
 from log_aggregator.http.params import InvalidParameter, Params, timestamp
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
@@ -107,15 +108,10 @@ def _described(tenant: str, known: KnownRequest) -> dict[str, Any]:
     status = "processed" if known.is_processed else f"{percent}% Complete" if percent else "received"
     return {
         "request_id": request.request_id,
-        "start_time": _seconds(request.start_ns),
-        "end_time": _seconds(request.end_ns - 1),
+        "start_time": json_seconds(request.start_ns),
+        "end_time": json_seconds(request.end_ns - 1),
         "query": request.query,
         "status": status,
-        "created_at": _seconds(request.created_ns),
+        "created_at": json_seconds(request.created_ns),
         "user_id": tenant,
     }
-
-
-def _seconds(time_ns: int) -> int | float:
-    milliseconds = time_ns // _MILLISECOND_NS
-    return milliseconds / 1000 if milliseconds % 1000 else milliseconds // 1000

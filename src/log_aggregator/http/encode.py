@@ -41,7 +41,7 @@ def answer_data(answer: Answer, flags: frozenset[str], seconds: float) -> dict[s
                 "stats": statistics_data(answer.statistics, seconds, 0),
             }
         case InstantVector(vector, time_ns, statistics):
-            moment = _seconds(time_ns)
+            moment = json_seconds(time_ns)
             result = [{"metric": dict(labels), "value": [moment, format_float(value)]} for labels, value in vector]
             return {"resultType": "vector", "result": result, "stats": statistics_data(statistics, seconds, 0)}
         case Scalar(value, time_ns):
@@ -55,14 +55,14 @@ def answer_data(answer: Answer, flags: frozenset[str], seconds: float) -> dict[s
 def _matrix(answer: Matrix) -> list[dict[str, Any]]:
     series: dict[tuple[tuple[str, str], ...], list[list[Any]]] = {}
     for time_ns, vector in zip(answer.steps.times_ns, answer.vectors, strict=True):
-        moment = _seconds(time_ns)
+        moment = json_seconds(time_ns)
         for labels, value in vector:
             series.setdefault(labels, []).append([moment, format_float(value)])
     return [{"metric": dict(labels), "values": values} for labels, values in sorted(series.items())]
 
 
-def _seconds(time_ns: int) -> int | float:
-    """To the millisecond, as Prometheus' JSON has times."""
+def json_seconds(time_ns: int) -> int | float:
+    """Of a time, to the millisecond, as Prometheus' JSON has it."""
     milliseconds = time_ns // 1_000_000
     return milliseconds / 1000 if milliseconds % 1000 else milliseconds // 1000
 

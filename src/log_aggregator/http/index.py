@@ -9,6 +9,7 @@ from sanic.response import HTTPResponse
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.http import params
+from log_aggregator.http.encode import json_seconds
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response, success
@@ -77,7 +78,7 @@ class IndexRoutes:
         query = self._volume_query(call, params.ordered_bounds(given, now_ns), limit, aggregate_by)
         if query is None:
             return json_response(call.request, success({"resultType": "vector", "result": []}))
-        end = _seconds(query.end_ns // MILLISECOND_NS)
+        end = json_seconds(query.end_ns)
         volumes = volumes_together(await self._ask(call, query, total_volumes), query.limit)
         result = [{"metric": dict(one.labels), "value": [end, str(one.text_bytes)]} for one in volumes]
         return json_response(call.request, success({"resultType": "vector", "result": result}))
@@ -155,15 +156,11 @@ def _stepped(volumes: Sequence[SteppedVolume], bounds: Bounds, step_ns: int) -> 
 def _series(volume: SteppedVolume, bounds: Bounds, step_ns: int) -> dict[str, Any]:
     """Samples stand at the last millisecond of their step, the last one at the end of the range."""
     first, last = bounds.start_ns // step_ns, (bounds.end_ns - 1) // step_ns
-    ends_ms = (
-        (bounds.end_ns if first + step == last else (first + step + 1) * step_ns - 1) // MILLISECOND_NS
-        for step, _ in volume.steps
-    )
     values = [
-        [_seconds(end_ms), str(text_bytes)] for end_ms, (_, text_bytes) in zip(ends_ms, volume.steps, strict=True)
+        [
+            json_seconds(bounds.end_ns if first + step == last else (first + step + 1) * step_ns - 1),
+            str(text_bytes),
+        ]
+        for step, text_bytes in volume.steps
     ]
     return {"metric": dict(volume.labels), "values": values}
-
-
-def _seconds(milliseconds: int) -> int | float:
-    return milliseconds / 1000 if milliseconds % 1000 else milliseconds // 1000
