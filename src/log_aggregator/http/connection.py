@@ -146,4 +146,4 @@ class BodyRequest(Request):
     @property
     def _sender(self) -> str:
         """The tenant that it names. Whether it may is not known yet, and does not matter here."""
-        return str(self.headers.get("x-scope-orgid", ""))
+        return str(self.headers.get(HEADER, ""))

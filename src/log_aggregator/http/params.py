@@ -1,6 +1,6 @@
 """Query parameters with Loki's defaults and Loki's words for what is wrong with them.
 
-Source: the parameter rules of Loki's HTTP API (docs/http-api.md gives them in one table).
+Source: the parameter rules of Loki's HTTP API, and of its code where that says less.
 """
 
 import math
@@ -261,18 +261,13 @@ def _rfc3339(match: "re.Match[str]") -> int | None:
     return whole * SECOND_NS + int((fraction or "0").ljust(9, "0")[:9])
 
 
-class _naming:
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
     """Puts the parameter's name before what is wrong with it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InvalidParameter):
-            raise InvalidParameter(f"could not parse '{self._name}' parameter: {error}") from error
+    try:
+        yield
+    except InvalidParameter as error:
+        raise InvalidParameter(f"could not parse '{name}' parameter: {error}") from error
 
 
 @contextmanager

@@ -350,12 +350,8 @@ class HttpServer:
             given = Params() if route.is_push else _params(request)
             with damage_left_out(allowed=route.partial and self._settings.partial_results):
                 return await route.handler(Call(request, given, tenant, path))
-        except (LogAggregatorError, ExceptionGroup) as raised:
-            answer = self._error_answer(route, request, given, tenant, first_error(raised))
-            let_go(raised)
-            return answer
         except Exception as raised:
-            answer = self._error_answer(route, request, given, tenant, raised)
+            answer = self._error_answer(route, request, given, tenant, first_error(raised))
             let_go(raised)
             return answer
 
