@@ -432,7 +432,8 @@ def _refused(request: Request, error: Exception) -> HTTPResponse:
     if isinstance(error, NotFound):
         return error_line("404 page not found", 404)
     if isinstance(error, MethodNotAllowed):
-        return error_line("404 page not found", 404) if request.path.endswith("/push") else error_line("", 405)
+        is_push = request.path.rpartition("/")[2] == "push"
+        return error_line("404 page not found", 404) if is_push else error_line("", 405)
     if isinstance(error, PayloadTooLarge) and "header" in str(error):
         return error_line(f"URL and headers exceed {_MAX_HEADER_BYTES} bytes: send a long query by POST", 400)
     if isinstance(error, PayloadTooLarge):
