@@ -112,7 +112,6 @@ MEANINGS: Final = {
     "process, until what they were computed from changes. Loki's default is `false`",
     "frontend.log_queries_longer_than": "Slower queries are logged; 0: none",
     "frontend.support_parquet_encoding": "Answers as Parquet to clients that ask for it",
-    "frontend.compress_responses": "Answers are compressed where the client accepts it",
     "limits_config.ingestion_rate_strategy": "`global`: the rate is a tenant's over all replicas, counted in Redis; "
     "`local`: of each replica",
     "limits_config.ingestion_rate_mb": "MB of lines that a tenant may push in a second; more is answered 429",

@@ -122,8 +122,8 @@ _IGNORED_KEYS: Final[Mapping[str, str]] = {
         query_ingesters_within query_partition_ingesters query_store_only
     """,
     "frontend": """
-        address downstream_url encoding graceful_shutdown_timeout grpc_client_config instance_enable_ipv6
-        instance_interface_names log_query_request_headers max_body_size max_cache_freshness port
+        address compress_responses downstream_url encoding graceful_shutdown_timeout grpc_client_config
+        instance_enable_ipv6 instance_interface_names log_query_request_headers max_body_size max_cache_freshness port
         querier_forget_delay query_stats_enabled scheduler_address scheduler_dns_lookup_period
         scheduler_worker_concurrency tail_proxy_url tail_tls_config
     """,

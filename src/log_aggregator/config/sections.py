@@ -164,7 +164,6 @@ class QueryRangeSettings(Section):
 class FrontendSettings(Section):
     max_outstanding_per_tenant: int = Field(default=2048, gt=0)
     log_queries_longer_than: Duration = 0
-    compress_responses: bool = True
     support_parquet_encoding: bool = False
 
 
