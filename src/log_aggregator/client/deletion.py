@@ -5,9 +5,8 @@ from argparse import Namespace
 from urllib.parse import urlencode
 
 from log_aggregator.client.errors import ClientError, Refused
-from log_aggregator.client.moments import format_moment
 from log_aggregator.client.server import Server
-from log_aggregator.model.quantity import parse_duration
+from log_aggregator.model.quantity import format_rfc3339, parse_duration
 
 _SECOND_NS = 1_000_000_000
 _NOT_FOUND = 404
@@ -29,5 +28,5 @@ def delete(options: Namespace) -> int:
             raise
         # Such a server, like a Loki, does not have the route at all.
         raise ClientError(f"{error}: the server deletes nothing unless compactor.retention_enabled is true") from error
-    print(f"entries of {options.query} before {format_moment(end * _SECOND_NS)} are deleted")
+    print(f"entries of {options.query} before {format_rfc3339(end * _SECOND_NS)} are deleted")
     return 0

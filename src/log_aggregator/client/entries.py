@@ -10,8 +10,8 @@ from typing import Final, Literal, TextIO
 import msgspec
 
 from log_aggregator.client.errors import ClientError
-from log_aggregator.client.moments import format_moment
 from log_aggregator.logs import logfmt_value
+from log_aggregator.model.quantity import format_rfc3339
 
 Form = Literal["default", "raw", "jsonl", "logfmt"]
 FORMS: Final[tuple[Form, ...]] = ("default", "raw", "jsonl", "logfmt")
@@ -78,7 +78,7 @@ def _text(entry: Entry, form: Form, *, coloured: bool) -> str:
         case "jsonl":
             return _json(entry)
         case "logfmt":
-            fields = {"ts": format_moment(entry.timestamp_ns), **entry.labels, **entry.metadata, **entry.parsed}
+            fields = {"ts": format_rfc3339(entry.timestamp_ns), **entry.labels, **entry.metadata, **entry.parsed}
             fields["line"] = entry.line
             return " ".join(f"{name}={logfmt_value(value)}" for name, value in fields.items())
         case "default":
@@ -87,12 +87,12 @@ def _text(entry: Entry, form: Form, *, coloured: bool) -> str:
                 labels = _painted(labels, _COLOURS[zlib.crc32(repr(sorted(entry.labels.items())).encode()) % 8])
                 level = entry.metadata.get("detected_level") or entry.labels.get("detected_level", "")
                 line = _painted(line, _LEVEL_COLOURS[level]) if level in _LEVEL_COLOURS else line
-            return f"{format_moment(entry.timestamp_ns)} {labels} {line}"
+            return f"{format_rfc3339(entry.timestamp_ns)} {labels} {line}"
 
 
 def _json(entry: Entry) -> str:
     """What `push --format jsonl` reads."""
-    fields: dict[str, object] = {"timestamp": format_moment(entry.timestamp_ns), "labels": entry.labels}
+    fields: dict[str, object] = {"timestamp": format_rfc3339(entry.timestamp_ns), "labels": entry.labels}
     if entry.metadata:
         fields["structuredMetadata"] = entry.metadata
     if entry.parsed:

@@ -1,4 +1,4 @@
-"""Moments and ranges of time, as people give them on the command line and read them."""
+"""Moments and ranges of time, as people give them on the command line."""
 
 import re
 from argparse import Namespace
@@ -29,14 +29,6 @@ def parse_moment(text: str) -> int:
     since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - _EPOCH
     seconds = since // timedelta(seconds=1)
     return seconds * _SECOND_NS + (int(fraction[1].ljust(9, "0")) if fraction else 0)
-
-
-def format_moment(moment_ns: int) -> str:
-    """RFC 3339 in UTC, with as many digits of a second as it has."""
-    seconds, rest = divmod(moment_ns, _SECOND_NS)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{text}{fraction}Z"
 
 
 def range_of(options: Namespace, now_ns: int) -> tuple[int, int]:

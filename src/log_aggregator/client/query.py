@@ -11,8 +11,9 @@ import msgspec
 
 from log_aggregator.client.entries import CATEGORIZED, Entry, StreamAnswer, format_labels, printer
 from log_aggregator.client.errors import ClientError
-from log_aggregator.client.moments import format_moment, range_of
+from log_aggregator.client.moments import range_of
 from log_aggregator.client.server import Server
+from log_aggregator.model.quantity import format_rfc3339
 
 Shape = TypeVar("Shape")
 
@@ -72,7 +73,7 @@ def _entries(server: Server, options: Namespace, answer: QueryAnswer, start_ns: 
         if len(page) < limit or options.instant:
             return
         if not fresh:
-            raise ClientError(f"more than {limit} entries at {format_moment(edge_ns)}: raise --batch")
+            raise ClientError(f"more than {limit} entries at {format_rfc3339(edge_ns)}: raise --batch")
         if page[-1].timestamp_ns != edge_ns:
             edge_ns, seen = page[-1].timestamp_ns, set()
         seen |= {_identity(entry) for entry in page if entry.timestamp_ns == edge_ns}
@@ -104,7 +105,7 @@ def _print_samples(data: Data) -> None:
         series = _decoded(data.result, list[Series])
     for one in series:
         for moment, number in [one.value] if one.value else one.values:
-            print(format_moment(round(moment * 1000) * 1_000_000), number, format_labels(one.metric))
+            print(format_rfc3339(round(moment * 1000) * 1_000_000), number, format_labels(one.metric))
 
 
 def _decoded(raw: msgspec.Raw, shape: type[Shape]) -> Shape:

@@ -6,7 +6,6 @@ fans out into as many as there are label sets; with it, each value has a third e
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, assert_never
 
@@ -14,13 +13,13 @@ import msgspec
 
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.model.labels import Labels, format_labels
+from log_aggregator.model.quantity import format_rfc3339
 from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
 from log_aggregator.services.statistics import ScanStatistics
 
 CATEGORIZE_LABELS = "categorize-labels"
 _FLAGS_HEADER = "x-loki-response-encoding-flags"
 _sorted = msgspec.json.Encoder(order="sorted")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def encoding_flags(headers: Any) -> frozenset[str]:
@@ -96,13 +95,6 @@ def legacy_streams(rows: Sequence[Row]) -> list[dict[str, Any]]:
     for row in rows:
         found.setdefault(row.labels(), []).append({"ts": format_rfc3339(row.timestamp_ns), "line": row.line})
     return [{"labels": format_labels(labels), "entries": entries} for labels, entries in found.items()]
-
-
-def format_rfc3339(time_ns: int) -> str:
-    """In UTC, with as many digits of the second as it takes."""
-    seconds, fraction = divmod(time_ns, 1_000_000_000)
-    moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{moment}.{fraction:09d}".rstrip("0").removesuffix(".") + "Z"
 
 
 def _merged(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -7,12 +7,13 @@ import msgspec
 
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
-from log_aggregator.http.encode import encoding_flags, format_rfc3339, legacy_streams, streams
+from log_aggregator.http.encode import encoding_flags, legacy_streams, streams
 from log_aggregator.http.params import InvalidParameter
 from log_aggregator.http.server import Call, SocketRoute
 from log_aggregator.http.socket import Conversation, Socket
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.labels import format_labels
+from log_aggregator.model.quantity import format_rfc3339
 from log_aggregator.services.live_tail import Frame, LiveTails, TailQuery
 
 _MAX_DELAY_SECONDS = 5

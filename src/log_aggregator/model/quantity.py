@@ -74,7 +74,15 @@ def parse_time(text: str) -> int:
 
 
 def format_time(value_ns: int) -> str:
-    return (_EPOCH + timedelta(microseconds=value_ns // 1_000)).isoformat().replace("+00:00", "Z") if value_ns else "0"
+    """What `parse_time` reads."""
+    return format_rfc3339(value_ns) if value_ns else "0"
+
+
+def format_rfc3339(time_ns: int) -> str:
+    """In UTC, with as many digits of the second as it takes."""
+    seconds, fraction = divmod(time_ns, _SECOND_NS)
+    moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{fraction:09d}".rstrip("0").removesuffix(".") + "Z"
 
 
 def _decimal(value: int, unit: int) -> str:
@@ -95,7 +103,7 @@ def format_size(value_bytes: int) -> str:
     for unit in ("EB", "PB", "TB", "GB", "MB", "KB"):
         if value_bytes and value_bytes % _SIZE_UNIT_BYTES[unit] == 0:
             return f"{value_bytes // _SIZE_UNIT_BYTES[unit]}{unit}"
-    return f"{value_bytes}B" if value_bytes else "0B"
+    return f"{value_bytes}B"
 
 
 def _duration_of(value: object) -> object:

@@ -5,16 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from log_aggregator.model.labels import Labels, format_labels
+from log_aggregator.model.quantity import format_size
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_BYTE_UNITS: Final = (
-    (1 << 60, "EB"),
-    (1 << 50, "PB"),
-    (1 << 40, "TB"),
-    (1 << 30, "GB"),
-    (1 << 20, "MB"),
-    (1 << 10, "KB"),
-)
 
 MISSING_LABELS: Final = "error at least one label pair is required per stream"
 
@@ -107,12 +100,12 @@ def per_stream_rate_limit_message(
     labels: Labels, timestamp_ns: int, limit_bytes: int, lines: int, size_bytes: int, tenant: str
 ) -> str:
     """For a stream of which all `lines` of a push were ignored; `timestamp_ns` is that of one of them."""
-    stream = format_labels(labels)
+    stream, limit, size = format_labels(labels), format_size(limit_bytes), format_size(size_bytes)
     stamp = _EPOCH + timedelta(seconds=timestamp_ns // 10**9)
     return (
         f"entry with timestamp {stamp:%Y-%m-%d %H:%M:%S} +0000 UTC ignored, reason: "
-        f"'Per stream rate limit exceeded (limit: {_size(limit_bytes)}/sec) while attempting to ingest for stream "
-        f"'{stream}' totaling {_size(size_bytes)}, consider splitting a stream via additional labels or contact your "
+        f"'Per stream rate limit exceeded (limit: {limit}/sec) while attempting to ingest for stream "
+        f"'{stream}' totaling {size}, consider splitting a stream via additional labels or contact your "
         "Loki administrator to see if the limit can be increased',\n"
         f"user '{tenant}', total ignored: {lines} out of {lines} for stream: {stream}"
     )
@@ -120,11 +113,3 @@ def per_stream_rate_limit_message(
 
 def _time(timestamp_ns: int) -> str:
     return f"{_EPOCH + timedelta(seconds=timestamp_ns // 10**9):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _size(size_bytes: int) -> str:
-    """In the largest binary unit that leaves no fraction, as Loki prints sizes."""
-    for unit_bytes, unit in _BYTE_UNITS:
-        if size_bytes and size_bytes % unit_bytes == 0:
-            return f"{size_bytes // unit_bytes}{unit}"
-    return f"{size_bytes}B"

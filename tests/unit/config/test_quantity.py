@@ -2,6 +2,7 @@ import pytest
 
 from log_aggregator.model.quantity import (
     format_duration,
+    format_rfc3339,
     format_size,
     format_time,
     parse_duration,
@@ -104,3 +105,17 @@ def test_time_is_rfc3339() -> None:
     assert format_time(1_769_860_800 * SECOND) == "2026-01-31T12:00:00Z"
     with pytest.raises(ValueError, match="not a time; write it as 2026-01-31T12:00:00Z"):
         parse_time("soon")
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_768_471_200_000_000_000, "2026-01-15T10:00:00Z"),
+        (1_768_471_200_120_000_000, "2026-01-15T10:00:00.12Z"),
+        (1_768_471_200_000_000_001, "2026-01-15T10:00:00.000000001Z"),
+        (-1, "1969-12-31T23:59:59.999999999Z"),
+    ],
+)
+def test_rfc3339_has_the_digits_that_it_takes(time_ns: int, text: str) -> None:
+    assert format_rfc3339(time_ns) == text
