@@ -7,6 +7,7 @@ import polars as pl
 from log_aggregator.model.labels import Labels
 from log_aggregator.services.level import (
     DETECTED_LEVEL,
+    SEVERITY_NUMBER,
     LevelLimits,
     level_fields,
     level_of_labels,
@@ -23,7 +24,10 @@ def detect_levels(
     metadata: Sequence[Mapping[str, str]],
     limits: LevelLimits,
 ) -> pl.Series:
-    """`level.detect_level` for each row, as strings. `metadata` is empty when no row has any."""
+    """The value that metadata `detected_level` must have in each row, as strings.
+
+    `metadata` has clean names and no empty values; it is empty when no row has any.
+    """
     fields = level_fields(limits)
     depth = limits.log_level_from_json_max_depth
     level_of_stream = [level_of_labels(labels, fields) for labels in streams]
@@ -31,7 +35,7 @@ def detect_levels(
         return levels_of_lines(lines, fields, depth)
     known = [level_of_stream[stream] for stream in stream_of_row]
     if metadata:
-        telling = frozenset((*fields, DETECTED_LEVEL, "severity_number"))
+        telling = frozenset((*fields, DETECTED_LEVEL, SEVERITY_NUMBER))
         for row, own in enumerate(metadata):
             if not telling.isdisjoint(own):
                 known[row] = _known_level(own, known[row], fields)

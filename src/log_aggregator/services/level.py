@@ -8,7 +8,7 @@ from log_aggregator.model.labels import Labels
 
 DETECTED_LEVEL: Final = "detected_level"
 UNKNOWN: Final = "unknown"
-_SEVERITY_NUMBER: Final = "severity_number"
+SEVERITY_NUMBER: Final = "severity_number"
 
 LEVEL_OF_NAME: Final[Mapping[str, str]] = {
     "trace": "trace",
@@ -80,18 +80,6 @@ class LevelLimits(Protocol):
         """How deep JSON lines are searched: 1 is the outermost object, 0 and below without bound."""
 
 
-def detect_level(labels: Labels, metadata: Mapping[str, str], line: str, limits: LevelLimits) -> str:
-    """The value that metadata `detected_level` must have. `metadata` has clean names and no empty values."""
-    fields = level_fields(limits)
-    if DETECTED_LEVEL in metadata:
-        return normal_level(metadata[DETECTED_LEVEL])
-    return (
-        level_of_labels(labels, fields)
-        or level_of_metadata(metadata, fields)
-        or level_of_line(line, fields, limits.log_level_from_json_max_depth)
-    )
-
-
 def level_fields(limits: LevelLimits) -> tuple[str, ...]:
     return tuple(limits.log_level_fields) or DEFAULT_LEVEL_FIELDS
 
@@ -108,8 +96,8 @@ def level_of_labels(labels: Labels, fields: Sequence[str]) -> str | None:
 def level_of_metadata(metadata: Mapping[str, str], fields: Sequence[str]) -> str | None:
     """From a field that names a level, or from OpenTelemetry's severity number."""
     level = _level_of_fields(metadata, fields)
-    if level is None and _SEVERITY_NUMBER in metadata:
-        return _level_of_severity(metadata[_SEVERITY_NUMBER])
+    if level is None and SEVERITY_NUMBER in metadata:
+        return _level_of_severity(metadata[SEVERITY_NUMBER])
     return level
 
 

@@ -15,12 +15,12 @@ from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.patterns import StoredPattern, StreamPatterns, encode_patterns
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
+from log_aggregator.services.level import DETECTED_LEVEL
 
 # At least so many lines, and more of a large chunk, but no more than can be stored beside an index.
 _FEWEST_LINES = 1024
 _SAMPLED_SHARE = 128
 _MOST_LINES = 8192
-_LEVEL = "detected_level"
 
 
 def chunk_patterns(streams: Sequence[Labels], rows: pl.DataFrame) -> bytes:
@@ -41,7 +41,7 @@ def chunk_patterns(streams: Sequence[Labels], rows: pl.DataFrame) -> bytes:
 
 def level_of(metadata: str) -> str:
     """The level that was detected at ingest, if one was."""
-    return parse_metadata(metadata).get(_LEVEL, "")
+    return parse_metadata(metadata).get(DETECTED_LEVEL, "")
 
 
 def counts_of(stored: StoredPattern) -> Counts:

@@ -4,7 +4,7 @@ from ingest_settings import Settings
 
 from log_aggregator.model.labels import Labels
 from log_aggregator.services.detected_level import detect_levels
-from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, detect_level, head_of_line, level_of_line
+from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, head_of_line, level_of_line
 from log_aggregator.services.level_columns import levels_of_lines
 
 LINES = {
@@ -128,12 +128,7 @@ PRECEDENCE: dict[str, tuple[Labels, dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("labels", "metadata", "level"), PRECEDENCE.values(), ids=PRECEDENCE)
-def test_where_a_level_comes_from(labels: Labels, metadata: dict[str, str], level: str) -> None:
-    assert detect_level(labels, metadata, "level=error", Settings()) == level
-
-
-def test_where_levels_of_a_batch_come_from() -> None:
+def test_where_levels_come_from() -> None:
     streams = [labels for labels, _, _ in PRECEDENCE.values()]
     rows = range(len(streams))
     metadata = [own for _, own, _ in PRECEDENCE.values()]
@@ -164,4 +159,5 @@ def test_where_levels_of_a_batch_come_from() -> None:
     ],
 )
 def test_severity_numbers(number: str, level: str) -> None:
-    assert detect_level((), {"severity_number": number}, "level=error", Settings()) == level
+    lines, metadata = pl.Series(["level=error"]), [{"severity_number": number}]
+    assert detect_levels([()], [0], lines, metadata, Settings()).to_list() == [level]
