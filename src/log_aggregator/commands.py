@@ -49,7 +49,6 @@ logger = logging.getLogger(__name__)
 _HEALTH_SECONDS: Final = 5.0
 _HEALTH_FLAG: Final = "health"
 _ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})
-_DATA_VARIABLE: Final = "LOG_AGGREGATOR_DATA"
 
 _VERSION: Final = f"log-aggregator {__version__}"
 _USAGE: Final = """\
@@ -129,7 +128,7 @@ def _serve(arguments: Sequence[str], stop: StopSignal) -> int:
     configuration = configure(flags, os.environ)
     if flags.print_config:
         print(config_yaml(configuration.config), file=sys.stderr)
-    data = data_directory_of(configuration.config, os.environ.get(_DATA_VARIABLE, ""))
+    data = data_directory_of(configuration.config, os.environ)
     store = store_of(configuration.config, data)
     if flags.verify_config:
         config = configuration.config
@@ -183,7 +182,8 @@ def _own_url(config: Config) -> str:
 def _verify(arguments: Sequence[str], stop: StopSignal) -> int:
     from log_aggregator.maintaining import verify
 
-    return asyncio.run(verify(*_stored(arguments)))
+    _, store = _stored(arguments)
+    return asyncio.run(verify(store))
 
 
 def _rebuild_index(arguments: Sequence[str], stop: StopSignal) -> int:
@@ -196,7 +196,7 @@ def _stored(arguments: Sequence[str]) -> tuple[Config, S3Settings | FilesystemSe
     """The configuration, and where it says that data lies."""
     config = configure(parse_flags(arguments), os.environ).config
     set_up_logs(config.server.log_level)
-    return config, store_of(config, data_directory_of(config, os.environ.get(_DATA_VARIABLE, "")))
+    return config, store_of(config, data_directory_of(config, os.environ))
 
 
 def _unverified() -> ssl.SSLContext:

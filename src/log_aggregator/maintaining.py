@@ -20,7 +20,7 @@ from log_aggregator.wal.log import WriteAheadLogs
 from log_aggregator.wal.names import Names
 
 
-async def verify(config: Config, settings: S3Settings | FilesystemSettings) -> int:
+async def verify(settings: S3Settings | FilesystemSettings) -> int:
     """The exit status."""
     async with _opened(settings) as store:
         report = await verify_store(store)

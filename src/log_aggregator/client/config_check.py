@@ -17,7 +17,7 @@ def check(options: Namespace) -> int:
     flags = [f"-config.file={options.file}"] if options.file else []
     configuration = configure(parse_flags([*flags, *options.flags]), os.environ)
     config = configuration.config
-    data = data_directory_of(config, os.environ.get("LOG_AGGREGATOR_DATA", ""))
+    data = data_directory_of(config, os.environ)
     store = store_of(config, data)
     overrides = read_overrides(config.limits_config, config.runtime_config, strict=configuration.strict)
     notes = [*configuration.notes, *overrides.warnings]

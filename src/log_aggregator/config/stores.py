@@ -1,5 +1,6 @@
 """Where data lies: which object store, which data directory, which index period. Decided as Loki decides."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from log_aggregator.config.errors import ConfigError
@@ -8,6 +9,7 @@ from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
 
 _DEFAULT_DATA_DIRECTORY = Path("data")
+_DATA_VARIABLE = "LOG_AGGREGATOR_DATA"
 _DAY_NS = 86_400 * 1_000_000_000
 _S3_KINDS = frozenset({"s3", "aws"})
 
@@ -30,7 +32,7 @@ def s3_in_use(config: Config) -> tuple[str, S3Settings] | None:
     return _configured_s3(config) if _kind(config)[0] in _S3_KINDS else None
 
 
-def data_directory_of(config: Config, environment: str) -> Path:
+def data_directory_of(config: Config, environment: Mapping[str, str]) -> Path:
     """The one directory for everything that is kept on this machine.
 
     Without a path prefix, what the environment names counts; then the parent of a configured chunk directory, since
@@ -38,8 +40,8 @@ def data_directory_of(config: Config, environment: str) -> Path:
     """
     if config.common.path_prefix is not None:
         return config.common.path_prefix
-    if environment:
-        return Path(environment)
+    if named := environment.get(_DATA_VARIABLE):
+        return Path(named)
     chunks = _configured_directory(config)
     return chunks.parent if chunks is not None else _DEFAULT_DATA_DIRECTORY
 

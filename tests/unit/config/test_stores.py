@@ -145,7 +145,7 @@ def test_store_that_cannot_be_is_refused(tmp_path: Path, text: str, message: str
     ],
 )
 def test_data_directory(tmp_path: Path, text: str, environment: str, directory: str) -> None:
-    assert data_directory_of(configured(tmp_path, text).config, environment) == Path(directory)
+    assert data_directory_of(configured(tmp_path, text).config, {"LOG_AGGREGATOR_DATA": environment}) == Path(directory)
 
 
 @pytest.mark.parametrize(
