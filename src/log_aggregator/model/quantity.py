@@ -1,4 +1,4 @@
-"""Durations, times and sizes as people write them in configuration; inside they are plain integers.
+"""Durations, times and sizes as people write and read them; inside they are plain integers.
 
 Every unit of Go's and of Prometheus' durations is understood everywhere, where Loki takes one or the other by key.
 """

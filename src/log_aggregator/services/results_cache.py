@@ -36,7 +36,7 @@ from log_aggregator.wal.result_slots import ResultSlots
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT_CACHE_BYTES: Final = 16 << 20
+_CACHE_BYTES: Final = 16 << 20
 _MAX_RESULT_BYTES: Final = 1 << 20
 _DIGEST_BYTES: Final = 16
 # Redis must not hold up a query for what can be computed.
@@ -77,7 +77,6 @@ class ResultsCache:
         clock: Clock,
         metrics: ResultsCacheMetrics,
         period_ns: int,
-        cache_bytes: int = _DEFAULT_CACHE_BYTES,
     ) -> None:
         self._scanner = scanner
         self._slots = slots
@@ -85,7 +84,7 @@ class ResultsCache:
         self._clock = clock
         self._metrics = metrics
         self._period_ns = period_ns
-        self._cache: SizedLru[bytes, bytes] = SizedLru(cache_bytes)
+        self._cache: SizedLru[bytes, bytes] = SizedLru(_CACHE_BYTES)
 
     async def vectors(self, tenant: str, leaf: RangeAggregation, steps: Steps, compute: Compute) -> Sequence[Vector]:
         """The vector of every step. `compute` gives those of any steps, and what it raises is raised."""
