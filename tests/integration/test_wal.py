@@ -114,7 +114,7 @@ async def test_one_of_many_claimants_wins_and_the_former_holder_is_fenced(
     assert lease.epoch == 2
     for step in (
         logs.append(old, position, [b"late"]),
-        logs.commit(old, position, position, [("tenant", index_of(old, position, position))]),
+        logs.commit(old, position, position, [index_of(old, position, position)]),
         logs.renew(old),
     ):
         with pytest.raises(Fenced):
@@ -164,11 +164,11 @@ async def test_commit_trims_and_lists_in_one_step(logs: WriteAheadLogs, lists: I
     filling = lists.filling_keys("tenant", "1970-01-01T0000Z")
     await filling.begin()
     await filling.end([])
-    indexes = [("tenant", index_of(lease, one, two)), ("tenant", index_of(lease, one, two, period=1))]
+    indexes = [index_of(lease, one, two), index_of(lease, one, two, period=1)]
     await logs.commit(lease, one, two, indexes)
     assert await records(logs, lease.wal) == [b"3"]
     assert await logs.states() == [LogState(lease.wal, 1, two)]
-    assert await lists.keys("tenant", ["1970-01-01T0000Z", "1970-01-02T0000Z"]) == [[indexes[0][1].key], None]
+    assert await lists.keys("tenant", ["1970-01-01T0000Z", "1970-01-02T0000Z"]) == [[indexes[0].key], None]
     await logs.commit(lease, one, two, indexes)  # an answer that was lost
     assert await records(logs, lease.wal) == [b"3"]
     await logs.commit(lease, three, three, [])
@@ -182,7 +182,7 @@ async def test_commit_is_refused_while_the_log_has_older_records(logs: WriteAhea
     lease = await logs.open("a")
     _, two = await append(logs, lease, b"trimmed, and back with an older state of Redis", b"2")
     with pytest.raises(RecordsLost):
-        await logs.commit(lease, two, two, [("tenant", index_of(lease, two, two))])
+        await logs.commit(lease, two, two, [index_of(lease, two, two)])
     assert len(await records(logs, lease.wal)) == 2
 
 
@@ -242,7 +242,7 @@ async def test_a_list_that_was_lost_while_it_was_filled_stays_incomplete(
     (one,) = await append(logs, lease, b"1")
     filling = lists.filling_keys("tenant", "1970-01-01T0000Z")
     await filling.begin()
-    await logs.commit(lease, one, one, [("tenant", index_of(lease, one, one))])
+    await logs.commit(lease, one, one, [index_of(lease, one, one)])
     await redis.delete(names.index_list("tenant", "1970-01-01T0000Z"))
     await filling.end([])  # from a listing before the commit
     assert await lists.keys("tenant", ["1970-01-01T0000Z"]) == [None]
@@ -278,7 +278,7 @@ async def test_full_redis_refuses_appends_and_lets_logs_drain(kind: type[RedisSe
             await logs.release(lease)
             successor = await logs.claim(lease.wal, "b")
             assert successor is not None
-            await logs.commit(successor, position, position, [("tenant", index_of(successor, position, position))])
+            await logs.commit(successor, position, position, [index_of(successor, position, position)])
 
             async def appended() -> bool:
                 try:

@@ -138,9 +138,9 @@ class IndexCatalog:
         names = [meta.key async for meta in self._store.list(index_prefix(tenant))]
         return Counter(key.period_start_ns for key in known_keys(names))
 
-    async def publish(self, tenant: str, key: IndexKey) -> None:
+    async def publish(self, key: IndexKey) -> None:
         """Makes a stored index object known to readers."""
-        await self._list.add(tenant, period_name(key.period_start_ns), key.key)
+        await self._list.add(key.tenant, period_name(key.period_start_ns), key.key)
 
     async def forget(self, tenant: str, period_start_ns: int) -> None:
         """Makes readers list the store: before objects are removed from it."""

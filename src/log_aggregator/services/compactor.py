@@ -258,7 +258,7 @@ class Compactor:
         """Makes the new state the one that readers see. Raises ObjectExists if another compactor was faster."""
         key = compacted_index_key(period.tenant, period.start_ns, period.next_generation)
         await self._put_first(key, data)
-        await self._catalog.publish(period.tenant, parse_index_key(key))
+        await self._catalog.publish(parse_index_key(key))
 
     async def _put_first(self, key: str, data: bytes) -> None:
         """Raises ObjectExists if another compactor was faster."""

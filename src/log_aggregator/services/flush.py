@@ -60,7 +60,6 @@ class LogRecord:
 class WrittenChunk:
     """A chunk object and the index object that names it."""
 
-    tenant: str
     index: IndexKey
     entries: int
     stored_bytes: int
@@ -68,21 +67,27 @@ class WrittenChunk:
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What one flush wrote, and what the records held."""
+    """What one flush wrote, and how many entries the records held."""
 
     chunks: tuple[WrittenChunk, ...]
     entries: int
-    text_bytes: int
     commit_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class _FlushedTenant:
-    """The index objects that hold the tenant's rows, and what of it this flush has written."""
+class _Flushed:
+    """The index objects that hold the rows of a tenant or period, and what of it this flush has written."""
 
-    name: str
     indexes: tuple[IndexKey, ...]
     written: tuple[WrittenChunk, ...]
+
+    @classmethod
+    def together(cls, parts: Iterable["_Flushed"]) -> "_Flushed":
+        parts = list(parts)
+        return cls(
+            tuple(index for part in parts for index in part.indexes),
+            tuple(chunk for part in parts for chunk in part.written),
+        )
 
 
 class Flusher:
@@ -115,40 +120,27 @@ class Flusher:
                 group.create_task(self._flush_tenant(lease, tenant, of_tenant, last))
                 for tenant, of_tenant in _by_tenant(records)
             ]
-        flushed = [task.result() for task in tasks]
-        indexes = [(tenant.name, index) for tenant in flushed for index in tenant.indexes]
+        flushed = _Flushed.together(task.result() for task in tasks)
         begun = time.perf_counter()
-        await self._logs.commit(lease, first, last, indexes)
+        await self._logs.commit(lease, first, last, flushed.indexes)
         commit_seconds = time.perf_counter() - begun
-        written = tuple(chunk for tenant in flushed for chunk in tenant.written)
-        return FlushResult(
-            written,
-            sum(record.columns.rows for record in records),
-            sum(record.text_bytes for record in records),
-            commit_seconds,
-        )
+        return FlushResult(flushed.written, sum(record.columns.rows for record in records), commit_seconds)
 
     async def _flush_tenant(
         self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position
-    ) -> _FlushedTenant:
+    ) -> _Flushed:
         async with self._slots:
             streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
             span = records[0].position, last
             slots = asyncio.Semaphore(_CONCURRENT_PERIODS)
 
-            async def flushed(rows: pl.DataFrame) -> _FlushedTenant:
+            async def flushed(rows: pl.DataFrame) -> _Flushed:
                 async with slots:
                     return await self._flush_period(lease, tenant, streams, rows, span)
 
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(flushed(rows)) for rows in _by_period(frame)]
-            del frame
-            parts = [task.result() for task in tasks]
-            return _FlushedTenant(
-                tenant,
-                tuple(index for part in parts for index in part.indexes),
-                tuple(chunk for part in parts for chunk in part.written),
-            )
+            return _Flushed.together(task.result() for task in tasks)
 
     async def _flush_period(
         self,
@@ -157,7 +149,7 @@ class Flusher:
         streams: tuple[Labels, ...],
         period_rows: pl.DataFrame,
         span: tuple[Position, Position],
-    ) -> _FlushedTenant:
+    ) -> _Flushed:
         """The rows of one period among those of the records from the first of the span to the last."""
         first, last = span
         period = period_rows[_PERIOD][0]
@@ -165,10 +157,10 @@ class Flusher:
         coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
         rows = _uncovered(period_rows.drop(_PERIOD), coverages)
         if rows.is_empty():
-            return _FlushedTenant(tenant, tuple(stored), ())
+            return _Flushed(tuple(stored), ())
         written = await self._write(tenant, period, streams, without_duplicates(rows), _coverage(lease, rows, last))
         # Those of an attempt that did not come to its commit have to join the lists.
-        return _FlushedTenant(tenant, (*stored, written.index), (written,))
+        return _Flushed((*stored, written.index), (written,))
 
     async def _stored(self, lease: Lease, tenant: str, period: int, first: Position) -> list[IndexKey]:
         """The index objects in the store that hold something of our log from the position on."""
@@ -193,7 +185,7 @@ class Flusher:
         index = await self._chunks.write(chunk_key(tenant, period, coverage, 0), origin, streams, rows)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
         await self._store.put(key, encode_index(index))
-        return WrittenChunk(tenant, parse_index_key(key), rows.height, index.chunks[0].size)
+        return WrittenChunk(parse_index_key(key), rows.height, index.chunks[0].size)
 
 
 def _by_period(frame: pl.DataFrame) -> list[pl.DataFrame]:

@@ -114,19 +114,17 @@ class WriteAheadLogs:
             positions = await self._append_replicated(self._replication, keys, values)
         return [Position.parse(position.decode()) for position in positions]
 
-    async def commit(
-        self, lease: Lease, first: Position, last: Position, indexes: Sequence[tuple[str, IndexKey]]
-    ) -> None:
-        """In one step: index objects (tenant, key) join the lists, and records up to `last` leave the log.
+    async def commit(self, lease: Lease, first: Position, last: Position, indexes: Sequence[IndexKey]) -> None:
+        """In one step: index objects join the lists, and records up to `last` leave the log.
 
         `first` is the oldest record that the holder knows of: RecordsLost is raised if the log has an older one.
         """
         names = self._names
         keys = [names.lease(lease.wal), names.log(lease.wal), names.trimmed]
         values: list[str] = [lease.value, lease.wal, str(first), str(last), str(last.next())]
-        for tenant, index in indexes:
+        for index in indexes:
             period = period_name(index.period_start_ns)
-            keys += [names.index_list(tenant, period), names.period_list(tenant)]
+            keys += [names.index_list(index.tenant, period), names.period_list(index.tenant)]
             values += [index.key, period]
         await self._run("commit", self._commit, keys, values)
 
