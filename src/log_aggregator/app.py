@@ -189,7 +189,7 @@ class Server:
             memory.layouts,
         )
         extents = StreamExtents(self.scanner, catalog, period_ns, limits, memory.extents)
-        work, sharing = WorkQueue(self._redis, config.redis.prefix, holder), FanOutMetrics(registry)
+        work, sharing = WorkQueue(self._redis, names, holder), FanOutMetrics(registry)
         query_bytes = memory.queries // config.querier.max_concurrent
         logs = LogQueries(self.scanner, memory_bytes=query_bytes)
         admission = Admission(config.querier.max_concurrent, config.frontend.max_outstanding_per_tenant)

@@ -96,7 +96,7 @@ async def test_records_come_back_in_order_and_after_a_position(logs: WriteAheadL
 
 async def test_a_new_log_is_empty_and_held(logs: WriteAheadLogs) -> None:
     lease = await logs.open("a")
-    assert await logs.states() == [LogState(lease.wal, 1, None)]
+    assert await logs.states() == [LogState(lease.wal, None)]
     assert await logs.holders() == {lease.wal: "a"}
     assert await logs.head(lease.wal) is None
     assert await logs.renew(lease) is None
@@ -167,7 +167,7 @@ async def test_commit_trims_and_lists_in_one_step(logs: WriteAheadLogs, lists: I
     indexes = [index_of(lease, one, two), index_of(lease, one, two, period=1)]
     await logs.commit(lease, one, two, indexes)
     assert await records(logs, lease.wal) == [b"3"]
-    assert await logs.states() == [LogState(lease.wal, 1, two)]
+    assert await logs.states() == [LogState(lease.wal, two)]
     assert await lists.keys("tenant", ["1970-01-01T0000Z", "1970-01-02T0000Z"]) == [[indexes[0].key], None]
     await logs.commit(lease, one, two, indexes)  # an answer that was lost
     assert await records(logs, lease.wal) == [b"3"]

@@ -6,10 +6,11 @@ import pytest
 from redis.asyncio import Redis
 
 from log_aggregator.wal.connection import connect
+from log_aggregator.wal.names import Names
 from log_aggregator.wal.work_queue import PulledShare, WorkQueue
 from servers import RedisServer
 
-PREFIX = "queue"
+NAMES = Names("queue")
 AT_ONCE = 0.01
 LONG = 60.0
 
@@ -24,12 +25,12 @@ async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def asker(redis: Redis) -> WorkQueue:
-    return WorkQueue(redis, PREFIX, "asker")
+    return WorkQueue(redis, NAMES, "asker")
 
 
 @pytest.fixture
 def worker(redis: Redis) -> WorkQueue:
-    return WorkQueue(redis, PREFIX, "worker")
+    return WorkQueue(redis, NAMES, "worker")
 
 
 async def pulled(queue: WorkQueue) -> PulledShare | None:
@@ -49,7 +50,7 @@ async def test_tenants_take_turns(asker: WorkQueue, worker: WorkQueue) -> None:
 
 async def test_share_goes_to_one_worker(asker: WorkQueue, worker: WorkQueue, redis: Redis) -> None:
     await asker.add("q", "a", [b"1", b"2"])
-    other = WorkQueue(redis, PREFIX, "worker")
+    other = WorkQueue(redis, NAMES, "worker")
     shares = [await pulled(one) for one in (worker, other, worker, other)]
     assert [share.data for share in shares if share] == [b"1", b"2"]
 

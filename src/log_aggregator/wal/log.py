@@ -55,7 +55,6 @@ class LogState:
     """One log as every replica sees it. `trimmed` is the last position that a commit has removed."""
 
     wal: str
-    epoch: int
     trimmed: Position | None
 
 
@@ -164,8 +163,7 @@ class WriteAheadLogs:
 
         epochs, trimmed, *answers = await repeated("list logs", read)
         states = [
-            LogState(wal.decode(), int(epoch), Position.parse(trimmed[wal].decode()) if wal in trimmed else None)
-            for wal, epoch in epochs.items()
+            LogState(wal.decode(), Position.parse(trimmed[wal].decode()) if wal in trimmed else None) for wal in epochs
         ]
         return states, list(map(_records, answers))
 

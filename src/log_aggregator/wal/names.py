@@ -2,6 +2,8 @@
 
 import re
 
+from log_aggregator import __version__
+
 
 class Names:
     """All keys share one hash tag, so that in a Redis Cluster one script may touch several of them."""
@@ -37,6 +39,10 @@ class Names:
 
     def result(self, slot: int) -> str:
         return f"{self._tag}:result:{slot}"
+
+    def work(self, name: str) -> str:
+        """Only replicas of the same version work for each other: they agree in all they do."""
+        return f"{self._tag}:work:{__version__}:{name}"
 
     def ingestion_bucket(self, tenant: str) -> str:
         return f"{self._tag}:rate:{tenant}"

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from log_aggregator import __version__
 from log_aggregator.wal.connection import text, translated
+from log_aggregator.wal.names import Names
 
 _FIELD: Final = b"s"
 _WANTED_MS: Final = 5_000
@@ -131,14 +131,12 @@ class PulledShare:
 
 
 class WorkQueue:
-    """Raises WalUnavailable, WalFull. Only replicas of the same version work for each other: they agree in all they do.
+    """Raises WalUnavailable, WalFull. Queries are named by their asker: `new_query`."""
 
-    Queries are named by their asker: `new_query`.
-    """
-
-    def __init__(self, redis: Redis, prefix: str, holder: str) -> None:
+    def __init__(self, redis: Redis, names: Names, holder: str) -> None:
         self._redis = redis
-        self._tag = f"{{{prefix}}}:work:{__version__}"
+        self._names = names
+        self._workers, self._turns = names.work("workers"), names.work("turns")
         # Two processes may have one holder's name.
         self._worker = f"{holder}:{secrets.token_hex(8)}"
         self.others = 0
@@ -243,19 +241,11 @@ class WorkQueue:
             args = (self._worker, share.id, _MAX_ANSWERS, _WANTED_MS, data)
             return bool(await self._answer(keys=keys, args=args))
 
-    @property
-    def _workers(self) -> str:
-        return f"{self._tag}:workers"
-
-    @property
-    def _turns(self) -> str:
-        return f"{self._tag}:turns"
-
     def _stream(self, tenant: str) -> str:
-        return f"{self._tag}:shares:{tenant}"
+        return self._names.work(f"shares:{tenant}")
 
     def _query(self, query: str) -> str:
-        return f"{self._tag}:query:{query}"
+        return self._names.work(f"query:{query}")
 
     def _answers(self, query: str) -> str:
-        return f"{self._tag}:answers:{query}"
+        return self._names.work(f"answers:{query}")
