@@ -12,13 +12,9 @@ from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.push import Push
 from log_aggregator.model.segment import STREAM, Segment, text_bytes_of_rows
+from log_aggregator.services import push_messages as messages
 from log_aggregator.services.decoding import Decoding, PushBody
 from log_aggregator.services.ingester import Ingester
-from log_aggregator.services.push_messages import (
-    per_stream_rate_limit_message,
-    rate_limited_message,
-    stream_limit_message,
-)
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.refusals import Reason
 from log_aggregator.services.validation import AcceptedBatch, Validated, validate
@@ -143,16 +139,16 @@ class Distributor:
         if not await self._quotas.admit_bytes(tenant, limits, batch.bytes):
             count.discarded(Reason.RATE_LIMITED, batch.lines, batch.bytes)
             limit = int(limits.ingestion_rate_mb * (1 << 20))
-            raise PushLimited(rate_limited_message(tenant, limit, batch.lines, batch.bytes))
+            raise PushLimited(messages.rate_limited(tenant, limit, batch.lines, batch.bytes))
         entered = await self._quotas.admit_streams(tenant, limits, batch.streams)
         refused: dict[int, str] = {}
         shares = zip(batch.streams, batch.shares, entered, strict=True)
         for number, (labels, (lines, size, last_ns), admitted) in enumerate(shares):
             if not admitted:
-                refused[number] = stream_limit_message(labels, tenant)
+                refused[number] = messages.stream_limit_exceeded(labels, tenant)
                 count.discarded(Reason.STREAM_LIMIT, lines, size)
             elif not self._quotas.admit_stream_bytes(tenant, limits, labels, size):
-                refused[number] = per_stream_rate_limit_message(
+                refused[number] = messages.stream_rate_limited(
                     labels, last_ns, limits.per_stream_rate_limit, lines, size, tenant
                 )
                 count.discarded(Reason.STREAM_RATE_LIMIT, lines, size)

@@ -79,7 +79,7 @@ def invalid_metadata_name(stream: str) -> str:
     return f"stream '{stream}' has a structured metadata name that is invalid: expected an ASCII letter or digit in it"
 
 
-def rate_limited_message(tenant: str, limit_bytes: int, lines: int, size_bytes: int) -> str:
+def rate_limited(tenant: str, limit_bytes: int, lines: int, size_bytes: int) -> str:
     """`limit_bytes` a second."""
     return (
         f"ingestion rate limit exceeded for user {tenant} (limit: {limit_bytes} bytes/sec) while attempting to ingest "
@@ -88,7 +88,7 @@ def rate_limited_message(tenant: str, limit_bytes: int, lines: int, size_bytes: 
     )
 
 
-def stream_limit_message(labels: Labels, tenant: str) -> str:
+def stream_limit_exceeded(labels: Labels, tenant: str) -> str:
     return (
         f"maximum active stream limit exceeded when trying to create stream {format_labels(labels)}, reduce the number "
         "of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the "
@@ -96,7 +96,7 @@ def stream_limit_message(labels: Labels, tenant: str) -> str:
     )
 
 
-def per_stream_rate_limit_message(
+def stream_rate_limited(
     labels: Labels, timestamp_ns: int, limit_bytes: int, lines: int, size_bytes: int, tenant: str
 ) -> str:
     """For a stream of which all `lines` of a push were ignored; `timestamp_ns` is that of one of them."""

@@ -7,11 +7,7 @@ from ingest_settings import SECOND_NS, Settings
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import SEGMENT_SCHEMA
-from log_aggregator.services.push_messages import (
-    per_stream_rate_limit_message,
-    rate_limited_message,
-    stream_limit_message,
-)
+from log_aggregator.services import push_messages as messages
 from log_aggregator.services.refusals import Reason
 from log_aggregator.services.validation import Validated, validate
 
@@ -316,17 +312,17 @@ def test_a_block_ends(until: int) -> None:
 
 
 def test_messages_about_quotas() -> None:
-    assert rate_limited_message("fake", 4_194_304, 3, 100) == (
+    assert messages.rate_limited("fake", 4_194_304, 3, 100) == (
         "ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '3' lines "
         "totaling '100' bytes, reduce log volume or contact your Loki administrator to see if the limit can be "
         "increased"
     )
-    assert stream_limit_message(LABELS, "fake") == (
+    assert messages.stream_limit_exceeded(LABELS, "fake") == (
         'maximum active stream limit exceeded when trying to create stream {a="b"}, reduce the number of active '
         "streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be "
         "increased, user: 'fake'"
     )
-    assert per_stream_rate_limit_message(LABELS, NOW, 3 << 20, 2, 1025, "fake") == (
+    assert messages.stream_rate_limited(LABELS, NOW, 3 << 20, 2, 1025, "fake") == (
         "entry with timestamp 2026-01-15 10:00:00 +0000 UTC ignored, reason: 'Per stream rate limit exceeded "
         "(limit: 3MB/sec) while attempting to ingest for stream '{a=\"b\"}' totaling 1025B, consider splitting a "
         "stream via additional labels or contact your Loki administrator to see if the limit can be increased',\n"
