@@ -1,7 +1,7 @@
 """Answers as columns: what clients get that ask for Parquet. Names are Loki's."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -65,8 +65,3 @@ def parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
-
-
-def media_types(accept: str) -> Iterable[str]:
-    """The types of an Accept header in its own order, parameters left out."""
-    return (part.partition(";")[0].strip().lower() for part in accept.split(","))

@@ -11,7 +11,6 @@ from log_aggregator.http import params
 from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
-from log_aggregator.logql.parser import parse_selector
 from log_aggregator.services.detection import Detection, FieldQuery
 
 _DEFAULT_LINES = 100
@@ -35,8 +34,7 @@ class DetectedRoutes:
     async def _labels(self, call: Call) -> HTTPResponse:
         now_ns = self.clock.now_ns()
         bounds = params.allowed(params.ordered_bounds(call.params, now_ns), self.limits(call), now_ns)
-        text = call.params.get("query")
-        selector = parse_selector(text) if text else ()
+        selector = params.optional_selector(call.params)
         if bounds is None:
             return json_response(call.request, {})
         found = await self.detection.labels(call.tenant, bounds.start_ns, bounds.end_ns + 1, selector)

@@ -15,9 +15,10 @@ from log_aggregator.clock import Clock
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.formats.parquet_stream import ParquetStream
 from log_aggregator.http import params
-from log_aggregator.http.answer_columns import ENTRY_SCHEMA, PARQUET_TYPE, entry_columns, media_types
+from log_aggregator.http.answer_columns import ENTRY_SCHEMA, PARQUET_TYPE, entry_columns
 from log_aggregator.http.params import InvalidParameter, Params
 from log_aggregator.http.query_headers import CallLimits
+from log_aggregator.http.respond import media_types
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.labels import format_labels
 from log_aggregator.model.quantity import format_rfc3339

@@ -39,7 +39,7 @@ class LabelRoutes:
         )
 
     async def _names(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        bounds, selector = self._allowed(call, self._bounds(call)), params.optional_selector(call.params)
         if bounds is None:
             return _strings(call, [])
         # For labels, Loki's ranges include their end.
@@ -47,7 +47,7 @@ class LabelRoutes:
         return _strings(call, await self.series.label_names(call.tenant, start_ns, end_ns, selector))
 
     async def _values(self, call: Call) -> HTTPResponse:
-        bounds, selector = self._allowed(call, self._bounds(call)), _optional_selector(call)
+        bounds, selector = self._allowed(call, self._bounds(call)), params.optional_selector(call.params)
         if bounds is None:
             return _strings(call, [])
         name, start_ns, end_ns = call.path["name"], bounds.start_ns, bounds.end_ns + 1
@@ -72,11 +72,6 @@ class LabelRoutes:
 
     def _allowed(self, call: Call, asked: Bounds) -> Bounds | None:
         return params.allowed(asked, self.limits(call), self.clock.now_ns())
-
-
-def _optional_selector(call: Call) -> tuple[Matcher, ...]:
-    text = call.params.get("query")
-    return parse_selector(text) if text else ()
 
 
 def _selectors(texts: list[str]) -> list[tuple[Matcher, ...]]:

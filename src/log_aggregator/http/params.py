@@ -184,6 +184,12 @@ def selector(text: str) -> tuple[Matcher, ...]:
     return () if text.replace(" ", "") == "{}" else parse_selector(text)
 
 
+def optional_selector(params: Params) -> tuple[Matcher, ...]:
+    """`query`, every stream where there is none. Raises ParseError, NotASelector."""
+    text = params.get("query")
+    return parse_selector(text) if text else ()
+
+
 def integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise InvalidParameter(f"strconv.Atoi: parsing {quote_text(text)}: invalid syntax")

@@ -9,12 +9,12 @@ from sanic.response import HTTPResponse, raw
 
 from log_aggregator.clock import Clock
 from log_aggregator.http import params
-from log_aggregator.http.answer_columns import PARQUET_TYPE, entry_columns, media_types, parquet, sample_columns
+from log_aggregator.http.answer_columns import PARQUET_TYPE, entry_columns, parquet, sample_columns
 from log_aggregator.http.encode import answer_data, encoding_flags
 from log_aggregator.http.params import Bounds, InvalidParameter, Params
 from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.query_log import QueryLog, Watched
-from log_aggregator.http.respond import json_response, success
+from log_aggregator.http.respond import json_response, media_types, success
 from log_aggregator.http.server import Call, Handler, Route
 from log_aggregator.services.cursor import decode_cursor, encode_cursor
 from log_aggregator.services.damage import damage_left_out

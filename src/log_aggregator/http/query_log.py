@@ -70,12 +70,12 @@ class QueryLog:
         )
 
     @contextmanager
-    def watching(self, query: Watched) -> Iterator[Watched]:
+    def watching(self, query: Watched) -> Iterator[None]:
         """Logs the query when the block ends, however it ends."""
         begun = time.perf_counter()
         status, error = 200, ""
         try:
-            yield query
+            yield
         except asyncio.CancelledError:
             status, error = CLIENT_GONE, "the request was cancelled by the client"
             raise

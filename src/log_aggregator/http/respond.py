@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -22,6 +23,11 @@ _encoder = msgspec.json.Encoder()
 def takes_gzip(accepted: str) -> bool:
     """Whether an Accept-Encoding names gzip, and not with a weight of zero, which forbids it."""
     return any(_GZIP.fullmatch(coding.strip()) for coding in accepted.split(","))
+
+
+def media_types(accept: str) -> Iterable[str]:
+    """The types of an Accept header in its own order, parameters left out."""
+    return (part.partition(";")[0].strip().lower() for part in accept.split(","))
 
 
 def json_response(request: Request, body: Any, *, status: int = 200) -> HTTPResponse:
