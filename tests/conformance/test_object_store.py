@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from buckets import ensure_bucket
 from log_aggregator.storage.errors import InvalidKey, ObjectExists, ObjectNotFound, RangeOutsideObject, StoreUnavailable
 from log_aggregator.storage.filesystem import FilesystemSettings, open_filesystem_store
 from log_aggregator.storage.memory import MemoryStore
 from log_aggregator.storage.probe import ConditionalPut, probe_conditional_put
-from log_aggregator.storage.s3 import MultipartSizes, ensure_bucket, open_s3_store
+from log_aggregator.storage.s3 import MultipartSizes, open_s3_store
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.store import ByteRange, ObjectStore
 from servers import MotoServer, S3Server, SeaweedServer

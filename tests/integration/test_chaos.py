@@ -24,9 +24,9 @@ import pytest
 import yaml
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from buckets import ensure_bucket
 from faulty_proxy import FaultyProxy, ProxyFaults
 from log_aggregator.formats import push_pb2
-from log_aggregator.storage.s3 import ensure_bucket
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.wal.connection import connect
 from log_aggregator.wal.log import WriteAheadLogs

@@ -17,10 +17,11 @@ import httpx
 import pytest
 import yaml
 
+from buckets import ensure_bucket
 from log_aggregator.embedded import program_path, socket_path
 from log_aggregator.formats.index_period import encode_index_period
 from log_aggregator.formats.keys import INDEX_PERIOD_KEY
-from log_aggregator.storage.s3 import ensure_bucket, open_s3_store
+from log_aggregator.storage.s3 import open_s3_store
 from log_aggregator.storage.s3_settings import S3Settings
 from servers import MotoServer, RedisServer, free_port
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from buckets import ensure_bucket
 from log_aggregator.clock import SystemClock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.storage.circuit import CircuitBreaker, CircuitPolicy
@@ -23,7 +24,7 @@ from log_aggregator.storage.errors import (
 from log_aggregator.storage.metered import StoreMetrics
 from log_aggregator.storage.probe import ConditionalPut, probe_conditional_put
 from log_aggregator.storage.retrying import Retrying, RetryPolicy
-from log_aggregator.storage.s3 import MultipartSizes, S3Store, ensure_bucket, open_s3_store
+from log_aggregator.storage.s3 import MultipartSizes, S3Store, open_s3_store
 from log_aggregator.storage.s3_settings import BackoffSettings, HttpSettings, S3Settings, SseSettings
 from log_aggregator.storage.stack import open_store
 from log_aggregator.storage.store import ByteRange, ObjectStore
@@ -317,14 +318,6 @@ async def test_missing_bucket_is_not_a_missing_object(moto: MotoServer) -> None:
             await store.put("a/key", b"")
         with pytest.raises(StoreRefused, match="NoSuchBucket"):
             await first_keys(store)
-
-
-async def test_bucket_may_exist_already(moto: MotoServer) -> None:
-    abroad = settings_for(moto.url, bucket="abroad").model_copy(update={"region": "eu-central-1"})
-    for settings in (abroad, abroad, settings_for(moto.url, bucket="at-home")):
-        await ensure_bucket(settings)
-        async with opened(settings) as store:
-            await store.put("a/key", b"")
 
 
 async def test_wrong_secret_is_permission_denied(seaweed: SeaweedServer) -> None:

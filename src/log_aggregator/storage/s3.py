@@ -23,8 +23,6 @@ _MEBIBYTE = 1 << 20
 _CONCURRENT_REQUESTS = 8
 _ABORT_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Bucket creation in this region must not name it.
-_FIRST_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +153,6 @@ async def open_s3_store(settings: S3Settings, sizes: MultipartSizes = _SIZES) ->
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(s3_client(settings))
         return S3Store(client, resources.pop_all(), settings, sizes)
-
-
-async def ensure_bucket(settings: S3Settings) -> None:
-    """Creates the bucket unless it is there: for tests and first steps, since production buckets have an owner."""
-    region = settings.region_name
-    where: dict[str, Any] = {}
-    if region is not None and region != _FIRST_REGION:
-        where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    async with s3_client(settings) as client:
-        with our_errors("create", settings.bucket), suppress(client.exceptions.BucketAlreadyOwnedByYou):
-            await client.create_bucket(Bucket=settings.bucket, **where)
 
 
 def _of_new_objects(settings: S3Settings) -> dict[str, str]:
