@@ -67,7 +67,7 @@ MEANINGS: Final = {
     "auth.open": "Routes that need no credentials, of `ready`, `buildinfo`, `metrics` and `root`",
     "server.http_path_prefix": "Path before that of every route, such as `/logs`",
     "server.http_server_read_timeout": "For reading one request",
-    "server.http_server_write_timeout": "For answering one request",
+    "server.http_server_write_timeout": "For answering one request, but for queries (`limits_config.query_timeout`)",
     "server.http_server_idle_timeout": "After which a connection without a request is closed",
     "server.graceful_shutdown_timeout": "For ending after SIGTERM: half for requests under way, half for a last flush",
     "server.log_level": "Of the program's own log, which goes to standard error as logfmt",

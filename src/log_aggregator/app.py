@@ -268,7 +268,7 @@ class Server:
             route
             for needed, part in (
                 (Role.ALL, StatusRoutes(shown or registry, partial(config_yaml, config), services, self._ready, flush)),
-                (Role.ALL, LimitsRoutes(limits, config.pattern_ingester.enabled)),
+                (Role.ALL, LimitsRoutes(limits, patterns)),
                 (Role.ALL, LogLevelRoutes()),
                 (Role.ALL, RingRoutes(self._logs)),
                 (Role.ALL, RulesRoutes()),
