@@ -71,7 +71,7 @@ def _check(stage: Stage) -> None:
             for extraction in stage.extractions:
                 parse_logfmt_key(extraction.expression)
         case ast.LineFormatStage():
-            _check_template("line template", stage.template)
+            _check_template("line template", stage.template, "line")
         case ast.LabelFormatStage():
             _check_label_format(stage)
         case ast.LabelFilterStage(ast.IpFilter(pattern=pattern)):
@@ -100,12 +100,11 @@ def _check_label_format(stage: ast.LabelFormatStage) -> None:
         seen.add(assignment.name)
     for assignment in stage.assignments:
         if not assignment.is_rename:
-            _check_template(f"template for label '{assignment.name}'", assignment.value, name="label")
+            _check_template(f"template for label '{assignment.name}'", assignment.value, "label")
 
 
-def _check_template(what: str, text: str, name: str = "line") -> None:
+def _check_template(what: str, text: str, name: str) -> None:
     try:
-        compile_template(text)
+        compile_template(text, name)
     except TemplateError as error:
-        message = str(error).replace("template: line:", f"template: {name}:", 1)
-        raise ValueError(f"invalid {what}: {message}") from error
+        raise ValueError(f"invalid {what}: {error}") from error

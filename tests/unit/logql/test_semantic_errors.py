@@ -259,6 +259,11 @@ def test_pattern_filters(query: str, message: str) -> None:
             ("stage '| label_format a=\"{{.b\"' : invalid template for label 'a': template: label:1: unclosed action"),
         ),
         (
+            '{app="x"} | label_format a="{{.b\\n"',
+            "stage '| label_format a=\"{{.b\\n\"' : invalid template for label 'a': template: label:2: unclosed action "
+            "started at label:1",
+        ),
+        (
             '{app="x"} | label_format a=b,a=c',
             ("stage '| label_format a=b,a=c' : multiple label name 'a' not allowed in a single format operation"),
         ),
