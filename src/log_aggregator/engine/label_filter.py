@@ -23,7 +23,7 @@ from log_aggregator.logql.ast import (
 from log_aggregator.logql.ip import InvalidIpPattern, parse_ip_pattern
 from log_aggregator.logql.loose_regex import value_expression
 from log_aggregator.logql.regex import compile_regex
-from log_aggregator.logql.units import format_bytes, parse_bytes
+from log_aggregator.logql.units import format_bytes
 
 LABEL_FILTER_ERROR = "LabelFilterErr"
 
@@ -58,9 +58,9 @@ def compile_label_filter(node: LabelFilter) -> Check:
             assert_never(node)
 
 
-def _as_printed(value_bytes: int) -> int:
+def _as_printed(value_bytes: int) -> float:
     """Loki prints a query before it runs it, sizes with two digits: 10KiB is 10kB, and compares as 10000."""
-    return parse_bytes(format_bytes(value_bytes))
+    return to_size_bytes(format_bytes(value_bytes))
 
 
 def names_read(node: LabelFilter) -> frozenset[str]:

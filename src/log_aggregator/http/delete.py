@@ -6,12 +6,11 @@ from typing import Any
 from sanic.response import HTTPResponse, empty
 
 from log_aggregator.clock import Clock
+from log_aggregator.engine.conversions import NotConvertible, to_duration_ns
 from log_aggregator.http.encode import json_seconds
 from log_aggregator.http.params import InvalidParameter, Params, timestamp
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
-from log_aggregator.logql.errors import ParseError
-from log_aggregator.logql.units import parse_go_duration
 from log_aggregator.model.quantity import format_duration
 from log_aggregator.services.blocked_queries import query_type
 from log_aggregator.services.deletion import Deletions, KnownRequest, parse_deletion_query
@@ -79,8 +78,8 @@ class DeleteRoutes:
         if not text:
             return
         try:
-            interval_ns = parse_go_duration(text)
-        except (ParseError, ValueError):
+            interval_ns = to_duration_ns(text)
+        except NotConvertible:
             interval_ns = 0
         if interval_ns < _SECOND_NS:
             raise InvalidParameter("invalid max_interval: valid time units are 's', 'm', 'h'")

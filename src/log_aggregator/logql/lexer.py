@@ -11,7 +11,9 @@ from typing import Any
 
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.number_scan import scan_number
-from log_aggregator.logql.units import parse_bytes, parse_duration, parse_prometheus_duration
+from log_aggregator.logql.template.errors import CallError
+from log_aggregator.logql.template.sizes import parse_size
+from log_aggregator.logql.units import parse_duration, parse_prometheus_duration
 
 # Kinds that carry a value. All other kinds are spelt as they are written: "{", "|=", "by", "json".
 IDENTIFIER, STRING, NUMBER, DURATION, BYTES, RANGE, FLAG, END, INVALID = (
@@ -218,20 +220,20 @@ class Lexer:
             self.problem = self._error(problem)
         for kind, letters, parse in (
             (DURATION, _DURATION_LETTERS, parse_duration),
-            (BYTES, _SIZE_LETTERS, parse_bytes),
+            (BYTES, _SIZE_LETTERS, parse_size),
         ):
             if token := self._quantity(kind, end, letters, parse):
                 return token
         return self._made(NUMBER, end)
 
-    def _quantity(self, kind: str, at: int, letters: frozenset[str], parse: Callable[[str], int]) -> Token | None:
+    def _quantity(self, kind: str, at: int, letters: frozenset[str], parse: Callable[[str], float]) -> Token | None:
         """What is here as a number with units, if what follows `at` makes it one."""
         end = _run_end(self._text, at, lambda rune: rune in letters or unicodedata.category(rune)[0] == "N")
         if end == at:
             return None
         try:
-            value = parse(self._text[self._at : end])
-        except ValueError:
+            value = int(parse(self._text[self._at : end]))
+        except CallError:
             return None
         return self._made(kind, end, value=value, line=0)
 

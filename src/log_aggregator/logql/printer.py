@@ -14,7 +14,8 @@ from log_aggregator.logql.loose_regex import value_expression
 from log_aggregator.logql.precedence import PRECEDENCE, operand_precedences
 from log_aggregator.logql.template.strconv import format_float
 from log_aggregator.logql.template.strconv import quote_text as quote
-from log_aggregator.logql.units import format_bytes, format_go_duration, format_prometheus_duration
+from log_aggregator.logql.units import format_bytes, format_prometheus_duration
+from log_aggregator.model.quantity import format_duration
 
 _MAX_LINE = 100
 _INDENT = "  "
@@ -101,7 +102,7 @@ def label_filter_text(filter_: LabelFilter) -> str:
         case ast.NumberFilter():
             return f"{filter_.name}{_compare_text(filter_.op)}{format_float(filter_.value, 'f', -1)}"
         case ast.DurationFilter():
-            return f"{filter_.name}{_compare_text(filter_.op)}{format_go_duration(filter_.value_ns)}"
+            return f"{filter_.name}{_compare_text(filter_.op)}{format_duration(filter_.value_ns)}"
         case ast.BytesFilter():
             return f"{filter_.name}{_compare_text(filter_.op)}{format_bytes(filter_.value_bytes)}"
         case ast.IpFilter():
@@ -159,7 +160,7 @@ def _unwrap_text(unwrap: ast.Unwrap) -> str:
 
 def _range_text(range_: LogRange) -> str:
     unwrap = f" {_unwrap_text(range_.unwrap)}" if range_.unwrap else ""
-    offset = f" offset {format_go_duration(range_.offset_ns)}" if range_.offset_ns else ""
+    offset = f" offset {format_duration(range_.offset_ns)}" if range_.offset_ns else ""
     return f"{expr_text(range_.log)}{unwrap}[{format_prometheus_duration(range_.range_ns)}]{offset}"
 
 
@@ -271,6 +272,6 @@ def _pretty_range(range_: LogRange, level: int) -> str:
         text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
     offset = format_prometheus_duration(range_.offset_ns)
     if range_.offset_ns < 0 and not _DAYS.isdisjoint(offset):
-        offset = format_go_duration(range_.offset_ns)  # Loki's layout has days, which cannot be read behind a sign
+        offset = format_duration(range_.offset_ns)  # Loki's layout has days, which cannot be read behind a sign
     offset = f" offset {offset}" if range_.offset_ns else ""
     return f"{text} [{format_prometheus_duration(range_.range_ns)}]{offset}"

@@ -3,6 +3,8 @@
 import json
 import re
 
+from log_aggregator.logql.template.gotime import parse_duration as parse_go_duration
+
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _INT64 = 2**63
@@ -17,24 +19,6 @@ _PROMETHEUS_NS = (
     _SECOND_NS,
     1_000_000,
 )
-_GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_GO_NS = {
-    "ns": 1,
-    "us": 1000,
-    "µs": 1000,
-    "μs": 1000,
-    "ms": 1_000_000,
-    "s": _SECOND_NS,
-    "m": 60 * _SECOND_NS,
-    "h": 3600 * _SECOND_NS,
-}
-_SIZE = re.compile(r"([0-9.,]+)\s*([a-zA-Z]*)")
-_SIZE_UNITS = {
-    "": 1,
-    "b": 1,
-    **{f"{prefix}{suffix}": 1000**power for power, prefix in enumerate("kmgtpe", 1) for suffix in ("", "b")},
-    **{f"{prefix}i{suffix}": 1024**power for power, prefix in enumerate("kmgtpe", 1) for suffix in ("", "b")},
-}
 
 
 def parse_prometheus_duration(text: str) -> int:
@@ -53,80 +37,23 @@ def parse_prometheus_duration(text: str) -> int:
 
 
 def _duration_problem(text: str) -> str:
-    position, seen = 0, 0
-    while position < len(text):
-        number = re.compile(r"[0-9]+").match(text, position)
-        if number is None:
-            return f"not a valid duration string: {_quoted(text)}"
-        unit = re.compile(r"[^0-9]+").match(text, number.end())
-        if unit is None:
-            return f"not a valid duration string: {_quoted(text)}"
-        if unit[0] not in ("y", "w", "d", "h", "m", "s", "ms"):
-            return f"unknown unit {_quoted(unit[0])} in duration {_quoted(text)}"
-        position, seen = unit.end(), seen + 1
-    return f"not a valid duration string: {_quoted(text)}"
+    before, *units = re.split("[0-9]+", text)
+    unknown = next((unit for unit in units if unit and unit not in ("y", "w", "d", "h", "m", "s", "ms")), None)
+    if before or unknown is None:
+        return f"not a valid duration string: {_quoted(text)}"
+    return f"unknown unit {_quoted(unknown)} in duration {_quoted(text)}"
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def parse_go_duration(text: str) -> int:
-    """Nanoseconds of a Go duration such as `1h30m`, `-1.5s`. Raises ValueError with Go's words."""
-    body = text[1:] if text[:1] in ("-", "+") else text
-    if body == "0":
-        return 0
-    position = total = 0
-    while position < len(body):
-        part = _GO_PART.match(body, position)
-        if part is None:
-            raise ValueError(f'time: invalid duration "{text}"')
-        total += _go_part_ns(part[1], _GO_NS[part[2]])
-        position = part.end()
-    if not body:
-        raise ValueError(f'time: invalid duration "{text}"')
-    if total > _INT64 - 1:
-        raise ValueError(f'time: invalid duration "{text}"')
-    return -total if text[0] == "-" else total
-
-
-def _go_part_ns(number: str, unit_ns: int) -> int:
-    whole, _, fraction = number.partition(".")
-    value = int(whole or "0") * unit_ns
-    return value + int(fraction) * unit_ns // 10 ** len(fraction) if fraction else value
-
-
 def parse_duration(text: str) -> int:
-    """A LogQL duration: Prometheus' form if it is one, else Go's. Raises ValueError."""
+    """A LogQL duration: Prometheus' form if it is one, else Go's. Raises CallError, in Go's words."""
     try:
         return parse_prometheus_duration(text)
     except ValueError:
         return parse_go_duration(text)
-
-
-def format_go_duration(value_ns: int) -> str:
-    """`1h0m0s`, `1.5s`, `100ms`, as Go prints durations."""
-    if value_ns == 0:
-        return "0s"
-    sign, value = ("-", -value_ns) if value_ns < 0 else ("", value_ns)
-    if value < _SECOND_NS:
-        for unit, size in (("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
-            if value >= size:
-                return f"{sign}{_decimal(value, size)}{unit}"
-    seconds_ns = value % (60 * _SECOND_NS)
-    minutes = value // (60 * _SECOND_NS)
-    text = f"{_decimal(seconds_ns, _SECOND_NS)}s"
-    if minutes:
-        hours, minutes = divmod(minutes, 60)
-        text = f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"
-    return sign + text
-
-
-def _decimal(value: int, unit: int) -> str:
-    whole, rest = divmod(value, unit)
-    if not rest:
-        return str(whole)
-    return f"{whole}." + str(rest).rjust(len(str(unit)) - 1, "0").rstrip("0")
 
 
 def format_prometheus_duration(value_ns: int) -> str:
@@ -144,17 +71,6 @@ def format_prometheus_duration(value_ns: int) -> str:
             parts.append(f"{count}{unit}")
             milliseconds -= count * size
     return ("-" if value_ns < 0 else "") + "".join(parts)
-
-
-def parse_bytes(text: str) -> int:
-    """A size such as `20KB`, `1.5 MiB`: decimal units but for those with an i. Raises ValueError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or match[2].lower() not in _SIZE_UNITS:
-        raise ValueError(f"unhandled size name: {text}")
-    value = float(match[1].replace(",", "")) * _SIZE_UNITS[match[2].lower()]
-    if value >= 2**64:
-        raise ValueError(f"too large: {text}")
-    return int(value)
 
 
 def format_bytes(value: int) -> str:

@@ -51,7 +51,7 @@ def format_duration(value_ns: int) -> str:
     """`1h30m0s`, as Go prints durations."""
     sign, rest = ("-", -value_ns) if value_ns < 0 else ("", value_ns)
     if rest < _SECOND_NS:
-        unit = next((unit for unit in ("ms", "us", "ns") if rest >= _UNIT_NS[unit]), "s")
+        unit = next((unit for unit in ("ms", "µs", "ns") if rest >= _UNIT_NS[unit]), "s")
         return f"{sign}{_decimal(rest, _UNIT_NS[unit])}{unit}"
     hours, rest = divmod(rest, _UNIT_NS["h"])
     minutes, rest = divmod(rest, _UNIT_NS["m"])

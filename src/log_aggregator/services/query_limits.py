@@ -11,8 +11,9 @@ from log_aggregator.engine.vector import Vector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql.ast import Expr, LogExpr, Matcher, MetricExpr
 from log_aggregator.logql.leaves import leaves_of
-from log_aggregator.logql.units import format_go_duration, format_prometheus_duration
+from log_aggregator.logql.units import format_prometheus_duration
 from log_aggregator.model.limits import Limits
+from log_aggregator.model.quantity import format_duration
 from log_aggregator.services.instant_splits import is_split
 
 MAX_STEPS = 11_000
@@ -121,7 +122,7 @@ def _check_length(length_ns: int, limits: Limits) -> None:
     allowed = limits.max_query_length
     if 0 < allowed < length_ns:
         raise QueryRefused(
-            f"the query time range exceeds the limit (query length: {format_go_duration(min(length_ns, _LONGEST_NS))}, "
+            f"the query time range exceeds the limit (query length: {format_duration(min(length_ns, _LONGEST_NS))}, "
             f"limit: {format_prometheus_duration(allowed)})",
             "max_query_length",
         )

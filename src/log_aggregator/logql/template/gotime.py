@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from log_aggregator.logql.template.errors import CallError
 from log_aggregator.logql.template.strconv import MAX_INT64, MIN_INT64, wrap_int64
+from log_aggregator.model.quantity import format_duration
 
 NS_PER_SECOND = 1_000_000_000
 _SECONDS_PER_DAY = 86_400
@@ -83,31 +84,13 @@ class Duration(int):
     """Nanoseconds."""
 
     def __str__(self) -> str:
-        if not self:
-            return "0s"
-        sign, total = ("-", -int(self)) if self < 0 else ("", int(self))
-        if total < NS_PER_SECOND:
-            for unit, size in (("ms", 1_000_000), ("µs", 1_000), ("ns", 1)):
-                if total >= size:
-                    return f"{sign}{_decimal(total, size)}{unit}"
-        minutes, rest = divmod(total, 60 * NS_PER_SECOND)
-        hours, minutes = divmod(minutes, 60)
-        seconds = _decimal(rest, NS_PER_SECOND)
-        if hours:
-            return f"{sign}{hours}h{minutes}m{seconds}s"
-        return f"{sign}{minutes}m{seconds}s" if minutes else f"{sign}{seconds}s"
+        return format_duration(self)
 
     def in_units(self, unit_ns: int) -> float:
         """The duration in units of so many nanoseconds, computed as Go does: whole units plus the rest."""
         sign = -1 if self < 0 else 1
         whole, rest = divmod(abs(int(self)), unit_ns)
         return sign * whole + sign * rest / unit_ns
-
-
-def _decimal(value: int, size: int) -> str:
-    whole, rest = divmod(value, size)
-    fraction = f"{rest:0{len(str(size)) - 1}d}".rstrip("0") if rest else ""
-    return f"{whole}.{fraction}" if fraction else str(whole)
 
 
 @dataclass(frozen=True, slots=True)
