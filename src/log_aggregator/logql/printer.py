@@ -153,15 +153,18 @@ def _named_text(label: str | Matcher) -> str:
     return label if isinstance(label, str) else matcher_text(label)
 
 
-def _unwrap_text(unwrap: ast.Unwrap) -> str:
+def _unwrap_texts(unwrap: ast.Unwrap | None) -> list[str]:
+    """With the filters behind it, which the layout puts on lines of their own."""
+    if unwrap is None:
+        return []
     label = f"{unwrap.conversion}({unwrap.label})" if unwrap.conversion else unwrap.label
-    return " ".join([f"| unwrap {label}", *(f"| {label_filter_text(one)}" for one in unwrap.filters)])
+    return [f"| unwrap {label}", *(f"| {label_filter_text(one)}" for one in unwrap.filters)]
 
 
 def _range_text(range_: LogRange) -> str:
-    unwrap = f" {_unwrap_text(range_.unwrap)}" if range_.unwrap else ""
+    log = " ".join([expr_text(range_.log), *_unwrap_texts(range_.unwrap)])
     offset = f" offset {format_duration(range_.offset_ns)}" if range_.offset_ns else ""
-    return f"{expr_text(range_.log)}{unwrap}[{format_prometheus_duration(range_.range_ns)}]{offset}"
+    return f"{log}[{format_prometheus_duration(range_.range_ns)}]{offset}"
 
 
 def _grouping_text(grouping: ast.Grouping | None, separator: str = ",") -> str:
@@ -262,14 +265,8 @@ def _pretty_line_filters(texts: list[str]) -> list[str]:
 
 
 def _pretty_range(range_: LogRange, level: int) -> str:
-    text = _pretty(range_.log, level)
-    if range_.unwrap:
-        indent = _INDENT * (level + 1)
-        label = (
-            f"{range_.unwrap.conversion}({range_.unwrap.label})" if range_.unwrap.conversion else range_.unwrap.label
-        )
-        text += f"\n{indent}| unwrap {label}"
-        text += "".join(f"\n{indent}| {label_filter_text(one)}" for one in range_.unwrap.filters)
+    indent = _INDENT * (level + 1)
+    text = "\n".join([_pretty(range_.log, level), *(indent + one for one in _unwrap_texts(range_.unwrap))])
     offset = format_prometheus_duration(range_.offset_ns)
     if range_.offset_ns < 0 and not _DAYS.isdisjoint(offset):
         offset = format_duration(range_.offset_ns)  # Loki's layout has days, which cannot be read behind a sign
