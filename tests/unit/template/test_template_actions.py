@@ -153,6 +153,7 @@ TEMPLATES = [
     ),
     ('{{ define "x" }}  {{ end }}{{ define "x" }}b{{ end }}{{ template "x" }}', "b"),
     ('{{ define "line" }}whole{{ end }}', "whole"),
+    (r'{{ define "\xff" }}a{{ end }}{{ template "\xff" }}', "a"),
     ('{{ $x := 1 }}{{ define "t" }}{{ $x := 2 }}{{ $x }}{{ end }}{{ template "t" }}{{ $x }}', "21"),
 ]
 

@@ -32,6 +32,7 @@ from log_aggregator.logql.template.nodes import (
 )
 from log_aggregator.logql.template.strconv import (
     MIN_INT64,
+    decode_utf8,
     encode_utf8,
     parse_float,
     parse_int,
@@ -190,9 +191,9 @@ class _Parser:
     def _definition(self) -> None:
         context = "define clause"
         outer, self._scope = self._scope, _Scope(["$"])
-        name = self._string(self._expect(context, Kind.STRING, Kind.RAW_STRING))
+        _, name = self._template_name(context)
         self._expect(context, Kind.RIGHT)
-        self._body(name.decode(), context)
+        self._body(name, context)
         self._scope = outer
 
     def _body(self, name: str, context: str) -> None:
@@ -294,28 +295,26 @@ class _Parser:
 
     def _block(self) -> Node:
         context = "block clause"
-        token = self._next_non_space()
-        name = self._template_name(token, context)
+        start, name = self._template_name(context)
         pipe = self._pipeline(context, Kind.RIGHT)
         outer, self._scope = self._scope, _Scope(["$"])
         self._body(name, context)
         self._scope = outer
-        return TemplateCall(token.start, name, pipe)
+        return TemplateCall(start, name, pipe)
 
     def _template_call(self) -> Node:
         context = "template clause"
-        token = self._next_non_space()
-        name = self._template_name(token, context)
+        start, name = self._template_name(context)
         following = self._next_non_space()
         if following.kind is Kind.RIGHT:
-            return TemplateCall(token.start, name, None)
+            return TemplateCall(start, name, None)
         self._back(following)
-        return TemplateCall(token.start, name, self._pipeline(context, Kind.RIGHT))
+        return TemplateCall(start, name, self._pipeline(context, Kind.RIGHT))
 
-    def _template_name(self, token: Token, context: str) -> str:
-        if token.kind not in (Kind.STRING, Kind.RAW_STRING):
-            raise self._unexpected(token, context)
-        return self._string(token).decode("utf-8", "surrogateescape")
+    def _template_name(self, context: str) -> tuple[int, str]:
+        """Where it stands, and the name."""
+        token = self._expect(context, Kind.STRING, Kind.RAW_STRING)
+        return token.start, decode_utf8(self._string(token))
 
     # Pipelines.
 
