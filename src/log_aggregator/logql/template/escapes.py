@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote_plus
 
 from log_aggregator.logql.template.errors import CallError
-from log_aggregator.logql.template.strconv import decode_runes, decode_utf8, quote
+from log_aggregator.logql.template.strconv import decode_runes, decode_utf8, encode_utf8, quote
 
 _HTML = re.compile(rb"[\x00\"'&<>]")
 _HTML_ESCAPES = {
@@ -28,7 +28,7 @@ def escape_html(text: bytes) -> bytes:
 
 def escape_js(text: bytes) -> bytes:
     """Escape for a JavaScript string."""
-    return _JS.sub(lambda found: _js_escape(found.group()), decode_utf8(text)).encode("utf-8", "surrogateescape")
+    return encode_utf8(_JS.sub(lambda found: _js_escape(found.group()), decode_utf8(text)))
 
 
 def _js_escape(char: str) -> str:
@@ -48,7 +48,6 @@ def escape_query(text: bytes) -> bytes:
 
 def unescape_query(text: bytes) -> bytes:
     """The inverse of `escape_query`; raises CallError at a percent sign without two hexadecimal digits."""
-
     wrong = next((found for found in _PERCENT.finditer(text) if found[1] is None), None)
     if wrong is not None:
         raise CallError(f"invalid URL escape {decode_utf8(quote(wrong.group()))}")
@@ -105,7 +104,7 @@ def title(text: bytes) -> bytes:
 def _separates(char: str) -> bool:
     if char.isascii():
         return not (char.isalnum() or char == "_")
-    return not (char.isalpha() or char.isdecimal()) and char.isspace()
+    return char.isspace()
 
 
 def to_title(char: str) -> str:

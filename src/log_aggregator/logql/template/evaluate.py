@@ -35,7 +35,7 @@ from log_aggregator.logql.template.nodes import (
 from log_aggregator.logql.template.parser import Tree
 from log_aggregator.logql.template.printf import sprint
 from log_aggregator.logql.template.signatures import PYTHON_TYPES, Context, Function, Type
-from log_aggregator.logql.template.strconv import MAX_INT64, decode_utf8, quote_text
+from log_aggregator.logql.template.strconv import MAX_INT64, decode_utf8, encode_utf8, quote_text
 from log_aggregator.logql.template.values import (
     Boxed,
     Labels,
@@ -97,7 +97,7 @@ class _Run:
         if self._at is None:
             return TemplateRuntimeError(f"template: {self._tree.name}: {message}")
         before = self._tree.text[: self._at.pos]
-        column = len(before[before.rfind("\n") + 1 :].encode("utf-8", "surrogateescape"))
+        column = len(encode_utf8(before[before.rfind("\n") + 1 :]))
         place = f"{self._tree.name}:{before.count(chr(10)) + 1}:{column}"
         name = quote_text(self._name)
         return TemplateRuntimeError(f"template: {place}: executing {name} at <{self._at}>: {message}")
@@ -341,7 +341,7 @@ class _Run:
             raise self.error(f"{name} is not a method but has arguments")
         if isinstance(inner, Labels):
             return inner.get(name)
-        return Boxed(inner.get(name.encode("utf-8", "surrogateescape")))
+        return Boxed(inner.get(encode_utf8(name)))
 
     def _function(
         self, name: str, dot: Value, node: Operand | Command, args: tuple[Operand, ...], final: Value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from log_aggregator.logql.template.errors import CallError
-from log_aggregator.logql.template.strconv import MAX_INT64, MIN_INT64, wrap_int64
+from log_aggregator.logql.template.strconv import MAX_INT64, MIN_INT64, encode_utf8, wrap_int64
 from log_aggregator.model.quantity import format_duration
 
 NS_PER_SECOND = 1_000_000_000
@@ -272,4 +272,4 @@ def _quote(text: str) -> str:
 
 
 def _hexadecimal_bytes(char: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    return "".join(f"\\x{byte:02x}" for byte in encode_utf8(char))

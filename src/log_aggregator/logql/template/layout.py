@@ -296,7 +296,7 @@ class _Parsed:
         if self.is_utc:
             found = from_civil(self.year, month, day, *clock, UTC)
         elif self.offset is not None or self.zone:
-            found = self._innamed_zone(from_civil(self.year, month, day, *clock, UTC), location)
+            found = self._in_named_zone(from_civil(self.year, month, day, *clock, UTC), location)
         else:
             found = from_civil(self.year, month, day, *clock, location)
         return found.add(self.nanosecond)
@@ -310,7 +310,7 @@ class _Parsed:
             raise _Mismatch
         return month, day
 
-    def _innamed_zone(self, clock: Time, location: Location) -> Time:
+    def _in_named_zone(self, clock: Time, location: Location) -> Time:
         """Turn a clock reading into an instant, in the wanted place if that has such a zone at the time."""
         if self.offset is not None:
             shifted = clock.add(-self.offset * NS_PER_SECOND)

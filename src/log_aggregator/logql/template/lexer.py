@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from log_aggregator.logql.template.strconv import quote_text
+from log_aggregator.logql.template.strconv import encode_utf8, quote_text
 
 _LEFT, _RIGHT = "{{", "}}"
 _SPACES = " \t\r\n"
@@ -85,7 +85,7 @@ class Token(NamedTuple):
             return self.text
         if self.text in KEYWORDS and KEYWORDS[self.text] is self.kind:
             return f"<{self.text}>"
-        if len(self.text.encode("utf-8", "surrogateescape")) > 10:
+        if len(encode_utf8(self.text)) > 10:
             return quote_text(self.text[:10]) + "..."
         return quote_text(self.text)
 

@@ -8,7 +8,7 @@ from log_aggregator.logql.template.errors import CallError
 from log_aggregator.logql.template.gotime import Duration, Location, Month, Time, Weekday
 from log_aggregator.logql.template.layout import describe_time
 from log_aggregator.logql.template.limits import MAX_STRING_BYTES
-from log_aggregator.logql.template.strconv import decode_utf8, format_float, quote, quote_rune, rune
+from log_aggregator.logql.template.strconv import decode_utf8, encode_utf8, format_float, quote, quote_rune, rune
 from log_aggregator.logql.template.values import Boxed, Labels, Uint8, Value, items_of, type_name
 
 # Go refuses larger widths and precisions itself.
@@ -134,7 +134,7 @@ class _Printer:
 
     def bad_verb(self, value: Value, verb: str) -> None:
         self._erroring = True
-        self.write(f"%!{verb}(".encode("utf-8", "surrogateescape"))
+        self.write(encode_utf8(f"%!{verb}("))
         if value is None:
             self.write(b"<nil>")
         else:
@@ -166,7 +166,7 @@ class _Printer:
             self._hexadecimal(value, verb)
             return
         if flags.precision is not None:
-            value = decode_utf8(value)[: flags.precision].encode("utf-8", "surrogateescape")
+            value = encode_utf8(decode_utf8(value)[: flags.precision])
         if verb == "q" or (verb == "v" and flags.sharp_v):
             if flags.sharp and _CAN_BACKQUOTE.fullmatch(decode_utf8(value)):
                 value = b"`" + value + b"`"
@@ -201,7 +201,7 @@ class _Printer:
         text = f"U+{code:0{max(self.flags.precision or 0, 4)}X}"
         if self.flags.sharp and code <= 0x10FFFF and chr(code).isprintable():
             text += f" '{chr(code)}'"
-        self._pad(text.encode("utf-8", "surrogateescape"))
+        self._pad(encode_utf8(text))
 
     def _digits(self, number: int, verb: str, *, is_unsigned: bool) -> None:
         flags = self.flags
@@ -311,7 +311,7 @@ class _Format(_Printer):
         while self._at < len(layout):
             percent = layout.find("%", self._at)
             end = len(layout) if percent < 0 else percent
-            self.write(layout[self._at : end].encode("utf-8", "surrogateescape"))
+            self.write(encode_utf8(layout[self._at : end]))
             self._at = end + 1
             if percent >= 0 and not self._verb():
                 break
@@ -342,7 +342,7 @@ class _Format(_Printer):
         return True
 
     def _print_verb(self, verb: str) -> None:
-        shown = verb.encode("utf-8", "surrogateescape")
+        shown = encode_utf8(verb)
         if verb == "%":
             self.write(b"%")
         elif not self._good_index:

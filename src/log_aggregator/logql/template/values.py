@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from log_aggregator.logql.template.errors import CallError
 from log_aggregator.logql.template.gotime import Duration, Location, Month, Time, Weekday
-from log_aggregator.logql.template.strconv import encode_utf8
+from log_aggregator.logql.template.strconv import decode_utf8, encode_utf8
 
 # A closed union of the types above would be recursive and help nobody: every use tests the type.
 Value: TypeAlias = Any
@@ -51,7 +51,7 @@ class Labels:
 
     def get(self, name: bytes | str) -> bytes:
         """The value of a label, empty if there is none."""
-        key = name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+        key = name if isinstance(name, str) else decode_utf8(name)
         return encode_utf8(self._labels.get(key, ""))
 
     def sorted_items(self) -> list[tuple[bytes, bytes]]:
