@@ -96,21 +96,15 @@ class ParquetFooter:
             wanted = {_column_name(chunk): chunk for chunk in group[_GROUP_COLUMNS].value}
             chunks = [_moved(wanted[column], out.append(pieces[column])) for column in columns]
             groups.append(_regrouped(group, chunks))
-        return out.file(self._trimmed(columns, groups))
+        return out.file(self._trimmed(columns), groups)
 
-    def _trimmed(self, columns: Sequence[str], groups: list[Struct]) -> Struct:
+    def _trimmed(self, columns: Sequence[str]) -> Struct:
         by_name = {element[_ELEMENT_NAME].value.decode(): element for element in self._elements[1:]}
         root = {**self._elements[0], _ELEMENT_CHILDREN: Field(thrift.I32, len(columns))}
         schema = Field(thrift.LIST, [root, *(by_name[column] for column in columns)], thrift.STRUCT)
-        rows = sum(group[_GROUP_ROWS].value for group in groups)
         # The writer's own key-value pairs describe all the columns, and column orders count them.
         kept = {k: v for k, v in self._file.items() if k not in (_FILE_KEY_VALUE, _FILE_ORDERS)}
-        return {
-            **kept,
-            _FILE_SCHEMA: schema,
-            _FILE_ROWS: Field(thrift.I64, rows),
-            _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT),
-        }
+        return {**kept, _FILE_SCHEMA: schema}
 
 
 def footer_bytes(data: bytes) -> bytes:
@@ -122,6 +116,22 @@ def footer_bytes(data: bytes) -> bytes:
     if start < len(MAGIC):
         raise CorruptData("Parquet footer is longer than the file")
     return data[start:-_TAIL_BYTES]
+
+
+def end_of_file(metadata: Struct, groups: Sequence[Struct]) -> bytes:
+    """What stands behind the pages of these row groups. The rest of the metadata is that of another file."""
+    rows = Field(thrift.I64, sum(group[_GROUP_ROWS].value for group in groups))
+    described = Field(thrift.LIST, list(groups), thrift.STRUCT)
+    footer = thrift.write_struct({**metadata, _FILE_ROWS: rows, _FILE_ROW_GROUPS: described})
+    return footer + struct.pack("<I", len(footer)) + MAGIC
+
+
+def groups_moved(metadata: Struct, shift: int) -> list[Struct]:
+    """The row groups of a file as if its bytes began `shift` further on."""
+    return [
+        _regrouped(group, [_moved(chunk, _data_start(chunk) + shift) for chunk in group[_GROUP_COLUMNS].value])
+        for group in metadata[_FILE_ROW_GROUPS].value
+    ]
 
 
 class ParquetBuilder:
@@ -180,8 +190,7 @@ class ParquetBuilder:
             _regrouped(group, [chunks[name] for name in columns])
             for (group, columns), chunks in zip(self._groups, moved, strict=True)
         ]
-        rows = Field(thrift.I64, sum(group[_GROUP_ROWS].value for group in groups))
-        return out.file({**self._file, _FILE_ROWS: rows, _FILE_ROW_GROUPS: Field(thrift.LIST, groups, thrift.STRUCT)})
+        return out.file(self._file, groups)
 
 
 class _Column(NamedTuple):
@@ -205,9 +214,8 @@ class _Pieces:
         self._size += len(data)
         return start
 
-    def file(self, metadata: Struct) -> bytes:
-        footer = thrift.write_struct(metadata)
-        return b"".join((*self._pieces, footer, struct.pack("<I", len(footer)), MAGIC))
+    def file(self, metadata: Struct, groups: Sequence[Struct]) -> bytes:
+        return b"".join((*self._pieces, end_of_file(metadata, groups)))
 
 
 def _row_group(group: Struct) -> RowGroup:
