@@ -29,7 +29,7 @@ _SAME_TIME = 1e-3
 
 
 def differences(case: Case, expected: Answer, actual: Answer) -> list[str]:
-    """None if the answers are the same; else a few of what is not."""
+    """A few of what is not the same in both answers."""
     if expected.status != actual.status:
         return [f"status {expected.status} became {actual.status}: {_brief(actual.body)}"]
     if expected.status >= 300:

@@ -83,7 +83,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     period_start_ns: int
     coverage: list[_PackedCoverage]
     chunks: list[_Chunk]
-    streams: list[tuple[tuple[str, str], ...]]
+    streams: list[Labels]
     refs: bytes
 
 

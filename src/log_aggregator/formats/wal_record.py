@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -43,7 +44,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     min_ns: int
     max_ns: int
     text_bytes: int
-    streams: list[tuple[tuple[str, str], ...]]
+    streams: list[Labels]
     columns: bytes
 
 
@@ -51,15 +52,13 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Body)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class WalRecord:
     """A decoded header; the columns are decoded on demand, since most records lie outside a query's range."""
 
-    __slots__ = ("columns", "header", "streams")
-
-    def __init__(self, header: RecordHeader, streams: tuple[Labels, ...], columns: bytes) -> None:
-        self.header = header
-        self.streams = streams
-        self.columns = columns
+    header: RecordHeader
+    streams: tuple[Labels, ...]
+    columns: bytes = field(repr=False)
 
     @property
     def rows(self) -> int:
