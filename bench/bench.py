@@ -13,26 +13,19 @@ A server that is measured by URL must accept old samples and have its rate limit
 
 import argparse
 import json
-import os
-import signal
 import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import client
 import kernels
+import own_server
 import workload
 
 _ROOT = Path(__file__).resolve().parent.parent
-_READY_SECONDS = 60
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -81,34 +74,10 @@ def _git(*arguments: str) -> None:
 @contextmanager
 def _server(tree: Path, data: Path) -> Iterator[client.Target]:
     data.mkdir()
-    with create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {**os.environ, "LOG_AGGREGATOR_DATA": str(data), "PYTHONPATH": str(tree / "src")}
-    # Polars has put its own there when this process imported it; a server says itself how long freed memory is kept.
-    environment.pop("_RJEM_MALLOC_CONF", None)
-    command = [sys.executable, "-m", "log_aggregator", f"-config.file={_ROOT / 'bench' / 'bench.yml'}"]
-    with (data / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, f"-server.http-listen-port={port}"], env=environment, stdout=log, stderr=log
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _await_ready(url, process, data / "log")
-        yield client.Target(url, (process.pid,))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/ready", timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-    raise SystemExit(f"the server did not start:\n{log.read_text()[-2000:]}")
+    config = f"-config.file={_ROOT / 'bench' / 'bench.yml'}"
+    variables = {"LOG_AGGREGATOR_DATA": str(data), "PYTHONPATH": str(tree / "src")}
+    with own_server.running(data, config, **variables) as server:
+        yield server.target
 
 
 def compare(args: argparse.Namespace) -> None:

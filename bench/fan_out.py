@@ -12,9 +12,7 @@ the busier of two: as fast as it can be).
 import argparse
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -22,11 +20,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from socket import create_server
 from statistics import median
 from time import monotonic, perf_counter, sleep
 
 import client
+import own_server
 import workload
 
 _CONFIG = """
@@ -142,7 +140,7 @@ def _fill(target: client.Target, count: int) -> None:
 @contextmanager
 def _redis(scratch: Path) -> Iterator[Path]:
     """A configuration for replicas that share a Redis and a directory of chunks."""
-    program, port = shutil.which("redis-server"), _free_port()
+    program, port = shutil.which("redis-server"), own_server.free_port()
     if program is None:
         raise SystemExit("redis-server is not installed")
     process = subprocess.Popen(
@@ -161,42 +159,13 @@ def _redis(scratch: Path) -> Iterator[Path]:
 
 @contextmanager
 def _replica(config: Path, target: str, core: int = 0) -> Iterator[client.Target]:
-    port = _free_port()
-    environment = {**os.environ, "TZ": "UTC", "POLARS_MAX_THREADS": "1"}
-    command = [sys.executable, "-m", "log_aggregator", f"-config.file={config}", f"-target={target}", "-workers=1"]
-    with (config.parent / f"log.{port}").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, f"-server.http-listen-port={port}"], env=environment, stdout=log, stderr=log
-        )
-    os.sched_setaffinity(process.pid, {core})  # before it has threads, which inherit it
-    try:
-        replica = client.Target(f"http://127.0.0.1:{port}", (process.pid,))
-        _await_ready(replica, process)
-        yield replica
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+    def on_core() -> None:
+        os.sched_setaffinity(0, {core})
 
-
-def _await_ready(replica: client.Target, process: "subprocess.Popen[bytes]") -> None:
-    deadline = monotonic() + _READY_SECONDS
-    while monotonic() < deadline and process.poll() is None:
-        connection = replica.connect()
-        try:
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        sleep(0.05)
-    raise SystemExit("a replica did not start")
-
-
-def _free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    flags = (f"-config.file={config}", f"-target={target}", "-workers=1")
+    variables = {"TZ": "UTC", "POLARS_MAX_THREADS": "1"}
+    with own_server.running(config.parent, *flags, prepare=on_core, **variables) as server:
+        yield server.target
 
 
 if __name__ == "__main__":

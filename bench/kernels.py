@@ -40,7 +40,6 @@ def measure() -> Figures:
     segments = [Segment(tuple(batch.streams), batch.frame) for batch in accepted]
     columns = {family: pl.Series(LINE, list(workload.lines(family, _LINES))) for family in workload.FAMILIES}
     text = "".join(columns["json"])
-    nginx = '<ip> - - [<_>] "<method> <path> <_>" <status> <size> <_>'
     total = _LINES * len(workload.FAMILIES)
     return {
         "calibration": _us(lambda: cramjam.snappy.compress_raw(text.encode()), _LINES),
@@ -53,7 +52,7 @@ def measure() -> Figures:
         "fields_nginx": _us(lambda: _fields(columns["nginx"]), _LINES),
         "filter_substring": _us(lambda: columns["json"].str.contains("deadbeefdeadbeef", literal=True), _LINES),
         "filter_regex": _us(lambda: columns["json"].str.contains("(?i)err[o0]r|status.?50[03]"), _LINES),
-        "pattern": _us(lambda: pattern_columns(nginx, columns["nginx"], ["method", "status"]), _LINES),
+        "pattern": _us(lambda: pattern_columns(workload.PATTERN, columns["nginx"], ["method", "status"]), _LINES),
     }
 
 

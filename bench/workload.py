@@ -23,7 +23,7 @@ _PATHS = (
     "/login",
     "/api/v1/robots/%d/telemetry",
 )
-_PATTERN = '<ip> - - [<_>] "<method> <path> <_>" <status> <size> <_>'
+PATTERN = '<ip> - - [<_>] "<method> <path> <_>" <status> <size> <_>'
 
 # By name: the text, and the other parameters. `series` has no text and goes to another route.
 QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,7 +34,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "json_by_status": ('sum by (status) (count_over_time({app="json"} | json [1m]))', {"step": 60}),
     "json_filter_rate": ('sum by (method) (rate({app="json"} | json | status >= 500 [1m]))', {"step": 60}),
     "logfmt_by_status": ('sum by (status) (count_over_time({app="logfmt"} | logfmt [1m]))', {"step": 60}),
-    "pattern_rate": (f'sum by (method, status) (rate({{app="nginx"}} | pattern `{_PATTERN}` [1m]))', {"step": 60}),
+    "pattern_rate": (f'sum by (method, status) (rate({{app="nginx"}} | pattern `{PATTERN}` [1m]))', {"step": 60}),
     "unwrap_p99": (
         'quantile_over_time(0.99, {app="json"} | json | unwrap duration_ms [1m]) by (method)',
         {"step": 60},
@@ -67,7 +67,7 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "regex_prefix": (rf'sum(count_over_time({_N} |~ "^10\\.1[0-9]\\." [1m]))', _MINUTES),
     "line_pattern": (f'sum(count_over_time({_N} |> `<_> "POST <_>" 500 <_>` [1m]))', _MINUTES),
     "line_ip": (f'sum(count_over_time({_N} |= ip("10.1.0.0/16") [1m]))', _MINUTES),
-    "label_ip": (f'sum(count_over_time({_N} | pattern `{_PATTERN}` | ip = ip("10.1.0.0/16") [1m]))', _MINUTES),
+    "label_ip": (f'sum(count_over_time({_N} | pattern `{PATTERN}` | ip = ip("10.1.0.0/16") [1m]))', _MINUTES),
     "json_expression": (f'sum by (h) (count_over_time({_J} | json h="http.host" [1m]))', _MINUTES),
     "json_strings": (f'sum(count_over_time({_J} | json | method="POST" | path=~"/api/.*" [1m]))', _MINUTES),
     "json_numbers": (f'sum(count_over_time({_J} | json | duration_ms > 100 and method="GET" [1m]))', _MINUTES),
@@ -87,7 +87,7 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
         _MINUTES,
     ),
     "pattern_filter": (
-        f"sum by (method) (count_over_time({_N} | pattern `{_PATTERN}` | status >= 500 [1m]))",
+        f"sum by (method) (count_over_time({_N} | pattern `{PATTERN}` | status >= 500 [1m]))",
         _MINUTES,
     ),
     "line_format_filter": (
@@ -121,7 +121,7 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "number_logs": (f"{_J} | json | duration_ms > 400", _LINES),
     "string_logs": (f"{_J} | json | user_id=12345", _LINES),
     "duration_logs": (f"{_L} | logfmt | duration > 200ms", _LINES),
-    "pattern_logs": (f"{_N} | pattern `{_PATTERN}` | status=503", _LINES),
+    "pattern_logs": (f"{_N} | pattern `{PATTERN}` | status=503", _LINES),
     "line_pattern_logs": (f'{_N} |> `<_> "POST <_>" 500 <_>`', _LINES),
     "line_ip_logs": (f'{_N} |= ip("10.1.2.0/24")', _LINES),
     "both_logs": (f'{_ALL} {_BOTH} | method="POST"', _LINES),
