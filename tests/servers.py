@@ -269,20 +269,27 @@ _SEAWEED_IDENTITIES = {
 
 
 class LogAggregator(Server):
-    """Our own program with the embedded Redis and chunks on disk. `flags` are those of its command line."""
+    """Our own program with the embedded Redis and chunks on disk.
 
-    def __init__(self, *flags: str, directory: Path | None = None) -> None:
+    `flags` are those of its command line, `config` is the text of its configuration file.
+    """
+
+    def __init__(self, *flags: str, config: str = "", directory: Path | None = None) -> None:
         super().__init__(directory)
         self.port = free_port()
         self._flags = flags
+        self._config = config
 
     @property
     def url(self) -> str:
         return f"http://{_HOST}:{self.port}"
 
     def _command(self) -> list[str]:
-        listen = [f"-server.http-listen-address={_HOST}", f"-server.http-listen-port={self.port}"]
-        return [_program("log-aggregator"), *listen, f"-common.path-prefix={self.directory / 'data'}", *self._flags]
+        file = self.directory / "config.yaml"
+        file.write_text(self._config)
+        flags = [f"-config.file={file}"] if self._config else []
+        flags += [f"-server.http-listen-address={_HOST}", f"-server.http-listen-port={self.port}"]
+        return [_program("log-aggregator"), *flags, f"-common.path-prefix={self.directory / 'data'}", *self._flags]
 
     def _is_ready(self) -> bool:
         return _http_status(f"{self.url}/ready") == 200

@@ -31,14 +31,12 @@ TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module", params=["unflushed", "flushed"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Of a server that has the dataset."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC")  # toDate and __timestamp__
         with (
-            LogAggregator(f"-config.file={config}") as server,
+            LogAggregator(config=CONFIG) as server,
             httpx.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client,
         ):
             for body in pushes():

@@ -22,11 +22,9 @@ limits_config:
 
 
 @pytest.fixture(scope="module", params=["unflushed", "flushed", "half flushed"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """Two applications with a stream of each of three pods: one writes logfmt, the other JSON."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+    with LogAggregator(config=CONFIG) as server, httpx.Client(base_url=server.url) as client:
         for app in ("api", "web"):
             for pod in range(3):
                 ids = {"request": str(uuid.uuid4()), "number": str(pod)}

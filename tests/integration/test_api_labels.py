@@ -44,11 +44,9 @@ def entry(second: float, line: str) -> list[str]:
 
 
 @pytest.fixture(scope="module", params=["unflushed", "flushed", "half flushed"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """Three streams have a line of ten bytes a minute, for ten minutes; the batch job has one line of five bytes."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(PLAIN)
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+    with LogAggregator(config=PLAIN) as server, httpx.Client(base_url=server.url) as client:
         for stream in STREAMS[:2]:
             push(client, stream, [entry(minute * 60, "ten bytes.") for minute in range(10)])
         if request.param == "half flushed":
@@ -62,11 +60,10 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    directory: Path = tmp_path_factory.mktemp("config")
-    config, overrides = directory / "config.yaml", directory / "overrides.yaml"
+    overrides: Path = tmp_path_factory.mktemp("config") / "overrides.yaml"
     overrides.write_text(OVERRIDES)
-    config.write_text(TENANTS.format(overrides=overrides))
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+    config = TENANTS.format(overrides=overrides)
+    with LogAggregator(config=config) as server, httpx.Client(base_url=server.url) as client:
         yield client
 
 

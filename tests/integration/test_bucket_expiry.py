@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -101,12 +100,11 @@ async def test_each_tenant_expires_no_sooner_than_its_limits_say(settings: S3Set
     ]
 
 
-async def test_the_rules_in_force_are_shown(server: MotoServer, settings: S3Settings, tmp_path: Path) -> None:
+async def test_the_rules_in_force_are_shown(server: MotoServer, settings: S3Settings) -> None:
     await put_rules(settings, FOREIGN)
     await BucketLifecycle(settings).apply([ExpiryRule("one/chunks/", 7)])
-    config = tmp_path / "config.yaml"
-    config.write_text(json.dumps({"common": {"storage": {"s3": server.settings(settings.bucket)}}}))
-    with LogAggregator(f"-config.file={config}") as replica:
+    config = json.dumps({"common": {"storage": {"s3": server.settings(settings.bucket)}}})
+    with LogAggregator(config=config) as replica:
         async with httpx.AsyncClient(base_url=replica.url) as client:
             answer = await client.get("/compactor/lifecycle")
     assert answer.json() == {"rules": [{"id": "log-aggregator one/chunks/", "prefix": "one/chunks/", "days": 7}]}

@@ -26,10 +26,8 @@ limits_config:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
-    config: Path = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with LogAggregator(f"-config.file={config}") as started:
+def server() -> Iterator[LogAggregator]:
+    with LogAggregator(config=CONFIG) as started:
         yield started
 
 

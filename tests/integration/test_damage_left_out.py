@@ -32,10 +32,8 @@ class Damaged:
     """A server with a flush of job `lost` and one of job `kept`, and the object of the first one that is damaged."""
 
     def __init__(self, directory: Path, part: str, partial: str) -> None:
-        config = directory / "config.yaml"
-        config.write_text(CONFIG % "true")
         with (
-            LogAggregator(f"-config.file={config}", directory=directory) as server,
+            LogAggregator(config=CONFIG % "true", directory=directory) as server,
             httpx.Client(base_url=server.url) as client,
         ):
             known: set[Path] = set()
@@ -54,8 +52,7 @@ class Damaged:
         path.chmod(0o600)
         path.write_bytes(flipped(self.whole, place))
         self.name = f"fake/{part}/" + str(path).rpartition(f"fake/{part}/")[2]
-        config.write_text(CONFIG % partial)
-        self.server = LogAggregator(f"-config.file={config}", directory=directory)
+        self.server = LogAggregator(config=CONFIG % partial, directory=directory)
 
     def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> httpx.Response:
         return httpx.get(f"{self.server.url}/loki/api/v1/{path}", params=RANGE | params, headers=headers, timeout=60)

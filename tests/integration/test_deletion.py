@@ -37,10 +37,9 @@ overrides:
 
 
 def started(directory: Path, cancel_period: str) -> LogAggregator:
-    config, overrides = directory / "config.yaml", directory / "overrides.yaml"
+    overrides = directory / "overrides.yaml"
     overrides.write_text(OVERRIDES)
-    config.write_text(CONFIG.format(cancel_period=cancel_period, overrides=overrides))
-    return LogAggregator(f"-config.file={config}", "-workers=2")
+    return LogAggregator("-workers=2", config=CONFIG.format(cancel_period=cancel_period, overrides=overrides))
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,9 @@ QUERY = '{job=~".+"}'
 
 
 @pytest.fixture(scope="module", params=["unflushed", "half flushed"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """Two streams, of which ten entries in a row have the same timestamp, and some have the same line."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url, timeout=60) as client:
+    with LogAggregator(config=CONFIG) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         for half in range(2):
             numbers = range(half * ENTRIES // 2, (half + 1) * ENTRIES // 2)
             for job in ("a", "b"):

@@ -83,20 +83,19 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    directory: Path = tmp_path_factory.mktemp("fan-out")
+    chunks: Path = tmp_path_factory.mktemp("chunks")
 
-    def replica(name: str, target: str, least: int) -> LogAggregator:
-        config = directory / f"{name}.yaml"
-        config.write_text(CONFIG.format(redis=redis.url, chunks=directory / "chunks", least=least))
-        return LogAggregator(f"-config.file={config}", f"-target={target}", "-workers=1")
+    def replica(target: str, least: int) -> LogAggregator:
+        config = CONFIG.format(redis=redis.url, chunks=chunks, least=least)
+        return LogAggregator(f"-target={target}", "-workers=1", config=config)
 
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
-        asker = stack.enter_context(replica("asker", "write,read", 1))
-        worker = stack.enter_context(replica("worker", "read", 1))
+        asker = stack.enter_context(replica("write,read", 1))
+        worker = stack.enter_context(replica("read", 1))
         fill(asker)
-        alone = stack.enter_context(replica("alone", "write,read", 1_000_000))
-        choosy = stack.enter_context(replica("choosy", "write,read", MINUTES // 2))
+        alone = stack.enter_context(replica("write,read", 1_000_000))
+        choosy = stack.enter_context(replica("write,read", MINUTES // 2))
         # The others are `alone` and `choosy`, which work for others too.
         for one in (asker, choosy):
             wait_for(lambda one=one: "\nlog_aggregator_query_workers 3.0\n" in httpx.get(f"{one.url}/metrics").text)

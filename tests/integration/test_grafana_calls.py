@@ -31,11 +31,9 @@ RESOURCE_RANGE = {"start": rfc3339(START), "end": rfc3339(END)}
 
 
 @pytest.fixture(scope="module", params=["unflushed", "flushed"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """With defaults but for the pattern ingester. Half of the lines are errors; all have a trace in their metadata."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text("pattern_ingester: {enabled: true}")
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url) as client:
+    with LogAggregator("-pattern-ingester.enabled=true") as server, httpx.Client(base_url=server.url) as client:
         values = [
             [
                 str((NOW - 60 * number) * SECOND_NS),

@@ -29,11 +29,9 @@ SOURCES = Path(__file__).parents[2] / "src" / "log_aggregator" / "http"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
+def server() -> Iterator[LogAggregator]:
     """Everything that can be switched on has its routes."""
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with LogAggregator(f"-config.file={config}") as server:
+    with LogAggregator(config=CONFIG) as server:
         push = {"streams": [{"stream": {"job": "a"}, "values": [["1", "old"]]}]}
         httpx.post(f"{server.url}/loki/api/v1/push", json=push)
         yield server

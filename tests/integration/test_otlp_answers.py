@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -140,9 +139,7 @@ limits_config:
 """
 
 
-def test_the_configuration_says_where_attributes_go(tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG)
+def test_the_configuration_says_where_attributes_go() -> None:
     message = request(time.time_ns())
     logs = message.resource_logs[0]
     for name, value in (("team.name", "a"), ("env", "e"), ("k8s.pod.name", "p")):
@@ -150,7 +147,7 @@ def test_the_configuration_says_where_attributes_go(tmp_path: Path) -> None:
     record = logs.scope_logs[0].log_records[0]
     record.severity_text = "INFO"
     record.attributes.add(key="secret").value.string_value = "s"
-    with LogAggregator(f"-config.file={config}") as server:
+    with LogAggregator(config=CONFIG) as server:
         export(server, message.SerializeToString(), PROTOBUF)
         series = httpx.get(f"{server.url}/loki/api/v1/series", params={"match[]": '{team_name="a"}'}).json()["data"]
         found = httpx.get(f"{server.url}/loki/api/v1/query_range", params={"query": '{team_name="a"}'}).json()

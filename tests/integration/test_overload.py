@@ -50,10 +50,8 @@ class SmallServer(LogAggregator):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
-    config = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with SmallServer(f"-config.file={config}", "-workers=1") as server:
+def server() -> Iterator[SmallServer]:
+    with SmallServer("-workers=1", config=CONFIG) as server:
         yield server
 
 

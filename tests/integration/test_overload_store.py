@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -25,8 +24,7 @@ def store() -> Iterator[MotoServer]:
 
 
 @pytest.fixture
-def client(store: MotoServer, tmp_path: Path) -> Iterator[httpx.Client]:
-    config = tmp_path / "config.yaml"
+def client(store: MotoServer) -> Iterator[httpx.Client]:
     aws = {
         **store.settings("bucket"),
         "http_config": {"timeout": "1s"},
@@ -44,9 +42,8 @@ def client(store: MotoServer, tmp_path: Path) -> Iterator[httpx.Client]:
                 "per_stream_rate_limit": "1GB",
             },
         }
-        config.write_text(yaml.safe_dump(settings))
         with (
-            LogAggregator(f"-config.file={config}", "-workers=1") as server,
+            LogAggregator("-workers=1", config=yaml.safe_dump(settings)) as server,
             httpx.Client(base_url=server.url, timeout=30) as client,
         ):
             yield client

@@ -48,11 +48,9 @@ overrides:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
-    directory: Path = tmp_path_factory.mktemp("config")
-    config, overrides = directory / "config.yaml", directory / "overrides.yaml"
+    overrides: Path = tmp_path_factory.mktemp("config") / "overrides.yaml"
     overrides.write_text(OVERRIDES)
-    config.write_text(CONFIG.format(overrides=overrides))
-    with LogAggregator(f"-config.file={config}") as server:
+    with LogAggregator(config=CONFIG.format(overrides=overrides)) as server:
         yield server
 
 

@@ -66,7 +66,7 @@ class Load:
 
 
 def replica(tmp_path: Path, url: str, **redis: object) -> LogAggregator:
-    config, directory = tmp_path / "config.yaml", tmp_path / "replica"
+    directory = tmp_path / "replica"
     directory.mkdir(exist_ok=True)
     store = {"filesystem": {"chunks_directory": str(tmp_path / "chunks")}}
     settings = {
@@ -74,8 +74,7 @@ def replica(tmp_path: Path, url: str, **redis: object) -> LogAggregator:
         "common": {"storage": store},
         "limits_config": {"max_entries_limit_per_query": 0},
     }
-    config.write_text(yaml.safe_dump(settings))
-    return LogAggregator(f"-config.file={config}", "-workers=1", directory=directory)
+    return LogAggregator("-workers=1", config=yaml.safe_dump(settings), directory=directory)
 
 
 def lines(server: LogAggregator) -> list[str]:

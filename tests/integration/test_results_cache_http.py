@@ -1,7 +1,6 @@
 """Cached results over HTTP: where they are used, and how they are refused."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,10 +14,9 @@ query_range: {cache_results: %s, max_retries: 2, results_cache: {cache: {embedde
 """
 
 
-def client_of(directory: Path, cache_results: str) -> Iterator[httpx.Client]:
-    config = directory / "config.yaml"
-    config.write_text(CONFIG % cache_results)
-    with LogAggregator(f"-config.file={config}") as server, httpx.Client(base_url=server.url, timeout=60) as client:
+def client_of(cache_results: str) -> Iterator[httpx.Client]:
+    config = CONFIG % cache_results
+    with LogAggregator(config=config) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         values = [[f"{START + minute * 60}000000001", f"line {minute}"] for minute in range(60)]
         body = {"streams": [{"stream": {"job": "a"}, "values": values}]}
         assert client.post("/loki/api/v1/push", json=body).status_code == 204
@@ -27,13 +25,13 @@ def client_of(directory: Path, cache_results: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def caching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    yield from client_of(tmp_path_factory.mktemp("caching"), "true")
+def caching() -> Iterator[httpx.Client]:
+    yield from client_of("true")
 
 
 @pytest.fixture(scope="module")
-def computing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    yield from client_of(tmp_path_factory.mktemp("computing"), "false")
+def computing() -> Iterator[httpx.Client]:
+    yield from client_of("false")
 
 
 def lines_read(client: httpx.Client, headers: dict[str, str] | None = None) -> int:

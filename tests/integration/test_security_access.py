@@ -52,7 +52,6 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("secrets")
     (directory / "operator").write_text(SECRET + "\n")
     (directory / "agent").write_text(TOKEN)
-    (directory / "config.yaml").write_text(CONFIG.format(directory=directory))
     return directory
 
 
@@ -63,7 +62,7 @@ class Guarded(LogAggregator):
 
 @pytest.fixture(scope="module")
 def server(directory: Path) -> Iterator[LogAggregator]:
-    with Guarded(f"-config.file={directory / 'config.yaml'}", "-log.level=debug") as server:
+    with Guarded("-log.level=debug", config=CONFIG.format(directory=directory)) as server:
         yield server
 
 
@@ -163,18 +162,15 @@ def test_bodies_of_strangers_are_not_waited_for(server: LogAggregator) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_outages_tell_clients_nothing_of_the_inside(tmp_path: Path) -> None:
-    with RedisServer() as redis:
-        config = tmp_path / "config.yaml"
-        config.write_text(f"redis: {{url: '{redis.url}'}}\ncommon: {{path_prefix: {tmp_path}}}\n")
-        with LogAggregator(f"-config.file={config}", "-workers=1") as server:
-            redis.kill()
-            answers = [
-                httpx.post(f"{server.url}{PUSH}", json=body(), timeout=30),
-                httpx.get(f"{server.url}{QUERY}", params={"query": '{app="a"}'}, timeout=30),
-                httpx.get(f"{server.url}/ring", timeout=30),
-            ]
-            assert "127.0.0.1" in (server.directory / "server.log").read_text()
+def test_outages_tell_clients_nothing_of_the_inside() -> None:
+    with RedisServer() as redis, LogAggregator(f"-redis.url={redis.url}", "-workers=1") as server:
+        redis.kill()
+        answers = [
+            httpx.post(f"{server.url}{PUSH}", json=body(), timeout=30),
+            httpx.get(f"{server.url}{QUERY}", params={"query": '{app="a"}'}, timeout=30),
+            httpx.get(f"{server.url}/ring", timeout=30),
+        ]
+        assert "127.0.0.1" in (server.directory / "server.log").read_text()
     for answer in answers:
         message = "the write-ahead log is not available, try again later"
         assert (answer.status_code, answer.text.rstrip()) == (503, message)

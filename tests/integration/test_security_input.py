@@ -39,10 +39,8 @@ TENANT = {"X-Scope-OrgID": "one"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
-    config: Path = tmp_path_factory.mktemp("config") / "config.yaml"
-    config.write_text(CONFIG)
-    with LogAggregator(f"-config.file={config}", "-workers=1") as server:
+def server() -> Iterator[LogAggregator]:
+    with LogAggregator("-workers=1", config=CONFIG) as server:
         yield server
 
 

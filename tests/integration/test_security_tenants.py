@@ -82,8 +82,7 @@ READS = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogAggregator]:
     directory: Path = tmp_path_factory.mktemp("tenants")
-    (directory / "config.yaml").write_text(CONFIG.format(directory=directory))
-    with LogAggregator(f"-config.file={directory / 'config.yaml'}") as server:
+    with LogAggregator(config=CONFIG.format(directory=directory)) as server:
         yield server
 
 

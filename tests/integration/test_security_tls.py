@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -196,7 +195,7 @@ class TlsMoto(MotoServer):
             raise OSError from error
 
 
-def test_object_store_over_tls(authority: Authority, tmp_path: Path) -> None:
+def test_object_store_over_tls(authority: Authority) -> None:
     with TlsMoto(authority, authority.issue("s3")) as s3:
         httpx.put(f"{s3.url}/bucket", verify=s3.context).raise_for_status()
         aws = {
@@ -208,8 +207,7 @@ def test_object_store_over_tls(authority: Authority, tmp_path: Path) -> None:
             "s3forcepathstyle": True,
             "http_config": {"ca_file": str(authority.file)},
         }
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"storage_config": {"aws": aws}}))
-        with LogAggregator(f"-config.file={tmp_path / 'config.yaml'}") as server:
+        with LogAggregator(config=yaml.safe_dump({"storage_config": {"aws": aws}})) as server:
             body = {"streams": [{"stream": {"app": "a"}, "values": [[str(time.time_ns()), "line"]]}]}
             httpx.post(f"{server.url}/loki/api/v1/push", json=body, timeout=10).raise_for_status()
             assert httpx.post(f"{server.url}/flush", timeout=20).status_code == 204

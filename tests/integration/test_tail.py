@@ -34,16 +34,14 @@ Start = Callable[..., LogAggregator]
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     directory = tmp_path_factory.mktemp("tail")
-    config = directory / "config.yaml"
-    config.write_text(CONFIG)
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
 
         def started(*flags: str) -> LogAggregator:
             """With a directory for itself, and chunks where the others have them."""
             chunks = f"-common.storage.filesystem.chunks-directory={directory / 'chunks'}"
-            shared = (f"-config.file={config}", f"-redis.url={redis.url}", "-redis.lease-seconds=1", chunks)
-            return stack.enter_context(LogAggregator("-workers=1", *shared, *flags))
+            shared = (f"-redis.url={redis.url}", "-redis.lease-seconds=1", chunks)
+            return stack.enter_context(LogAggregator("-workers=1", *shared, *flags, config=CONFIG))
 
         yield started
 

@@ -62,7 +62,6 @@ def create_bucket(s3: MotoServer) -> None:
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     with RedisServer(appendfsync="always") as redis, MotoServer() as s3:
-        config = tmp_path / "config.yaml"
         aws = {
             **s3.settings("bucket"),
             "http_config": {"timeout": "1s"},
@@ -74,11 +73,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
             "ingester": {"max_buffer_bytes": 4 * MEBIBYTE},
             "limits_config": {"ingestion_rate_mb": 1000, "ingestion_burst_size_mb": 1000, "max_line_size": 0},
         }
-        config.write_text(yaml.safe_dump(settings))
         create_bucket(s3)
-        directory = tmp_path / "replica"
-        directory.mkdir()
-        with LogAggregator(f"-config.file={config}", "-workers=1", directory=directory) as replica:
+        config = yaml.safe_dump(settings)
+        with LogAggregator("-workers=1", config=config, directory=tmp_path) as replica:
             yield Installation(redis, s3, replica)
 
 
