@@ -126,9 +126,7 @@ class Flusher:
         commit_seconds = time.perf_counter() - begun
         return FlushResult(flushed.written, sum(record.columns.rows for record in records), commit_seconds)
 
-    async def _flush_tenant(
-        self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position
-    ) -> _Flushed:
+    async def _flush_tenant(self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position) -> _Flushed:
         async with self._slots:
             streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
             span = records[0].position, last
