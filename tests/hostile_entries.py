@@ -268,15 +268,19 @@ def assert_columns_give_what_rows_give(
     assert_same(expected, by_columns(plan, batches, times))
 
 
-def assert_columns_choose_what_rows_need(
-    stages: str, records: Sequence[Sequence[Entry]], forms: Sequence[Form], direction: Direction, limit: int
-) -> None:
-    """For a log query with these stages, if they are valid."""
+def log_if_valid(stages: str) -> LogExpr:
+    """The log query with stages that were put together at random."""
     try:
         expr = parse_expr(f'{{app=~".+"}} {stages}')
     except ParseError:
         reject()
     assert isinstance(expr, LogExpr)
+    return expr
+
+
+def assert_columns_choose_what_rows_need(
+    expr: LogExpr, records: Sequence[Sequence[Entry]], forms: Sequence[Form], direction: Direction, limit: int
+) -> None:
     batches = batches_of(records, forms)
     expected = log_by_rows(expr, batches, direction, limit)
     event(f"full: {len(expected) == limit}")
@@ -304,9 +308,4 @@ def log_expressions(draw: st.DrawFn) -> LogExpr:
         *draw(st.lists(other_stages.map("| {}".format), max_size=1)),
         *draw(st.lists(label_stages.map("| {}".format) | line_filters, max_size=1)),
     ]
-    try:
-        expr = parse_expr(f'{{app=~".+"}} {" ".join(stages)}')
-    except ParseError:
-        reject()
-    assert isinstance(expr, LogExpr)
-    return expr
+    return log_if_valid(" ".join(stages))

@@ -16,6 +16,7 @@ from hostile_entries import (
     assert_columns_give_what_rows_give,
     forms,
     grouped_leaf,
+    log_if_valid,
     steps,
 )
 from log_aggregator.engine.order import Direction
@@ -172,4 +173,4 @@ def test_columns_give_what_rows_give(
 def test_columns_choose_what_rows_need(
     stages: str, records: list[list[Entry]], forms: list[Form], direction: Direction, limit: int
 ) -> None:
-    assert_columns_choose_what_rows_need(stages, records, forms, direction, limit)
+    assert_columns_choose_what_rows_need(log_if_valid(stages), records, forms, direction, limit)

@@ -22,6 +22,7 @@ from hostile_entries import (
     forms,
     grouped_leaf,
     json_object,
+    log_if_valid,
     steps,
 )
 from log_aggregator.engine.order import Direction
@@ -219,4 +220,4 @@ def test_columns_give_what_rows_give(
 def test_columns_choose_what_rows_need(
     stages: str, records: list[list[Entry]], forms: list[Form], direction: Direction, limit: int
 ) -> None:
-    assert_columns_choose_what_rows_need(stages, records, forms, direction, limit)
+    assert_columns_choose_what_rows_need(log_if_valid(stages), records, forms, direction, limit)
