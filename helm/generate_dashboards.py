@@ -180,11 +180,7 @@ DASHBOARDS: Final[Mapping[str, Sequence[Panel]]] = {
         Panel(
             "Reads from the object store",
             "ops",
-            {
-                "{{operation}}": _rate(
-                    "loki_objstore_bucket_operations_total", "operation", f'{_JOB}, operation=~"get|get_range|iter"'
-                )
-            },
+            {"{{operation}}": _rate("loki_objstore_bucket_operations_total", "operation", _READ)},
         ),
         Panel(
             "Time of a ranged read",

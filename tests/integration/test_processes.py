@@ -150,7 +150,7 @@ def test_bare_program_serves_from_one_directory(run: Run, tmp_path: Path) -> Non
     assert not listens(redis_socket(tmp_path))
 
 
-def test_what_was_pushed_is_there_after_a_stop_and_after_a_kill(run: Run, tmp_path: Path) -> None:
+def test_what_was_pushed_is_there_after_a_stop_and_after_a_kill(run: Run) -> None:
     program = run()
     program.until_ready()
     assert program.push("first") == 204
