@@ -626,11 +626,14 @@ class ParsedFields:
 
     def _may_have_pairs(self, lines: pl.Series, names: Collection[str] | None) -> pl.Series:
         """Lines in which the logfmt parser may find labels of these names, or of any if they are None."""
+        has_pairs = lines.str.contains("=", literal=True)
         if names is None or self._extracted or sum(map(len, names)) > _MOST_NAMES_CHARACTERS:
-            return lines.str.contains("=", literal=True)
+            return has_pairs
         if not names:
             return constant(False, len(lines), pl.Boolean)
-        return lines.str.contains("|".join(map(_beginning_of_pair, sorted(names))))
+        rows = has_pairs.arg_true()
+        begins = "|".join(map(_beginning_of_pair, sorted(names)))
+        return has_pairs.scatter(rows, lines.gather(rows).str.contains(begins)) if len(rows) else has_pairs
 
 
 def _read_as(code: int, found: Fields | None) -> Fields | None:
