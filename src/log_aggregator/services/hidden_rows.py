@@ -9,7 +9,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
-from log_aggregator.engine.selector import Accepts, compile_selector
+from log_aggregator.engine.selector import Accepts, Selector
 from log_aggregator.formats.delete_request import DeleteRequest
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import LogExpr
@@ -44,7 +44,7 @@ def deletion_of(request: DeleteRequest, expr: LogExpr | None) -> Deletion:
         return Deletion(request.start_ns, request.end_ns, lambda labels: True, None, None)
     pushed = push_line_filters(expr.stages)
     pipeline = compile_pipeline(pushed.rest) if pushed.rest else None
-    accepts = compile_selector(expr.matchers)
+    accepts = Selector(expr.matchers)
     return Deletion(request.start_ns, request.end_ns, accepts, pushed.predicate, pipeline)
 
 

@@ -14,7 +14,7 @@ from log_aggregator.clock import Clock, timeout
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.pipeline import Row, compile_pipeline
-from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.selector import Selector
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql.ast import Expr, LogExpr
@@ -159,7 +159,7 @@ class _Selected:
 
     def __init__(self, expr: LogExpr) -> None:
         pushed = push_line_filters(expr.stages)
-        self.accepts = compile_selector(expr.matchers)
+        self.accepts = Selector(expr.matchers)
         self.predicate = pushed.predicate
         self._pipeline = compile_pipeline(pushed.rest)
         self._shown: OrderedDict[bytes, None] = OrderedDict()

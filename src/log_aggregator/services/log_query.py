@@ -13,7 +13,7 @@ from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.query_memory import ROW_BYTES, QueryMemory
-from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.selector import Selector
 from log_aggregator.engine.skip_filter import needles_of
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import parse_metadata
@@ -92,7 +92,7 @@ class LogQueries:
         chooser: RowChooser | None,
         pipeline: Pipeline,
     ) -> "_Chosen":
-        accepts, needles = compile_selector(query.expr.matchers), needles_of(query.expr.stages)
+        accepts, needles = Selector(query.expr.matchers), needles_of(query.expr.stages)
         memory = QueryMemory(self._memory_bytes)
         scan = Scan(tenant, query.start_ns, query.end_ns, accepts, needles=needles, memory=memory)
         chosen = _Chosen(query, memory)

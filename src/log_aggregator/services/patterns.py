@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_patterns import RESOLUTION_NS, PatternMiner
-from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.selector import Selector
 from log_aggregator.formats.patterns import decode_patterns
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.labels import Labels
@@ -52,7 +52,7 @@ class PatternQueries:
         async with deadline(limits):
             miner = PatternMiner()
             for one, own in tenants_asked(tenant, selector):
-                await self._add(miner, Scan(one, start_ns, end_ns, compile_selector(own)))
+                await self._add(miner, Scan(one, start_ns, end_ns, Selector(own)))
             return await asyncio.to_thread(_series, miner, start_ns, end_ns, max(step_ns, RESOLUTION_NS))
 
     async def _add(self, miner: PatternMiner, scan: Scan) -> None:

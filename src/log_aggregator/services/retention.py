@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from log_aggregator.engine.selector import Accepts, compile_selector
+from log_aggregator.engine.selector import Accepts, Selector
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.labels import Labels
@@ -29,7 +29,7 @@ class Retention:
         # Of several that match, the one of the highest priority counts, and of those the shortest period.
         ordered = sorted(limits.retention_stream, key=lambda rule: (-rule.priority, rule.period))
         parsed = [(parse_selector(rule.selector), rule.period) for rule in ordered]
-        self._rules = [_Rule(matchers, compile_selector(matchers), period) for matchers, period in parsed]
+        self._rules = [_Rule(matchers, Selector(matchers), period) for matchers, period in parsed]
 
     @property
     def is_endless(self) -> bool:

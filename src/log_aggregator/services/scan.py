@@ -308,14 +308,11 @@ class Scanner:
 
     def units_of(self, index: Index, scan: Scan, index_key: str = "") -> Iterator[ChunkUnit]:
         """The row groups that hold accepted streams in the range."""
-        accepted = {number for number, labels in enumerate(index.streams) if scan.accepts(labels)}
+        accepted = self._layouts.accepted(index, scan.accepts)
+        if not accepted.any():
+            return
         for group in self._layouts.of(index):
-            runs = tuple(
-                run
-                for run in group.runs
-                if run.stream in accepted and run.min_ns < scan.end_ns and run.max_ns >= scan.start_ns
-            )
-            if runs:
+            if runs := group.runs_of(accepted, scan.start_ns, scan.end_ns):
                 low, high = min(run.min_ns for run in runs), max(run.max_ns for run in runs)
                 columns = self._row_groups.column_names(index, group.chunk) | {STREAM}
                 yield ChunkUnit(index, group.chunk, group.row_group, runs, columns, group.shapes, low, high, index_key)

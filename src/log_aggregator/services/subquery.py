@@ -10,7 +10,7 @@ from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import range_span
-from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.selector import Selector
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.windows import Windows
 from log_aggregator.errors import LogAggregatorError
@@ -57,7 +57,7 @@ def distinct_leaves(expr: MetricExpr) -> list[RangeAggregation]:
 def scan_of(tenant: str, leaf: RangeAggregation, steps: Steps) -> Scan:
     """What the leaf reads."""
     start_ns, end_ns = map(clamped_ns, range_span(leaf, steps))
-    return Scan(tenant, start_ns, end_ns, compile_selector(leaf.range.log.matchers))
+    return Scan(tenant, start_ns, end_ns, Selector(leaf.range.log.matchers))
 
 
 def subquery_of(query: str, question: Question, text: str, units: Iterable[LeafUnit]) -> Subquery:

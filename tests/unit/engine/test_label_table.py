@@ -1,7 +1,7 @@
 import pytest
 
 from log_aggregator.engine.label_table import LabelTable
-from log_aggregator.engine.selector import compile_selector
+from log_aggregator.engine.selector import Selector
 from log_aggregator.logql.parser import parse_selector
 from log_aggregator.model.labels import Labels, labels_of
 
@@ -49,7 +49,7 @@ def test_selectors_accept_what_they_accept_of_each_stream(text: str) -> None:
     selector = parse_selector(text, allow_empty=True)
     table = LabelTable()
     table.numbers(STREAMS)
-    accepts = compile_selector(selector)
+    accepts = Selector(selector)
     assert table.accepted(selector).to_list() == [accepts(labels) for labels in STREAMS]
 
 
