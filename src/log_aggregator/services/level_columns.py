@@ -27,7 +27,7 @@ from log_aggregator.services.level import (
     level_of_line,
 )
 
-_FEW_LINES: Final = 300
+_FEW_LINES: Final = 200
 """Below this the lines one by one cost less than setting up the expressions, as measured."""
 
 _SAMPLE_LINES: Final = 24
@@ -49,6 +49,9 @@ _LEVELS: Final = pl.Series([*_LEVEL_OF_VALUE.values(), UNKNOWN])
 """By the code of a value, and one more for those that have none."""
 
 _LINE: Final = pl.col("line")
+_BEGINS_AS_JSON: Final = _LINE.str.strip_chars_start(GO_SPACE).str.starts_with("{").alias("{")
+_ENDS_AS_JSON: Final = _LINE.str.strip_chars_end(ASCII_SPACE).str.ends_with("}").alias("}")
+_HAS_PAIRS: Final = _LINE.str.contains("=", literal=True).alias("=")
 _JSON: Final = pl.col("json")
 _LOGFMT: Final = pl.col("logfmt")
 _VALUE: Final = pl.col("value")
@@ -77,13 +80,13 @@ def levels_of_lines(lines: pl.Series, fields: Sequence[str], max_depth: int) -> 
     if not heads:
         return _of_any(lines, fields, max_depth)
     numbers = _numbers(lines, heads)
-    levels = pl.Series([None, *(head.level for head in heads)]).gather(numbers)
+    levels = pl.Series([None, *(head.level for head in heads)])[numbers]
     if numbers.min():
         return levels
     rows = (numbers == 0).arg_true()
     # Where heads are common, a sample of the rest shows the rarer ones.
     of_rest = levels_of_lines if len(rows) <= len(lines) // 2 else _of_any
-    return levels.scatter(rows, of_rest(lines.gather(rows), fields, max_depth))
+    return levels.scatter(rows, of_rest(lines[rows], fields, max_depth))
 
 
 def _one_by_one(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
@@ -111,11 +114,10 @@ def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
 
 
 def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
-    # Column by column: expressions of several inputs wake other threads, which takes longer than this does.
-    is_json = lines.str.strip_chars_start(GO_SPACE).str.starts_with("{")
-    if is_json.any():
-        is_json &= lines.str.strip_chars_end(ASCII_SPACE).str.ends_with("}")
-    is_logfmt = lines.str.contains("=", literal=True) & ~is_json
+    looks = lines.alias("line").to_frame().select_seq(_BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
+    # Not as expressions: of several inputs, they wake other threads, which takes longer than this does.
+    is_json = looks["{"] & looks["}"]
+    is_logfmt = looks["="] & ~is_json
     if not is_json.any() and not is_logfmt.any():
         return _of_words(lines)
     steps = _steps(tuple(fields))
@@ -125,11 +127,11 @@ def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Serie
         .with_columns_seq(code=steps.code, unsure=steps.unsure)
         .select_seq("unsure", code=pl.coalesce(_CODE, steps.word, _NO_CODE))
     )
-    levels = _LEVELS.gather(frame["code"])
-    rows = frame["unsure"].arg_true()
-    if rows.is_empty():
+    levels = _LEVELS[frame["code"]]
+    if not frame["unsure"].any():
         return levels
-    return levels.scatter(rows, [level_of_line(line, fields, max_depth) for line in lines.gather(rows)])
+    rows = frame["unsure"].arg_true()
+    return levels.scatter(rows, [level_of_line(line, fields, max_depth) for line in lines[rows]])
 
 
 def _of_words(lines: pl.Series) -> pl.Series:
@@ -138,9 +140,9 @@ def _of_words(lines: pl.Series) -> pl.Series:
     rows = lines.str.contains(NAME_PATTERN).arg_true()
     codes = constant(len(_LEVEL_OF_VALUE), len(lines), pl.UInt8)
     if len(rows):
-        found = lines.gather(rows).alias("line").to_frame().select_seq(word=_code_of_word(_LINE).fill_null(_NO_CODE))
+        found = lines[rows].alias("line").to_frame().select_seq(word=_code_of_word(_LINE).fill_null(_NO_CODE))
         codes = codes.scatter(rows, found["word"])
-    return _LEVELS.gather(codes)
+    return _LEVELS[codes]
 
 
 @lru_cache(64)  # one for each list of fields in use; to build them costs as much as to run them on few lines
