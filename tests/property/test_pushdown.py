@@ -35,13 +35,22 @@ def extremes(draw: st.DrawFn) -> MetricExpr:
 
 @given(expr=extremes(), records=records, times=steps)
 def test_extremes_are_those_of_all_series(expr: MetricExpr, records: list[list[Entry]], times: Steps) -> None:
-    batches = batches_of(records, ["record"] * len(records))
+    # Loki loses series that show it; with the grouping below, few labels show.
+    legible = [[one for one in record if not is_illegible(one)] for record in records]
+    legible = [record for record in legible if record]
+    if not legible:
+        reject()
+    batches = batches_of(legible, ["record"] * len(legible))
     expected = answer(expr, batches, times)
     assert_same(expected, answer(push_down(expr), batches, times))
     (leaf,) = leaves_of(push_down(expr))
     plan = plan_leaf(leaf)
     if plan is not None:
         assert_same(by_rows(leaf, batches, times), by_columns(plan, batches, times))
+
+
+def is_illegible(entry: Entry) -> bool:
+    return "\ufffd" in "".join((entry.line, *entry.metadata.values()))
 
 
 def answer(expr: MetricExpr, batches: list[Batch], times: Steps) -> list[Vector] | None:

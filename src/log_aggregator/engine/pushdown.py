@@ -5,7 +5,8 @@ and `sum(count_over_time({...} | json [5m]))` counts lines that are no JSON. The
 all their labels, whatever the grouping.
 
 `max by (pod) (max_over_time(...))` has a series for each different set of labels below it, which after a parser is one
-for each line. Loki keeps them; here the maxima are taken together, but parsers look for all labels as they would.
+for each line. Loki keeps them; here the maxima are taken together, but parsers look for all labels as they would. What
+Loki loses is kept: entries with U+FFFD in a label, for which it cannot read their series.
 """
 
 from dataclasses import replace
