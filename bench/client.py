@@ -152,17 +152,32 @@ def _ask(target: Target, connection: http.client.HTTPConnection, name: str, repe
     if text:
         params["query"] = text
     path = "/loki/api/v1/query_range" if text else "/loki/api/v1/series"
+    try:
+        return timed(target, connection, f"{path}?{urllib.parse.urlencode(params)}", repeat)
+    except Unanswered as error:
+        raise SystemExit(f"{name}: {error}") from error
+
+
+class Unanswered(Exception):
+    """Another status than 200, or none."""
+
+
+def timed(target: Target, connection: http.client.HTTPConnection, path: str, repeat: int) -> Figures:
+    """The first and the median time of so many answers, their median CPU time and their size. Raises Unanswered."""
     walls, cpus, size = [], [], 0
     for _ in range(repeat):
         cpu, begun = target.cpu_seconds(), time.perf_counter()
-        connection.request("GET", f"{path}?{urllib.parse.urlencode(params)}", headers={"Cache-Control": "no-cache"})
-        answer = connection.getresponse()
-        body = answer.read()
+        try:
+            connection.request("GET", path, headers={"Cache-Control": "no-cache"})
+            answer = connection.getresponse()
+            body = answer.read()
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise Unanswered(repr(error)) from error
         walls.append((time.perf_counter() - begun) * 1e3)
         cpus.append(target.cpu_seconds() - cpu)
         size = len(body)
         if answer.status != 200:
-            raise SystemExit(f"{name}: {answer.status} {body[:300]!r}")
+            raise Unanswered(f"{answer.status} {body[:300]!r}")
     return {
         "first_ms": walls[0],
         "ms": sorted(walls)[repeat // 2],

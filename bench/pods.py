@@ -8,11 +8,9 @@ answered with 200, or not within the server's time, has no figures.
 """
 
 import argparse
-import http.client
 import json
 import random
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +18,13 @@ from typing import Any
 
 import client
 import own_server
-from workload import SECOND_NS, START_S
+from workload import BOTH, SECOND_NS, START_S
 
 _DAY_S = 24 * 3600
 _SERVICES, _PODS_OF_SERVICE, _NAMESPACES = 200, 25, 20
 _STREAMS_OF_PUSH = 60
 _FORMATS = ("json", "logfmt", "access", "klog")
 _PATHS = ("/api/v1/orders", "/api/v1/users", "/healthz", "/metrics", "/login", "/cart", "/static/app.js")
-_BOTH = "| json | logfmt | drop __error__, __error_details__"  # as Grafana's Drilldown asks
 _ALL = '{namespace=~".+"}'
 
 # Of the whole day; metric queries in steps of five minutes.
@@ -36,8 +33,8 @@ QUERIES = {
     "bytes_of_all": f"sum by (namespace) (bytes_over_time({_ALL}[1h]))",
     "filter_of_all": f'sum by (app) (count_over_time({_ALL} |= "error" [5m]))',
     "needle_of_all": f'{_ALL} |= "00000000deadbeef00000000deadbeef"',
-    "levels_of_half": f'sum by (level) (count_over_time({{app=~"svc-0.*"}} {_BOTH} [5m]))',
-    "statuses_of_half": f'sum by (status) (count_over_time({{app=~"svc-.*[159]"}} {_BOTH} | status!="" [5m]))',
+    "levels_of_half": f'sum by (level) (count_over_time({{app=~"svc-0.*"}} {BOTH} [5m]))',
+    "statuses_of_half": f'sum by (status) (count_over_time({{app=~"svc-.*[159]"}} {BOTH} | status!="" [5m]))',
     "errors_of_json": 'sum by (app) (rate({namespace=~"team-0.*"} | json | level="error" [5m]))',
     "p99_of_json": 'quantile_over_time(0.99, {app=~"svc-.*[048]"} | json | unwrap duration_ms [5m]) by (namespace)',
     "rate_of_service": 'sum(rate({app="svc-007"}[5m]))',
@@ -89,21 +86,10 @@ def _asked(target: client.Target, query: str, repeat: int) -> client.Figures | N
     params = {"query": query, "start": (START_S - _DAY_S) * SECOND_NS, "end": START_S * SECOND_NS}
     params |= {"step": 300} if is_metric else {"limit": 1000}
     path = f"/loki/api/v1/query_range?{urllib.parse.urlencode(params)}"
-    walls, cpus = [], []
-    for _ in range(repeat):
-        cpu, begun = target.cpu_seconds(), time.perf_counter()
-        try:
-            connection = target.connect()
-            connection.request("GET", path, headers={"Cache-Control": "no-cache"})
-            answer = connection.getresponse()
-            answer.read()
-        except (http.client.HTTPException, ConnectionError):
-            return None
-        if answer.status != 200:
-            return None
-        walls.append((time.perf_counter() - begun) * 1e3)
-        cpus.append(target.cpu_seconds() - cpu)
-    return {"first_ms": walls[0], "ms": sorted(walls)[repeat // 2], "cpu_s": sorted(cpus)[repeat // 2]}
+    try:
+        return client.timed(target, target.connect(), path, repeat)
+    except client.Unanswered:
+        return None
 
 
 def _batches(lines: int, size: int) -> Iterator[list[client.Stream]]:

@@ -56,7 +56,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 _J, _L, _N, _ALL = '{app="json"}', '{app="logfmt"}', '{app="nginx"}', '{cluster="c1"}'
-_BOTH = "| json | logfmt | drop __error__, __error_details__"  # as Grafana's Drilldown asks
+BOTH = "| json | logfmt | drop __error__, __error_details__"  # as Grafana's Drilldown asks
 _MINUTES: dict[str, Any] = {"step": 60}
 _COARSE: dict[str, Any] = {"step": 300}
 _LINES: dict[str, Any] = {"limit": 1000}
@@ -74,8 +74,8 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "json_drop": (f"sum by (level) (count_over_time({_J} | json | drop trace_id, ts, user_id [1m]))", _MINUTES),
     "json_keep": (f"count_over_time({_J} | json | keep method, status [1m])", _MINUTES),
     "json_errors": (f"sum by (__error__) (count_over_time({_ALL} | json [1m]))", _MINUTES),
-    "both_level": (f"sum by (level) (count_over_time({_J} {_BOTH} [1m]))", _MINUTES),
-    "both_filter": (f'sum(count_over_time({_ALL} {_BOTH} | status="500" [1m]))', _MINUTES),
+    "both_level": (f"sum by (level) (count_over_time({_J} {BOTH} [1m]))", _MINUTES),
+    "both_filter": (f'sum(count_over_time({_ALL} {BOTH} | status="500" [1m]))', _MINUTES),
     "logfmt_expression": (f'sum by (m) (count_over_time({_L} | logfmt m="method", s="status" [1m]))', _MINUTES),
     "logfmt_duration": (f"sum by (level) (count_over_time({_L} | logfmt | duration > 100ms [1m]))", _MINUTES),
     "unwrap_duration": (
@@ -124,7 +124,7 @@ MORE_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
     "pattern_logs": (f"{_N} | pattern `{PATTERN}` | status=503", _LINES),
     "line_pattern_logs": (f'{_N} |> `<_> "POST <_>" 500 <_>`', _LINES),
     "line_ip_logs": (f'{_N} |= ip("10.1.2.0/24")', _LINES),
-    "both_logs": (f'{_ALL} {_BOTH} | method="POST"', _LINES),
+    "both_logs": (f'{_ALL} {BOTH} | method="POST"', _LINES),
     "drop_logs": (f"{_J} | json | drop trace_id, user_id | status=500", _LINES),
     "made_logs": (f'{_J} | json | line_format "{{{{.method}}}} {{{{.path}}}}" |= "GET /login"', _LINES),
     "first_logs": (_J, {**_LINES, "direction": "forward"}),

@@ -248,8 +248,8 @@ class ParsedFields:
         tables, needed = self._tables(shapes), None if are_all_names else names
         easy, kinds = self._easy_and_kinds(frame, numbers, tables, needed, are_stored=are_stored)
         are_regular = not (numbers >= IRREGULAR_JSON).any()
-        if not are_all_names and tables.has_pairs[1:IRREGULAR_JSON].any():
-            are_regular = are_regular and not tables.has_pairs[numbers.to_numpy()].any()  # of names not asked for
+        if are_regular and not are_all_names and tables.has_pairs[1:IRREGULAR_JSON].any():
+            are_regular = not tables.has_pairs[numbers.to_numpy()].any()  # of names not asked for
         if kinds is not None and not (has_fields := kinds != "nothing").all():
             # Another parser's fields may be stored beside them.
             values = {name: where(has_fields, column) for name, column in values.items()}
