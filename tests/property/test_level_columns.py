@@ -1,14 +1,15 @@
 """Levels of a column of lines are the levels of the lines, one by one."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, level_of_line
 from log_aggregator.services.level_columns import levels_of_lines
+from log_aggregator.services.level_reader import level_reader
 
 # More rows than the number below which columns are not used at all.
-ROWS = 512
+ROWS = 768
 
 PIECES = (
     *'{}":=, \\[]1x|\n\t\0\xa0\ufffdéİ',
@@ -71,3 +72,45 @@ def test_lines_that_begin_alike(beginnings: list[str], ends: list[str], names: t
     column = pl.Series([batch[row % len(batch)] for row in range(ROWS)])
     expected = [level_of_line(line, names, depth) for line in batch]
     assert levels_of_lines(column, names, depth).to_list()[: len(batch)] == expected
+
+
+@given(lines, fields, st.integers(-1, 3))
+def test_lines_of_small_pushes(line: str, names: tuple[str, ...], depth: int) -> None:
+    assert level_reader(names, depth).level(line) == level_of_line(line, names, depth)
+
+
+FIELDS_BEFORE = (
+    *(
+        '"ts":"%s",',
+        '"n" : %s , ',
+        '"n":-%s,',
+        '"ok":true,',
+        '"a":[%s],',
+        '"a":{"b":%s},',
+        '"lvl":%s,',
+        '"level":null,',
+    ),
+    *("ts=%s ", 'ts="%s"\t', "%s ", "level ", "lvl=%s ", "\x00", " ", '"%s', "%s="),
+)
+VALUES = ("1", "2", "fatal", "x y", "é", "true", 'a"b', '","level":"fatal', " level=fatal", "=", "\\", "\ufffd", "")
+LEVELS = ('"level":"info"', '"level":"dbg"', '"lvl":"error"', "level=dbg", 'level="warn"', "LEVEL=debug", "level=x")
+forms = st.tuples(
+    st.sampled_from(("{", "{ ", "")),
+    st.lists(st.sampled_from(FIELDS_BEFORE), max_size=3).map("".join),
+    st.sampled_from(LEVELS),
+    st.sampled_from(("}", "} ", ",}", "", " x", '"}')),
+).map("".join)
+
+
+@given(
+    st.lists(forms, min_size=1, max_size=3), st.lists(st.sampled_from(VALUES), min_size=1), fields, st.integers(-1, 3)
+)
+@example(['{"ts":"%s","level":"dbg"}', '{"ts":"%s","level":"dbg"'], ["fatal"], DEFAULT_LEVEL_FIELDS, 2)
+@example(["ts=%s level=dbg", "level ts=%s level=dbg"], [""], DEFAULT_LEVEL_FIELDS, 2)
+def test_lines_of_the_same_forms(templates: list[str], values: list[str], names: tuple[str, ...], depth: int) -> None:
+    batch = [
+        templates[row % len(templates)].replace("%s", f"{values[row % len(values)]}{row // 2}") for row in range(ROWS)
+    ]
+    expected = [level_of_line(line, names, depth) for line in batch]
+    assert levels_of_lines(pl.Series(batch), names, depth).to_list() == expected
+    assert [level_reader(names, depth).level(line) for line in batch] == expected

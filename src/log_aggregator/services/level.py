@@ -124,7 +124,7 @@ def level_of_line(line: str, fields: Sequence[str], max_depth: int) -> str:
         value = _json_value(line, frozenset(fields), max_depth)
     elif "=" in line:
         value = _logfmt_value(line, [name.casefold() for name in fields])
-    return LEVEL_OF_NAME.get((value or "").lower()) or _level_of_words(line)
+    return LEVEL_OF_NAME.get((value or "").lower()) or level_of_words(line)
 
 
 class Head(NamedTuple):
@@ -169,19 +169,19 @@ def is_json(line: str) -> bool:
     return line.lstrip(GO_SPACE).startswith("{") and line.rstrip(ASCII_SPACE).endswith("}")
 
 
-def _level_of_words(line: str) -> str:
+def level_of_words(line: str) -> str:
     match = _WORD.search(line)
     return LEVEL_OF_NAME[match[1].replace("İ", "i").lower()] if match else UNKNOWN
 
 
 # JSON lines, read as leniently as Loki reads them: up to the first thing that cannot be skipped.
 
-_STRING_BODY: Final = r"""[^"\\]*(?:\\.[^"\\]*)*"""
-_KEY: Final = re.compile(rf'"({_STRING_BODY})"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_STRING: Final = re.compile(rf'"{_STRING_BODY}"', re.DOTALL)
+STRING_BODY: Final = r"""[^"\\]*(?:\\.[^"\\]*)*"""
+_KEY: Final = re.compile(rf'"({STRING_BODY})"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_STRING: Final = re.compile(rf'"{STRING_BODY}"', re.DOTALL)
 _SCALAR: Final = re.compile(r"(?:true|false|null)(?![^ \t\r\n,}\]])|[-0-9][^ \t\r\n,}\]]*")
-_ARRAY_PART: Final = re.compile(rf'"{_STRING_BODY}"|[\[\]"]', re.DOTALL)
-_OBJECT_PART: Final = re.compile(rf'"{_STRING_BODY}"|[{{}}"]', re.DOTALL)
+_ARRAY_PART: Final = re.compile(rf'"{STRING_BODY}"|[\[\]"]', re.DOTALL)
+_OBJECT_PART: Final = re.compile(rf'"{STRING_BODY}"|[{{}}"]', re.DOTALL)
 _JSON_SPACE: Final = re.compile(r"[ \t\r\n]*")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.?))", re.DOTALL)
 _JSON_ESCAPES: Final = dict(zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
@@ -281,7 +281,7 @@ def _unescaped(text: str, escapes: Mapping[str, str]) -> str:
 
 _PAIR: Final = re.compile(
     rf"""[\x00-\x20]*([^\x00-\x20="]+)
-    (?: =(?: "({_STRING_BODY})" | ([^\x00-\x20="]*)(?=[\x00-\x20]|\Z) ) | (?=[\x00-\x20]|\Z) )""",
+    (?: =(?: "({STRING_BODY})" | ([^\x00-\x20="]*)(?=[\x00-\x20]|\Z) ) | (?=[\x00-\x20]|\Z) )""",
     re.DOTALL | re.VERBOSE,
 )
 

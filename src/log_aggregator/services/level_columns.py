@@ -1,16 +1,15 @@
 """Level detection over a column of lines: `level.level_of_line` for all of them at once.
 
 The common forms are read by regular expressions that find what the row-wise reader would find, or nothing. Where they
-find nothing although a level field seems to be there, the row-wise reader decides. Programs that put the level first
-are recognised by how their lines begin, which is several times faster.
+find nothing although a level field seems to be there, the row-wise reader decides. Programs that put the level first,
+or behind the same fields each time, are recognised by how their lines begin, which is several times faster.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -24,10 +23,10 @@ from log_aggregator.services.level import (
     WORD_PATTERN,
     Head,
     head_of_line,
-    level_of_line,
 )
+from log_aggregator.services.level_reader import level_reader
 
-_FEW_LINES: Final = 200
+_FEW_LINES: Final = 500
 """Below this the lines one by one cost less than setting up the expressions, as measured."""
 
 _SAMPLE_LINES: Final = 24
@@ -52,52 +51,62 @@ _LINE: Final = pl.col("line")
 _BEGINS_AS_JSON: Final = _LINE.str.strip_chars_start(GO_SPACE).str.starts_with("{").alias("{")
 _ENDS_AS_JSON: Final = _LINE.str.strip_chars_end(ASCII_SPACE).str.ends_with("}").alias("}")
 _HAS_PAIRS: Final = _LINE.str.contains("=", literal=True).alias("=")
-_JSON: Final = pl.col("json")
-_LOGFMT: Final = pl.col("logfmt")
-_VALUE: Final = pl.col("value")
-_CODE: Final = pl.col("code")
-_UNSURE: Final = pl.col("unsure")
-_NO_CODE: Final = pl.lit(len(_LEVEL_OF_VALUE), dtype=pl.UInt8)
 
+_NO_CODE: Final = len(_LEVEL_OF_VALUE)
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """The detection as expressions, each over the columns that those before it made."""
-
-    value: pl.Expr
-    """What the line says of its level, as it stands there: a quoted string, or a bare word of logfmt."""
-    code: pl.Expr
-    unsure: pl.Expr
-    """Nothing was found where something may be, or a logfmt value has to be unescaped."""
-    word: pl.Expr
+_Found = TypeVar("_Found")
 
 
 def levels_of_lines(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
     """`level_of_line` of each line, as strings."""
     if len(lines) < _FEW_LINES:
         return _one_by_one(lines, fields, max_depth)
-    heads = _heads(lines, fields, max_depth)
+    heads = _most_common(head_of_line(line, fields, max_depth) for line in _sample(lines))
     if not heads:
-        return _of_any(lines, fields, max_depth)
+        return _by_forms(lines, fields, max_depth)
     numbers = _numbers(lines, heads)
     levels = pl.Series([None, *(head.level for head in heads)])[numbers]
     if numbers.min():
         return levels
     rows = (numbers == 0).arg_true()
     # Where heads are common, a sample of the rest shows the rarer ones.
-    of_rest = levels_of_lines if len(rows) <= len(lines) // 2 else _of_any
+    of_rest = levels_of_lines if len(rows) <= len(lines) // 2 else _by_forms
     return levels.scatter(rows, of_rest(lines[rows], fields, max_depth))
 
 
+def _by_forms(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
+    """The most common forms by an expression each, and then the rest."""
+    if len(lines) < _FEW_LINES:
+        return _one_by_one(lines, fields, max_depth)
+    forms = _most_common(map(level_reader(tuple(fields), max_depth).form, _sample(lines)))
+    if not forms:
+        return _of_any(lines, fields, max_depth)
+    levels, rows, rest = constant(UNKNOWN, len(lines), pl.String), pl.arange(len(lines), eager=True), lines
+    while forms and len(rest) >= _FEW_LINES:
+        form = forms.pop(0)
+        codes = _codes(rest.str.extract(form.pattern))
+        is_read = codes.is_not_null()
+        if form.is_json:
+            is_read &= rest.str.ends_with("}")
+        levels = levels.scatter(rows.filter(is_read), _LEVELS[codes.filter(is_read)])
+        rows, rest = rows.filter(~is_read), rest.filter(~is_read)
+    of_rest = _one_by_one if len(rest) < _FEW_LINES else _of_any
+    return levels.scatter(rows, of_rest(rest, fields, max_depth))
+
+
 def _one_by_one(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
-    return pl.Series([level_of_line(line, fields, max_depth) for line in lines], dtype=pl.String)
+    level = level_reader(tuple(fields), max_depth).level
+    return pl.Series([level(line) for line in lines.to_list()], dtype=pl.String)
 
 
-def _heads(lines: pl.Series, fields: Sequence[str], max_depth: int) -> list[Head]:
-    """Those of a sample of the lines, the most frequent first; none where no two lines of it have the same."""
-    sample = lines.gather_every(-(-len(lines) // _SAMPLE_LINES)).to_list()
-    heads = Counter(filter(None, (head_of_line(line, fields, max_depth) for line in sample))).most_common(_MOST_HEADS)
-    return [head for head, _ in heads] if heads and heads[0][1] > 1 else []
+def _sample(lines: pl.Series) -> list[str]:
+    return lines.gather_every(-(-len(lines) // _SAMPLE_LINES)).to_list()
+
+
+def _most_common(found: Iterable[_Found | None]) -> list[_Found]:
+    """In the order of their frequency; none where no two lines of the sample have the same."""
+    counted = Counter(one for one in found if one is not None).most_common(_MOST_HEADS)
+    return [one for one, _ in counted] if counted and counted[0][1] > 1 else []
 
 
 def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
@@ -117,89 +126,64 @@ def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Serie
     looks = lines.alias("line").to_frame().select_seq(_BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
     # Not as expressions: of several inputs, they wake other threads, which takes longer than this does.
     is_json = looks["{"] & looks["}"]
-    is_logfmt = looks["="] & ~is_json
-    if not is_json.any() and not is_logfmt.any():
+    if not is_json.any() and not looks["="].any():
         return _of_words(lines)
-    steps = _steps(tuple(fields))
-    frame = (
-        pl.DataFrame({"line": lines, "json": is_json, "logfmt": is_logfmt})
-        .with_columns_seq(value=steps.value)
-        .with_columns_seq(code=steps.code, unsure=steps.unsure)
-        .select_seq("unsure", code=pl.coalesce(_CODE, steps.word, _NO_CODE))
-    )
-    levels = _LEVELS[frame["code"]]
-    if not frame["unsure"].any():
-        return levels
-    rows = frame["unsure"].arg_true()
-    return levels.scatter(rows, [level_of_line(line, fields, max_depth) for line in lines[rows]])
+    of_words, unsure = constant(True, len(lines), pl.Boolean), constant(False, len(lines), pl.Boolean)
+    levels = constant(UNKNOWN, len(lines), pl.String)
+    for is_read, patterns in zip((is_json, looks["="] & ~is_json), _patterns(tuple(fields)), strict=True):
+        rows = is_read.arg_true()
+        if not len(rows):
+            continue
+        rows = rows.filter(lines[rows].str.contains(patterns.candidate))
+        if not len(rows):
+            continue
+        values = lines[rows].str.extract(patterns.value).str.strip_chars_end(_GAPS)
+        codes = _codes(values)
+        levels = levels.scatter(rows, _LEVELS[codes.fill_null(_NO_CODE)])
+        unsure = unsure.scatter(rows, values.is_null() | values.str.contains("\\", literal=True))
+        of_words = of_words.scatter(rows, codes.is_null())
+    if len(rows := (of_words & ~unsure).arg_true()):
+        levels = levels.scatter(rows, _of_words(lines[rows]))
+    if len(rows := unsure.arg_true()):
+        levels = levels.scatter(rows, _one_by_one(lines[rows], fields, max_depth))
+    return levels
 
 
 def _of_words(lines: pl.Series) -> pl.Series:
-    """Of lines that are neither JSON nor logfmt."""
+    """Of lines that do not say their level as JSON or logfmt."""
     # To see that there is no name at all takes a quarter of the time that the search for whole words does.
     rows = lines.str.contains(NAME_PATTERN).arg_true()
-    codes = constant(len(_LEVEL_OF_VALUE), len(lines), pl.UInt8)
-    if len(rows):
-        found = lines[rows].alias("line").to_frame().select_seq(word=_code_of_word(_LINE).fill_null(_NO_CODE))
-        codes = codes.scatter(rows, found["word"])
-    return _LEVELS[codes]
+    levels = constant(UNKNOWN, len(lines), pl.String)
+    if not len(rows):
+        return levels
+    codes = _codes(lines[rows].str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True))
+    return levels.scatter(rows, _LEVELS[codes.fill_null(_NO_CODE)])
 
 
-@lru_cache(64)  # one for each list of fields in use; to build them costs as much as to run them on few lines
-def _steps(fields: tuple[str, ...]) -> _Steps:
-    patterns = _patterns(fields)
-    missing = _VALUE.is_null()
-    return _Steps(
-        value=pl.coalesce(
-            _where(_JSON).str.extract(patterns.json_value),
-            _where(_LOGFMT).str.extract(patterns.logfmt_value).str.strip_chars_end(_GAPS),
-        ),
-        code=_code_of(_VALUE),
-        unsure=pl.coalesce(
-            _where(_JSON & missing).str.contains(patterns.json_candidate),
-            _where(_LOGFMT & missing).str.contains(patterns.logfmt_candidate),
-            _LOGFMT & _VALUE.str.contains("\\", literal=True),
-            pl.lit(False),
-        ),
-        word=_code_of_word(_where(_CODE.is_null() & ~_UNSURE)),
-    )
+def _codes(values: pl.Series) -> pl.Series:
+    """Places in `_LEVELS`; null for what names no level."""
+    return values.str.to_lowercase().cast(_VALUES, strict=False).to_physical()
 
 
-def _where(condition: pl.Expr) -> pl.Expr:
-    """The lines that fulfil the condition; the others are null, and cost nothing in what follows."""
-    return pl.when(condition).then(_LINE)
+class _Patterns(NamedTuple):
+    candidate: str
+    """What a line has that may have a value."""
+    value: str
+    """One group: the value as it stands in the line."""
 
 
-def _code_of_word(line: pl.Expr) -> pl.Expr:
-    return _code_of(line.str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True))
-
-
-def _code_of(value: pl.Expr) -> pl.Expr:
-    return value.str.to_lowercase().cast(_VALUES, strict=False).to_physical()
-
-
-@dataclass(frozen=True, slots=True)
-class _Patterns:
-    """Regular expressions for one list of fields. `*_value` has one group: the value as it stands in the line."""
-
-    json_value: str
-    json_candidate: str
-    logfmt_value: str
-    logfmt_candidate: str
-
-
-def _patterns(fields: tuple[str, ...]) -> _Patterns:
+@lru_cache(64)  # one for each list of fields in use
+def _patterns(fields: tuple[str, ...]) -> tuple[_Patterns, _Patterns]:
+    """For JSON and for logfmt."""
     names = "|".join(re.escape(name) for name in fields)
     key = rf'"(?:{names})"{_SPACE}:{_SPACE}'
     # Lazily repeated: the first member that can be the answer is the answer.
     members = rf'(?:"[^"\\]*"{_SPACE}:{_SPACE}{_FLAT_VALUE}{_SPACE},{_SPACE})*?'
     pairs = rf"(?:{_KEY}(?:=(?:{_STRING}{_GAP}*|{_WORD_BYTE}*{_GAP}+)|{_GAP}+))*?"
-    return _Patterns(
-        json_value=rf"(?s)^{_SPACE}\{{{_SPACE}{members}{key}({_STRING})",
+    # The key that stands first in the list ends the search, even without a value.
+    first = rf"(?i:{re.escape(fields[0])})(?:=({_STRING}|{_WORD_BYTE}*(?:{_GAP}|$))|{_GAP}|$)"
+    return (
         # A key may also be written with escapes.
-        json_candidate=rf'{key}|\\u[^"]*"{_SPACE}:',
-        # The key that stands first in the list ends the search, even without a value.
-        logfmt_value=rf"(?s)^{_GAP}*{pairs}(?i:{re.escape(fields[0])})"
-        rf"(?:=({_STRING}|{_WORD_BYTE}*(?:{_GAP}|$))|{_GAP}|$)",
-        logfmt_candidate=rf"(?i)(?:{names})=",
+        _Patterns(rf'{key}|\\u[^"]*"{_SPACE}:', rf"(?s)^{_SPACE}\{{{_SPACE}{members}{key}({_STRING})"),
+        _Patterns(rf"(?i)(?:{names})=", rf"(?s)^{_GAP}*{pairs}{first}"),
     )
