@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from log_aggregator.model.labels import Labels
 
@@ -59,10 +59,6 @@ GO_SPACE: Final = (
 )
 ASCII_SPACE: Final = "\t\n\v\f\r "
 
-_LONGEST_HEAD: Final = 256
-_MOST_PLACES: Final = 4
-"""Where the value of a head is looked for, as it may stand elsewhere before."""
-_ENDS_OF_VALUES: Final = frozenset(('"', *map(chr, range(0x21))))
 
 _SEVERITY_RANGES: Final = ((4, "trace"), (8, "debug"), (12, "info"), (16, "warn"), (20, "error"), (24, "fatal"))
 """OpenTelemetry's severity numbers: the last of each range."""
@@ -125,43 +121,6 @@ def level_of_line(line: str, fields: Sequence[str], max_depth: int) -> str:
     elif "=" in line:
         value = _logfmt_value(line, [name.casefold() for name in fields])
     return LEVEL_OF_NAME.get((value or "").lower()) or level_of_words(line)
-
-
-class Head(NamedTuple):
-    """The beginning of a line that decides its level, whatever follows; of JSON, if the line ends in a brace."""
-
-    text: str
-    level: str
-    is_json: bool
-
-
-def head_of_line(line: str, fields: Sequence[str], max_depth: int) -> Head | None:
-    """None where more than the beginning counts, as for words, or where the level comes late."""
-    in_braces = is_json(line)
-    beginning = line[:_LONGEST_HEAD]
-    # What begins with a brace is JSON or not as it ends.
-    if not in_braces and ("=" not in beginning or beginning.lstrip(GO_SPACE).startswith("{")):
-        return None
-
-    def value_of(text: str) -> str | None:
-        if in_braces:
-            return _json_value(text, frozenset(fields), max_depth)
-        return _logfmt_value(text, [fields[0].casefold()])  # the field that no other can outdo
-
-    value = value_of(beginning)
-    level = LEVEL_OF_NAME.get((value or "").lower())
-    if not value or level is None:
-        return None
-    # Both readers go from left to right, so what they find in the beginning alone they find in every line with it.
-    end = 0
-    for _ in range(_MOST_PLACES):
-        if (start := beginning.find(value, end)) < 0:
-            return None
-        end = start + len(value) + 1
-        text = beginning[:end]
-        if text[-1] in _ENDS_OF_VALUES and value_of(text) == value:
-            return Head(text, level, in_braces)
-    return None
 
 
 def is_json(line: str) -> bool:

@@ -21,10 +21,8 @@ from log_aggregator.services.level import (
     NAME_PATTERN,
     UNKNOWN,
     WORD_PATTERN,
-    Head,
-    head_of_line,
 )
-from log_aggregator.services.level_reader import level_reader
+from log_aggregator.services.level_reader import Head, level_reader
 
 _FEW_LINES: Final = 500
 """Below this the lines one by one cost less than setting up the expressions, as measured."""
@@ -61,7 +59,7 @@ def levels_of_lines(lines: pl.Series, fields: Sequence[str], max_depth: int) -> 
     """`level_of_line` of each line, as strings."""
     if len(lines) < _FEW_LINES:
         return _one_by_one(lines, fields, max_depth)
-    heads = _most_common(head_of_line(line, fields, max_depth) for line in _sample(lines))
+    heads = _most_common(map(level_reader(tuple(fields), max_depth).head, _sample(lines)))
     if not heads:
         return _by_forms(lines, fields, max_depth)
     numbers = _numbers(lines, heads)

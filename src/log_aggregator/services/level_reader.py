@@ -26,10 +26,19 @@ _PAIR: Final = re.compile(rf"({_GAP}*+{_BARE}++=?+)({_PAIR_VALUE})({_GAP}++)")
 _PARTS_OF_WORDS: Final = ("err", "info", "warn", "debug", "trace", "fatal", "critical")
 """Each level's name, in lower case and in ASCII, holds one."""
 _LONGEST_BEGINNING: Final = 256
+_ENDS_VALUE: Final = re.compile(rf'"|{_GAP}')
+
+
+class Head(NamedTuple):
+    """Every line that begins with the text, and of JSON ends in a brace, has this level."""
+
+    text: str
+    level: str
+    is_json: bool
 
 
 class Form(NamedTuple):
-    """How a line begins: every line that matches, and of JSON ends in a brace, has its level at the same place.
+    """Every line that matches, and of JSON ends in a brace, has its level at the same place.
 
     `pattern` has one group, the level as it stands in the line. It is for engines where `$` is the very end of a text.
     """
@@ -75,8 +84,25 @@ class LevelReader:
             return level
         return UNKNOWN if line.isascii() and not _has_any(line.lower(), _PARTS_OF_WORDS) else level_of_words(line)
 
+    def head(self, line: str) -> Head | None:
+        """None where there is no `form`, or the line ends with its level."""
+        found = self._beginning(line)
+        if found is None or not _ENDS_VALUE.match(found[0][-1]):
+            return None
+        return Head(found[0], LEVEL_OF_NAME[found[found.lastindex or 0].lower()], found.re is self._json)
+
     def form(self, line: str) -> Form | None:
         """None where the level is not read by one expression, or comes late, or is none."""
+        found = self._beginning(line)
+        if found is None:
+            return None
+        is_json, is_quoted = found.re is self._json, found.lastindex == 1
+        before = line[: found.start(found.lastindex or 0) - is_quoted]
+        value = r'"([^"\\]*)"' if is_quoted else rf"({_BARE}*)(?:{_GAP}|$)"
+        return Form(f"^{_pattern_of(before, _MEMBER if is_json else _PAIR)}{value}", is_json)
+
+    def _beginning(self, line: str) -> re.Match[str] | None:
+        """Up to a level; what matched last is its name."""
         in_braces = is_json(line)
         # What begins with a brace is JSON or not as it ends.
         if not in_braces and (not line.isascii() or line.startswith("{")):
@@ -84,12 +110,7 @@ class LevelReader:
         found = (self._json if in_braces else self._logfmt).match(line)
         if found is None or found.lastindex is None or found.end() > _LONGEST_BEGINNING:
             return None
-        if found[found.lastindex].lower() not in LEVEL_OF_NAME:
-            return None
-        is_quoted = found.lastindex == 1
-        beginning = line[: found.start(found.lastindex) - is_quoted]
-        value = r'"([^"\\]*)"' if is_quoted else rf"({_BARE}*)(?:{_GAP}|$)"
-        return Form(f"^{_pattern_of(beginning, _MEMBER if in_braces else _PAIR)}{value}", in_braces)
+        return found if found[found.lastindex].lower() in LEVEL_OF_NAME else None
 
 
 def _pattern_of(beginning: str, part: re.Pattern[str]) -> str:

@@ -4,8 +4,9 @@ from ingest_settings import Settings
 
 from log_aggregator.model.labels import Labels
 from log_aggregator.services.detected_level import detect_levels
-from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, head_of_line, level_of_line
+from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, level_of_line
 from log_aggregator.services.level_columns import levels_of_lines
+from log_aggregator.services.level_reader import level_reader
 
 LINES = {
     # words, the earliest first
@@ -94,14 +95,14 @@ def test_level_of_lines_as_a_column() -> None:
     ],
 )
 def test_beginnings_that_decide_the_level(line: str, text: str | None) -> None:
-    head = head_of_line(line, DEFAULT_LEVEL_FIELDS, 2)
+    head = level_reader(DEFAULT_LEVEL_FIELDS, 2).head(line)
     assert (head.text if head else None) == text
 
 
 def test_a_line_that_is_nested_too_deeply_says_nothing() -> None:
     line = '{"a":' * 1200 + "1" + "}" * 1200  # more levels than Python's stack has room for
     assert level_of_line(line, DEFAULT_LEVEL_FIELDS, 0) == "unknown"
-    assert levels_of_lines(pl.Series([line] * 300), DEFAULT_LEVEL_FIELDS, 0).to_list() == ["unknown"] * 300
+    assert levels_of_lines(pl.Series([line] * 600), DEFAULT_LEVEL_FIELDS, 0).to_list() == ["unknown"] * 600
 
 
 @pytest.mark.parametrize(("depth", "level"), [(1, "info"), (2, "warn"), (3, "debug"), (0, "debug"), (-1, "debug")])
