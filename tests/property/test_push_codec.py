@@ -87,6 +87,7 @@ def test_protobuf_is_decoded_as_it_was_encoded(push: list[PushStream]) -> None:
 @given(labels)
 def test_labels_are_parsed_as_they_were_formatted(pairs: tuple[tuple[str, str], ...]) -> None:
     assert parse_labels_text(format_labels(pairs)) == pairs
+    assert parse_labels_text(f" {format_labels(pairs)}") == pairs  # not the plain form
 
 
 @given(st.text(st.sampled_from("{}=,\"'`\\ \nab1é\ufffdxu0"), max_size=20))

@@ -19,6 +19,10 @@ _TOKEN: Final = re.compile(
       | (?P<end>\Z)""",
     re.VERBOSE,
 )
+# As clients send it; the parser reads whatever else there is.
+_PLAIN_PAIR: Final = r"([A-Za-z_][A-Za-z0-9_]*)=\"([^\"\\\n\ufffd]*)\""
+_PLAIN: Final = re.compile(rf"\{{{_PLAIN_PAIR}(?:, ?{_PLAIN_PAIR})*\}}")
+_PLAIN_PAIRS: Final = re.compile(_PLAIN_PAIR)
 _ESCAPE: Final = re.compile(
     rb"""\\(?:([0-7]{3}) | x([0-9a-fA-F]{2}) | u([0-9a-fA-F]{4}) | U([0-9a-fA-F]{8}) | (.))""", re.VERBOSE | re.DOTALL
 )
@@ -41,15 +45,17 @@ def parse_labels_text(text: str) -> Labels:
 
     Names may be quoted and then hold any character; values take Go's escapes. Raises LabelsSyntaxError.
     """
-    if len(text) > _CACHED_LENGTH:
+    return (_parse_cached if len(text) <= _CACHED_LENGTH else _parse)(text)
+
+
+def _parse(text: str) -> Labels:
+    if not _PLAIN.fullmatch(text):
         return _Parser(text).parse()
-    return _parse_cached(text)
+    return tuple(sorted(pair for pair in _PLAIN_PAIRS.findall(text) if pair[1]))
 
 
-@lru_cache(_CACHED_TEXTS)
-def _parse_cached(text: str) -> Labels:
-    """The streams of a client come with every push; a hit costs a tenth of parsing."""
-    return _Parser(text).parse()
+_parse_cached: Final = lru_cache(_CACHED_TEXTS)(_parse)
+"""The streams of a client come with every push; a hit costs a tenth of parsing."""
 
 
 class _Token(NamedTuple):
