@@ -22,7 +22,18 @@ from log_aggregator.services.level import (
     UNKNOWN,
     WORD_PATTERN,
 )
-from log_aggregator.services.level_reader import Head, level_reader
+from log_aggregator.services.level_reader import (
+    BARE,
+    COMMA,
+    FLAT_VALUE,
+    GAP,
+    KEY,
+    OPENING,
+    SPACE,
+    STRING,
+    Head,
+    level_reader,
+)
 
 _FEW_LINES: Final = 500
 """Below this the lines one by one cost less than setting up the expressions, as measured."""
@@ -31,12 +42,7 @@ _SAMPLE_LINES: Final = 24
 _MOST_HEADS: Final = 5
 """Each costs a look at all lines; those that have none of the heads are read in a slower way."""
 
-_SPACE: Final = r"[ \t\r\n]*"
-_STRING: Final = r'"(?:[^"\\]|\\.)*"'
-_FLAT_VALUE: Final = rf'(?:{_STRING}|(?:true|false|null)|[-0-9][^ \t\r\n,}}\]]*|\[(?:[^\[\]"]|{_STRING})*\])'
-_WORD_BYTE: Final = r'[^\x00-\x20="]'
-_KEY: Final = r'[^\x00-\x20="\x{fffd}]+'
-_GAP: Final = r"[\x00-\x20]"
+_NAME: Final = r'[^\x00-\x20="\x{fffd}]+'
 _GAPS: Final = "".join(map(chr, range(0x21)))
 
 _LEVEL_OF_VALUE: Final = {f'"{name}"': level for name, level in LEVEL_OF_NAME.items()} | dict(LEVEL_OF_NAME)
@@ -174,14 +180,14 @@ class _Patterns(NamedTuple):
 def _patterns(fields: tuple[str, ...]) -> tuple[_Patterns, _Patterns]:
     """For JSON and for logfmt."""
     names = "|".join(re.escape(name) for name in fields)
-    key = rf'"(?:{names})"{_SPACE}:{_SPACE}'
+    key = rf'"(?:{names})"{SPACE}:{SPACE}'
     # Lazily repeated: the first member that can be the answer is the answer.
-    members = rf'(?:"[^"\\]*"{_SPACE}:{_SPACE}{_FLAT_VALUE}{_SPACE},{_SPACE})*?'
-    pairs = rf"(?:{_KEY}(?:=(?:{_STRING}{_GAP}*|{_WORD_BYTE}*{_GAP}+)|{_GAP}+))*?"
+    members = rf"(?:{KEY}{FLAT_VALUE}{COMMA})*?"
+    pairs = rf"(?:{_NAME}(?:=(?:{STRING}{GAP}*|{BARE}*{GAP}+)|{GAP}+))*?"
     # The key that stands first in the list ends the search, even without a value.
-    first = rf"(?i:{re.escape(fields[0])})(?:=({_STRING}|{_WORD_BYTE}*(?:{_GAP}|$))|{_GAP}|$)"
+    first = rf"(?i:{re.escape(fields[0])})(?:=({STRING}|{BARE}*(?:{GAP}|$))|{GAP}|$)"
     return (
         # A key may also be written with escapes.
-        _Patterns(rf'{key}|\\u[^"]*"{_SPACE}:', rf"(?s)^{_SPACE}\{{{_SPACE}{members}{key}({_STRING})"),
-        _Patterns(rf"(?i)(?:{names})=", rf"(?s)^{_GAP}*{pairs}{first}"),
+        _Patterns(rf'{key}|\\u[^"]*"{SPACE}:', rf"(?s)^{OPENING}{members}{key}({STRING})"),
+        _Patterns(rf"(?i)(?:{names})=", rf"(?s)^{GAP}*{pairs}{first}"),
     )

@@ -11,22 +11,23 @@ from typing import Final, NamedTuple
 
 from log_aggregator.services.level import LEVEL_OF_NAME, STRING_BODY, UNKNOWN, is_json, level_of_line, level_of_words
 
-_SPACE: Final = r"[ \t\r\n]*+"
-_STRING: Final = rf'"{STRING_BODY}"'
+# For Python's engine and for Polars', which has no possessive quantifiers. What is given back here fails at once.
+SPACE: Final = r"[ \t\r\n]*"
+STRING: Final = rf'"{STRING_BODY}"'
 _NUMBER: Final = r"[-0-9][^ \t\r\n,}\]]*"
-_FLAT_VALUE: Final = rf'(?:{_STRING}|(?:true|false|null)|{_NUMBER}+|\[(?:[^\[\]"]|{_STRING})*+\])'
-_KEY: Final = rf'"[^"\\]*+"{_SPACE}:{_SPACE}'
-_COMMA: Final = rf"{_SPACE},{_SPACE}"
-_OPENING: Final = rf"{_SPACE}\{{{_SPACE}"
-_GAP: Final = r"[\x00-\x20]"
-_BARE: Final = r'[^\x00-\x20="]'
-_PAIR_VALUE: Final = rf'(?:"[^"\\]*+"|{_BARE}*+)'
-_MEMBER: Final = re.compile(rf"((?:{_OPENING})?+{_KEY})({_FLAT_VALUE})({_COMMA})", re.DOTALL)
-_PAIR: Final = re.compile(rf"({_GAP}*+{_BARE}++=?+)({_PAIR_VALUE})({_GAP}++)")
+FLAT_VALUE: Final = rf'(?:{STRING}|(?:true|false|null)|{_NUMBER}|\[(?:[^\[\]"]|{STRING})*\])'
+KEY: Final = rf'"[^"\\]*"{SPACE}:{SPACE}'
+COMMA: Final = rf"{SPACE},{SPACE}"
+OPENING: Final = rf"{SPACE}\{{{SPACE}"
+GAP: Final = r"[\x00-\x20]"
+BARE: Final = r'[^\x00-\x20="]'
+_PAIR_VALUE: Final = rf'(?:"[^"\\]*"|{BARE}*)'
+_MEMBER: Final = re.compile(rf"((?:{OPENING})?{KEY})({FLAT_VALUE})({COMMA})", re.DOTALL)
+_PAIR: Final = re.compile(rf"({GAP}*{BARE}+=?)({_PAIR_VALUE})({GAP}+)")
 _PARTS_OF_WORDS: Final = ("err", "info", "warn", "debug", "trace", "fatal", "critical")
 """Each level's name, in lower case and in ASCII, holds one."""
 _LONGEST_BEGINNING: Final = 256
-_ENDS_VALUE: Final = re.compile(rf'"|{_GAP}')
+_ENDS_VALUE: Final = re.compile(rf'"|{GAP}')
 
 
 class Head(NamedTuple):
@@ -58,12 +59,12 @@ class LevelReader:
         names = "|".join(map(re.escape, fields))
         # Lazily repeated: the first member that can be the answer is the answer.
         self._json = re.compile(
-            rf'{_OPENING}(?:{_KEY}{_FLAT_VALUE}{_COMMA})*?"(?:{names})"{_SPACE}:{_SPACE}"({STRING_BODY})"', re.DOTALL
+            rf'{OPENING}(?:{KEY}{FLAT_VALUE}{COMMA})*?"(?:{names})"{SPACE}:{SPACE}"({STRING_BODY})"', re.DOTALL
         )
         # No other field can outdo the first, even without a value.
-        value = rf'=(?:"([^"\\]*+)"|({_BARE}*+)(?:{_GAP}|\Z))'
-        first = rf"(?i:{re.escape(fields[0])})(?:{value}|{_GAP}|\Z)"
-        self._logfmt = re.compile(rf"{_GAP}*+(?:{_BARE}++(?:={_PAIR_VALUE})?+{_GAP}++)*?{first}")
+        value = rf'=(?:"([^"\\]*)"|({BARE}*)(?:{GAP}|\Z))'
+        first = rf"(?i:{re.escape(fields[0])})(?:{value}|{GAP}|\Z)"
+        self._logfmt = re.compile(rf"{GAP}*(?:{BARE}+(?:={_PAIR_VALUE})?{GAP}+)*?{first}")
 
     def level(self, line: str) -> str:
         value: str | None = None
@@ -98,7 +99,7 @@ class LevelReader:
             return None
         is_json, is_quoted = found.re is self._json, found.lastindex == 1
         before = line[: found.start(found.lastindex or 0) - is_quoted]
-        value = r'"([^"\\]*)"' if is_quoted else rf"({_BARE}*)(?:{_GAP}|$)"
+        value = r'"([^"\\]*)"' if is_quoted else rf"({BARE}*)(?:{GAP}|$)"
         return Form(f"^{_pattern_of(before, _MEMBER if is_json else _PAIR)}{value}", is_json)
 
     def _beginning(self, line: str) -> re.Match[str] | None:
@@ -127,7 +128,7 @@ def _like(value: str, name: str) -> str:
     if value.startswith('"'):
         return r'"[^"\\]*"'
     if name.endswith("="):
-        return f"{_BARE}*"
+        return f"{BARE}*"
     if value in ("true", "false", "null"):
         return "(?:true|false|null)"
     return _NUMBER if re.match("[-0-9]", value) else re.escape(value)
