@@ -36,7 +36,7 @@ VALUES = (
 
 JSON_KEYS = (
     *("level", "n", "d", "app", "env", "level_extracted", "n_extracted", "dotted.key", "dotted_key", "_", "1x", "é"),
-    *(" level ", "", "__error__", "__kind__", "trace"),
+    *(" level ", "", "__error__", "__kind__", "trace", "_entry", "_entry"),
 )
 JSON_VALUES = (
     *(f'"{value}"' for value in VALUES),
@@ -136,7 +136,7 @@ parsers = st.sampled_from(
         *('pattern "<level>:<level_extracted>,<_>"', r'pattern `<d> - [<level>] "<_> <n> <_>`'),
         *(r'pattern `<d> <app> [<level>] "<n>" <_>`', r"pattern `<_> <env> [<level>]<_>`"),
         *('json level, made="n"', 'json level="a.b", n', 'json app="level", d', 'json n="a[\\"b\\"]", app="level"'),
-        *('json n="n[0]"', 'json level="d[1]", n'),
+        *('json n="n[0]"', 'json level="d[1]", n', "unpack", "unpack"),
         *("logfmt level", "logfmt --strict n"),
         *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
         *(r"regexp `(?P<level>\w+) (?P<n>\d+)?`", r"regexp `level=(?P<level>\S+)( n=(?P<n>\S+))?( d=(?P<d>.+))?`"),
@@ -146,6 +146,7 @@ parsers = st.sampled_from(
 pairs_of_parsers = st.sampled_from(
     (
         *(["| json", "| logfmt"], ["| logfmt", "| json"], ["| json", "| level != ``", "| logfmt"]),
+        *(["| unpack", "| json"], ["| unpack", "|~ `n|5`", "| logfmt"], ["| unpack", "| json", "| logfmt"]),
         *(["| json", "| logfmt --strict"], ["| logfmt --keep-empty", "| json"]),
         *(["| json", "| logfmt", "| drop __error__, __error_details__"], ["| json", "| drop __error__", "| logfmt"]),
     )

@@ -95,6 +95,22 @@ def _in_json(random: Random, inner: Writer) -> Writer:
     return line
 
 
+def _packed(random: Random, inner: Writer) -> Writer:
+    """As promtail's pack stage writes it, and others might."""
+    keys = random.sample(("app", "level", "n", "trace", "level_extracted", "a.b", " level", "_entry", "é"), 3)
+    is_hostile, is_ascii = random.random() < 0.5, random.random() < 0.3
+
+    def line() -> str:
+        members: list[tuple[str, str]] = [("_entry", json.dumps(inner(), ensure_ascii=is_ascii))]
+        own = keys if is_hostile else ("n", "level")
+        members += [(key, random.choice(JSON_VALUES) if is_hostile else f'"{random.choice(VALUES)}"') for key in own]
+        if random.random() < 0.03:
+            members = [(key, random.choice(OTHER_LOGS)) for key, _ in members]
+        return json_object(random.sample(members, random.randint(1, len(members))) if is_hostile else members, "")
+
+    return line
+
+
 def _in_text(random: Random, inner: Writer) -> Writer:
     return lambda: f"2026-01-01T00:00:0{random.randint(0, 9)}Z {random.choice(('stdout', 'stderr'))} F {inner()}"
 
@@ -103,7 +119,7 @@ def _in_text(random: Random, inner: Writer) -> Writer:
 def records_of_runtimes(draw: st.DrawFn) -> list[list[Entry]]:
     random = Random(draw(st.integers(0, 2**32)))
     program = random.choice((_json_writer, _json_writer, _logfmt_writer, _logfmt_writer, _hostile_writer))(random)
-    runtime = random.choice((_in_json, _in_json, _in_json, _in_text, lambda _, inner: inner))(random, program)
+    runtime = random.choice((_in_json, _in_json, _packed, _packed, _in_text, lambda _, inner: inner))(random, program)
     noise, metadata = random.choice((0, 0, 0.1)), random.choice((0, 0, 0, 0.2))
     streams = random.choice(((0,), (0,), (0, 1), (0, 2), tuple(range(len(STREAMS)))))
 
@@ -151,6 +167,7 @@ other_stages = st.one_of(
 first_parsers = st.sampled_from(
     (
         *("| json", "| json", "| json", "| json", "| json log", '| json log, level="stream"', "| logfmt", "| unpack"),
+        *("| unpack", "| unpack"),
         "| regexp `^(?P<ts>\\S+) (?P<stream>stdout|stderr) (?P<flag>[FP]) (?P<log>.*)$`",
         *("| pattern `<_> <stream> <_> <log>`", "| pattern `<level> <_> <log>`"),
     )

@@ -20,6 +20,8 @@ _FEW_LINES = 64
 _LINE = pl.col("line")
 OWN_RULES: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 """Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
+# Two characters each, so that none begins within another one.
+_ESCAPED: Final = {r"\"": '"', r"\\": "\\", r"\/": "/", r"\b": "\b", r"\f": "\f", r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 _MATCHED = "__matched__"  # no label of a shape begins so
 
 
@@ -142,16 +144,20 @@ def unescaped(texts: pl.Series, unescape: Callable[[str], str | None]) -> pl.Ser
 
 def unescaped_json(texts: pl.Series) -> pl.Series:
     """Strings of JSON by the book, without their quotes, as labels have them."""
-    if not (has_escapes := has_backslash(texts)).any():
+    if not has_backslash(texts).any():
         return texts
-    by_the_book = has_escapes & ~texts.str.contains(OWN_RULES).fill_null(False)
+    found = texts.str.replace_many(_ESCAPED)
+    has_codes = texts.str.contains(r"\u", literal=True).fill_null(False)  # behind a backslash, too
+    if not has_codes.any():
+        return found
+    by_the_book = has_codes & ~texts.str.contains(OWN_RULES).fill_null(False)
     rows = by_the_book.arg_true()
     if len(rows):
         # All at once, as it is not the decoding that takes long.
         document = '["' + '","'.join(texts.gather(rows).to_list()) + '"]'
-        decoded = msgspec.json.decode(document, type=list[str])
-        return unescaped(where(~by_the_book, texts), label_text).scatter(rows, decoded)
-    return unescaped(texts, label_text)
+        found.scatter(rows, msgspec.json.decode(document, type=list[str]))
+    rows = (has_codes & ~by_the_book).arg_true()
+    return found.scatter(rows, [label_text(text) for text in texts.gather(rows)])
 
 
 def coalesced(columns: Sequence[pl.Series], rows: int) -> pl.Series:

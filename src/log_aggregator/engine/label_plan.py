@@ -18,7 +18,7 @@ from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand
 from log_aggregator.engine.label_columns import both, either, judged
 from log_aggregator.engine.label_filter import names_read
-from log_aggregator.engine.leading import EXTRACTING, Leading, has_address, leading_of, leaves, names_of, with_sources
+from log_aggregator.engine.leading import Leading, has_address, leading_of, leaves, names_of, with_sources
 from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parsed_fields import OF_ERRORS, ParsedFields, ParserStage
 from log_aggregator.engine.parser_chain import Findings, LabelOf, ParserChain, Reading
@@ -86,8 +86,10 @@ class LabelPlan:
         Nor is there need of those that only parsers read which columns stand for.
         """
         left = {number: stage for number, stage in enumerate(self.stages) if number not in decided}
-        read = [number for number in self.leading.formats if number not in self._formats_in_use(decided)]
-        return without_idle([stage for number, stage in left.items() if number not in read])
+        kept = {*self._formats_in_use(decided), *self.leading.parsers}
+        return without_idle(
+            [stage for number, stage in left.items() if number in kept or number not in self.leading.formats]
+        )
 
     def are_outlined(self, decided: frozenset[int]) -> bool:
         """Whether outlines have the lines that are read, when these filters are decided."""
@@ -179,7 +181,7 @@ class LabelPlan:
         used = []
         for number in self.leading.formats:
             for reader, stage in enumerate(self.stages[number + 1 :], number + 1):
-                if isinstance(stage, EXTRACTING | ast.LineFilterStage) and reader not in known:
+                if isinstance(stage, ParserStage | ast.LineFilterStage) and reader not in known:
                     used.append(number)
                 if isinstance(stage, CHANGES_LINE):
                     break
@@ -197,7 +199,7 @@ class LabelPlan:
 
 
 def _chain(stages: Sequence[Stage], leading: Leading, demand: Demand | None) -> ParserChain:
-    are_followed = any(isinstance(stage, EXTRACTING) for stage in stages[max(leading.parsers, default=-1) + 1 :])
+    are_followed = any(isinstance(stage, ParserStage) for stage in stages[max(leading.parsers, default=-1) + 1 :])
     readings = []
     for reading, line in enumerate(leading.read):
         own = (stages[number] for number, other in leading.parsers.items() if other == reading)
@@ -212,7 +214,9 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
     rest = pushed.rest
     at = next((number for number, stage in enumerate(rest) if isinstance(stage, CHANGES_LINE)), len(rest))
     leading = leading_of(rest)
-    if any(isinstance(stage, ParserStage) and number not in leading.parsers for number, stage in enumerate(rest[:at])):
+    if any(
+        isinstance(stage, ParserStage) and number not in leading.parsers for number, stage in enumerate(rest[: at + 1])
+    ):
         return None
     if order_matters(filters_of(stages)):
         leading = leading.without_addresses(rest)
@@ -284,7 +288,7 @@ def depends_on_labels(stages: Sequence[Stage]) -> bool:
                     return False
             case ast.LabelFilterStage() | ast.DropStage() | ast.KeepStage():
                 pass
-            case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage() | ast.RegexpStage():
+            case _ if isinstance(stage, ParserStage):
                 pass
             case _ if not is_made:
                 return False
@@ -317,7 +321,7 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                 names = kept if names is None else names & (kept | OF_ERRORS)
             case ast.DropStage(labels) if names is not None and not is_last_parser_behind:
                 names -= {one for one in labels if isinstance(one, str)}
-            case _ if isinstance(stage, EXTRACTING):
+            case _ if isinstance(stage, ParserStage):
                 is_last_parser_behind = True
             case _:
                 pass

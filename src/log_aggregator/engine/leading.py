@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.made_lines import MadeLine, parts_of
-from log_aggregator.engine.parsed_fields import OF_ERRORS, ParserStage, has_columns, is_made, labels_of
+from log_aggregator.engine.parsed_fields import OF_ERRORS, UNPACKED, ParserStage, has_columns, is_made, labels_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
+from log_aggregator.logql.template import Field
 
-EXTRACTING = ParserStage | ast.UnpackStage
-"""Stages that extract labels from the line."""
+_UNPACKED_LINE: Final = MadeLine((Field(UNPACKED),), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class Leading:
 
     `parsers` are those that columns stand for, by the reading that each belongs to, and `read` the line that each
     reading is of (None: the stored one). Filters of labels come with how many readings are before them, those of lines
-    with the line. `formats` are the line_formats before the last of the parsers. `last` is the line that all stages
-    leave, if it is made so.
+    with the line. `formats` are the stages that make a line, up to the last of the parsers. `last` is the line that all
+    stages leave, if it is made so.
     """
 
     parsers: Mapping[int, int]
@@ -51,7 +52,7 @@ def leading_of(stages: Sequence[Stage]) -> Leading:
     """Of stages behind those line filters that are of stored lines."""
     walk = _Walk(stages)
     is_whole = all(map(walk.takes, range(len(stages))))
-    formats = frozenset(number for number in walk.formats if number < max(walk.parsers, default=-1))
+    formats = frozenset(number for number in walk.formats if number <= max(walk.parsers, default=-1))
     return Leading(walk.parsers, walk.read, walk.labels, walk.lines, formats, walk.line if is_whole else None)
 
 
@@ -60,7 +61,7 @@ class _Walk:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = stages
-        extracting = (number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING))
+        extracting = (number for number, stage in enumerate(stages) if isinstance(stage, ParserStage))
         self._last_parser = max(extracting, default=-1)
         self.parsers: dict[int, int] = {}
         self.read: list[MadeLine | None] = []
@@ -93,7 +94,7 @@ class _Walk:
             case ast.LabelFormatStage(assignments):
                 for one in assignments:
                     self._changed.update((one.name, one.value) if one.is_rename else (one.name,))
-            case ast.JsonStage() | ast.LogfmtStage() | ast.PatternStage() | ast.RegexpStage() as parser:
+            case parser if isinstance(parser, ParserStage):
                 return self._parse(number, parser)
             case _:
                 return False
@@ -130,6 +131,9 @@ class _Walk:
             return False
         self.parsers[number] = len(self.read) - 1
         self._is_mixed |= is_changed
+        if isinstance(parser, ast.UnpackStage):
+            self.line = _UNPACKED_LINE
+            self.formats.append(number)
         return True
 
     def _joins(self, parser: ParserStage) -> bool:
@@ -142,8 +146,9 @@ class _Walk:
     def _may_follow(self, parser: ParserStage, *, is_changed: bool) -> bool:
         """Whether columns tell what becomes of its labels beside those of the readings before."""
         if not self.read:
-            return self.line is None
-        return not is_changed and not labels_of(parser)
+            # What is extracted already may be all that is asked for, and then `unpack` leaves the line as it is.
+            return self.line is None and not (is_changed and isinstance(parser, ast.UnpackStage))
+        return not is_changed and not labels_of(parser) and not isinstance(parser, ast.UnpackStage)
 
     def _are_as_given(self, names: Iterable[str]) -> bool:
         """Whether no stage has changed labels of these names."""

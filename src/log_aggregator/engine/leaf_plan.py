@@ -11,7 +11,7 @@ from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, Demand
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
-from log_aggregator.engine.leading import EXTRACTING, leaves, with_sources
+from log_aggregator.engine.leading import leaves, with_sources
 from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, may_fail
 from log_aggregator.engine.parser_chain import field_key, name_of
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
@@ -146,7 +146,7 @@ class LeafPlan:
         self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
         demand = demand_of(aggregation)
-        parsers = [stage for stage in labels.stages if isinstance(stage, EXTRACTING)]
+        parsers = [stage for stage in labels.stages if isinstance(stage, ParserStage)]
         self._has_several_parsers = len(parsers) > 1
         self._may_fail_behind = any(may_fail(parser) for parser in parsers[len(labels.chain.parsers) :])
         # Extractions are labels of what fails behind them, whether they are asked for or not.
@@ -241,7 +241,7 @@ def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> froz
 
 def _drops_errors(stages: Sequence[Stage]) -> bool:
     """Whether no entry in which a parser fails is left with that error, nor gets another one."""
-    last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, EXTRACTING)), default=-1)
+    last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, ParserStage)), default=-1)
     behind = dropwhile(lambda stage: not _is_without_error(stage), stages[last_parser + 1 :])
     return next(behind, None) is not None and not any(map(_may_set_error, behind))
 

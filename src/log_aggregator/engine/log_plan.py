@@ -13,13 +13,7 @@ from log_aggregator.logql.ast import LogExpr
 
 # Stages that let every row pass.
 _PASSING = (
-    ParserStage
-    | ast.UnpackStage
-    | ast.LineFormatStage
-    | ast.LabelFormatStage
-    | ast.DecolorizeStage
-    | ast.DropStage
-    | ast.KeepStage
+    ParserStage | ast.LineFormatStage | ast.LabelFormatStage | ast.DecolorizeStage | ast.DropStage | ast.KeepStage
 )
 
 

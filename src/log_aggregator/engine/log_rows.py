@@ -150,7 +150,7 @@ class RowChooser:
     @staticmethod
     def _reads(labels: LabelPlan, streams: Sequence[Labels]) -> list[str]:
         """The fields that the filters depend on."""
-        names = (labels.names_without(frozenset()) or frozenset()) | labels.chain.line_names
+        names = (labels.names_without(frozenset()) or frozenset()) | labels.filter_names
         return fields_read(names, common_names(streams))
 
     def _undecided(self, labels: LabelPlan, decided: frozenset[int]) -> Combinations | None:

@@ -37,6 +37,7 @@ from log_aggregator.engine.fields import (
     with_rows,
 )
 from log_aggregator.engine.irregular_lines import OBJECT
+from log_aggregator.engine.json_stages import PACKED_ENTRY
 from log_aggregator.engine.logfmt import compile_logfmt
 from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
 from log_aggregator.engine.pattern_columns import pattern_columns
@@ -48,6 +49,7 @@ from log_aggregator.engine.shapes import (
     Shape,
     json_sample,
 )
+from log_aggregator.engine.unpacked_lines import unpacked
 from log_aggregator.engine.words import WHOLE_LINE, captured_words
 from log_aggregator.formats.chunk import FIELD_PREFIX, SHAPE
 from log_aggregator.logql import ast
@@ -57,7 +59,8 @@ from log_aggregator.logql.pattern import parse_pattern
 from log_aggregator.model.columns import coded, constant, where
 from log_aggregator.model.segment import LINE
 
-ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage | ast.RegexpStage
+ParserStage = ast.JsonStage | ast.LogfmtStage | ast.PatternStage | ast.RegexpStage | ast.UnpackStage
+"""Stages that extract labels from the line."""
 _CAPTURING = ast.PatternStage | ast.RegexpStage
 OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
@@ -66,6 +69,8 @@ Kind = Literal["json", "logfmt", "nothing"]
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 KIND: Final = ""
 """Stands among the fields of an outline for how its line is read: no label has this name."""
+UNPACKED: Final = "|unpack"
+"""Stands among labels for the line that `unpack` leaves: no label has this name."""
 # To look for a name in lines takes a pass over them, and to begin one as long as to read so many one by one.
 FEWEST_LINES_OF_TEXT = 75
 _MOST_NAMES_IN_TEXT: Final = 6
@@ -110,10 +115,10 @@ def has_columns(parsers: Sequence[ParserStage]) -> bool:
 
 def labels_of(parser: ParserStage) -> list[str]:
     """The labels of its extractions."""
-    return [] if isinstance(parser, _CAPTURING) else [one.label for one in parser.extractions]
+    return [] if isinstance(parser, _CAPTURING | ast.UnpackStage) else [one.label for one in parser.extractions]
 
 
-def may_fail(parser: ParserStage | ast.UnpackStage) -> bool:
+def may_fail(parser: ParserStage) -> bool:
     """Whether there are lines that it fails to read."""
     return isinstance(parser, ast.JsonStage | ast.UnpackStage) or (
         isinstance(parser, ast.LogfmtStage) and parser.strict
@@ -127,6 +132,8 @@ def _is_plain(parser: ParserStage) -> bool:
             return False
         names = _captured_names(parser)
         return not any(is_made(name) and (name in OF_ERRORS or name.removesuffix(EXTRACTED) in names) for name in names)
+    if isinstance(parser, ast.UnpackStage):
+        return True
     labels = labels_of(parser)
     if any(map(is_made, labels)) or len(set(labels)) != len(labels):
         return False
@@ -188,7 +195,7 @@ class ParsedFields:
             return set()
         if isinstance(self.parsers[0], _CAPTURING):
             return self._columns_of_words(available, shapes, names) or {LINE}
-        if shapes is None:
+        if shapes is None or self._is_unpacking:
             return {LINE}
         wanted = {SHAPE}
         fields = set(self._fields(names).values())
@@ -210,6 +217,8 @@ class ParsedFields:
             return ()
         if isinstance(self.parsers[0], _CAPTURING):
             return _captured_names(self.parsers[0])
+        if self._is_unpacking:
+            return None
         if self._extracted:
             return self._extracted
         names = None if shapes is None else self._names_in(shapes)
@@ -236,6 +245,8 @@ class ParsedFields:
             capture = pattern_columns if isinstance(first, ast.PatternStage) else regexp_columns
             easy = ~broken if broken.any() else None
             return Parsed(easy, None, capture(first.pattern, lines, sorted(names)), frozenset(_captured_names(first)))
+        if self._is_unpacking:
+            return self._unpacked(_lines(frame), names)
         fields = self._fields(names)
         wanted = sorted(set(fields.values()))
         if shapes is None:
@@ -282,6 +293,8 @@ class ParsedFields:
         values = {name: value for name, value in fields.items() if name != KIND}
         if kind == "nothing":
             return "x"
+        if self._is_unpacking:
+            values[PACKED_ENTRY] = ""
         if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):
             return " ".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
         return msgspec.json.encode(values).decode()
@@ -294,8 +307,14 @@ class ParsedFields:
             case ast.LogfmtStage(extractions, strict, keep_empty):
                 same = tuple(ast.Extraction(one.label, one.label) for one in extractions)
                 return ast.LogfmtStage(same, strict, keep_empty)
+            case ast.UnpackStage():
+                return parser
             case _:
                 return ast.JsonStage()
+
+    @property
+    def _is_unpacking(self) -> bool:
+        return any(isinstance(parser, ast.UnpackStage) for parser in self.parsers)
 
     @property
     def _kinds(self) -> list[Literal["json", "logfmt"]]:
@@ -315,6 +334,18 @@ class ParsedFields:
             elif isinstance(parser, ast.LogfmtStage):
                 found |= {one.label: parse_logfmt_key(one.expression) for one in parser.extractions}
         return found
+
+    def _unpacked(self, lines: pl.Series, names: Collection[str]) -> Parsed:
+        """What `unpack` finds, and the line that it leaves."""
+        if self._demand.names == frozenset():  # the stage does nothing then
+            return Parsed(None, None, {**dict.fromkeys(names, constant(None, len(lines), pl.String)), UNPACKED: lines})
+        found = unpacked(lines, sorted(set(names) - {UNPACKED}))
+        fails = ~lines.str.starts_with("{") & (lines != "")
+        kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(np.where(fails, _NOTHING, _JSON) - 1)
+        values = dict(found.values)
+        entry = values.pop(PACKED_ENTRY)
+        values[UNPACKED] = entry.zip_with(entry.is_not_null(), lines)
+        return Parsed((found.shape > 0) | fails, kinds, values, None)
 
     def _columns_of_words(
         self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]

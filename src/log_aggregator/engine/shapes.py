@@ -104,6 +104,14 @@ def json_sample(shape: Shape) -> dict[str, object] | None:
     return document
 
 
+def strings_of(shape: Shape) -> Shape:
+    """Of a shape of JSON, only the names of those members of the document itself that are strings."""
+    document = json_sample(shape) or {}
+    are_strings = (text.endswith('"') for text in shape.pattern.split(GROUP))
+    own = zip(shape.names, are_strings, strict=False)
+    return replace(shape, names=tuple(name if is_string and name in document else "" for name, is_string in own))
+
+
 class _KeyStandsTwice(Exception):
     pass
 
