@@ -138,6 +138,7 @@ parsers = st.sampled_from(
         *('json level, made="n"', 'json level="a.b", n', 'json app="level", d', 'json n="a[\\"b\\"]", app="level"'),
         *('json n="n[0]"', 'json level="d[1]", n', "unpack", "unpack"),
         *("logfmt level", "logfmt --strict n"),
+        *("logfmt --strict --keep-empty", 'logfmt --strict level, made="n"', 'logfmt made="level", x="n"'),
         *('logfmt level, made="n"', 'logfmt n="level", level="d"', 'logfmt --strict level="dotted_key", n'),
         *(r"regexp `(?P<level>\w+) (?P<n>\d+)?`", r"regexp `level=(?P<level>\S+)( n=(?P<n>\S+))?( d=(?P<d>.+))?`"),
         *(r"regexp `^(?P<app>.)(.*:(?P<d>[^,]*))?`", r"regexp `(?P<level_extracted>\S+) (?P<level>\S*)|(?P<n>5)`"),

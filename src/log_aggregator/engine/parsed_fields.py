@@ -25,6 +25,7 @@ from log_aggregator.engine.entry_labels import (
     Demand,
     EntryLabels,
     join_names,
+    sanitise,
 )
 from log_aggregator.engine.fields import (
     OWN_RULES,
@@ -39,7 +40,7 @@ from log_aggregator.engine.fields import (
 from log_aggregator.engine.irregular_lines import OBJECT
 from log_aggregator.engine.json_stages import PACKED_ENTRY
 from log_aggregator.engine.logfmt import compile_logfmt
-from log_aggregator.engine.pairs_in_text import extracted_pairs, pairs_in_text
+from log_aggregator.engine.pairs_in_text import are_well_formed, extracted_pairs, pairs_in_text, pairs_with_empty
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import (
@@ -434,13 +435,19 @@ class ParsedFields:
             return _JSON, _NOTHING, _NOTHING, _NOTHING
         if not self._is_lenient:
             return _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN
-        return _JSON if json else _NOTHING, _LOGFMT, _NOTHING, _UNKNOWN
+        return _JSON if json else _NOTHING, _LOGFMT if is_unnamed else _UNKNOWN, _NOTHING, _UNKNOWN
 
     @property
     def _is_lenient(self) -> bool:
         """Whether the logfmt parser has nothing to say about text without `=`."""
         parser = self._logfmt
-        return parser is not None and not parser.strict and not parser.keep_empty and not parser.extractions
+        return parser is not None and not parser.strict and not self._keeps_empty
+
+    @property
+    def _keeps_empty(self) -> bool:
+        """Whether a key without a value is a label. Extractions are labels anyway."""
+        parser = self._logfmt
+        return parser is not None and parser.keep_empty and not parser.extractions
 
     def _with_hard_lines(
         self,
@@ -491,16 +498,31 @@ class ParsedFields:
 
     def _in_words(self, lines: pl.Series, names: Sequence[str]) -> Fields | None:
         """What the logfmt parser finds, if that can be told; lines that it does not know have 0 for a shape."""
-        if self._is_lenient:
+        assert self._logfmt is not None
+        if self._extracted:
+            found = self._in_words_extracted(lines)
+        else:
             found = extract_escaped(lines, "logfmt", shapes_of(lines, "logfmt"), names)
             rows = (found.shape == 0).arg_true()
-            return with_rows(found, rows, pairs_in_text(lines.gather(rows), names)) if len(rows) else found
-        extracted = self._extracted
-        is_strict = self._logfmt is not None and self._logfmt.strict
-        if is_strict or not extracted or any(label != key for label, key in extracted.items()):
+            in_text = pairs_with_empty if self._keeps_empty else pairs_in_text
+            found = with_rows(found, rows, in_text(lines.gather(rows), names)) if len(rows) else found
+        if found is None or not self._logfmt.strict:
+            return found
+        known = (found.shape > 0) & are_well_formed(lines)
+        return Fields(known.cast(pl.UInt16), found.values)
+
+    def _in_words_extracted(self, lines: pl.Series) -> Fields | None:
+        """The same of extractions, by label."""
+        fields = self._extracted
+        # The parser passes over keys that are not asked for, unless they have the name of a label.
+        keys = [key for key in fields.values() if key in fields or self._demand.wants(key)]
+        others = [label for label, key in fields.items() if label != key]  # whose own pairs are their values, too
+        if not set(others).isdisjoint(keys) or any(sanitise(key) != key for key in keys):
             return None
         wanted = self._demand.names
-        return extracted_pairs(lines, names, only_first=wanted is not None and wanted <= extracted.keys())
+        found = extracted_pairs(lines, keys, others, only_first=wanted is not None and wanted <= fields.keys())
+        nothing = constant(None, len(lines), pl.String)
+        return Fields(found.shape, {label: found.values.get(key, nothing) for label, key in fields.items()})
 
     def _in_documents(self, parser: ast.JsonStage, lines: pl.Series, names: Sequence[str]) -> Fields:
         """What the json parser finds."""
@@ -652,18 +674,23 @@ class ParsedFields:
         if self._json is not None:
             nothing = nothing & ~lines.str.contains(OBJECT).to_numpy()
         if self._logfmt is not None:
-            nothing = nothing & ~is_pair & self._is_lenient
+            nothing = nothing & ~is_pair
+            if self._logfmt.strict:
+                rows = pl.Series(nothing).arg_true()
+                nothing[rows.to_numpy()] = are_well_formed(lines.gather(rows)).to_numpy()
         return np.where(nothing, _NOTHING, codes)
 
     def _may_have_pairs(self, lines: pl.Series, names: Collection[str] | None) -> pl.Series:
         """Lines in which the logfmt parser may find labels of these names, or of any if they are None."""
-        has_pairs = lines.str.contains("=", literal=True)
-        if names is None or self._extracted or sum(map(len, names)) > _MOST_NAMES_CHARACTERS:
+        has_pairs = lines.str.contains("=", literal=True) if not self._keeps_empty else lines != ""
+        if self._extracted:
+            names = {*self._extracted, *self._extracted.values()}
+        if names is None or sum(map(len, names)) > _MOST_NAMES_CHARACTERS:
             return has_pairs
         if not names:
             return constant(False, len(lines), pl.Boolean)
         rows = has_pairs.arg_true()
-        begins = "|".join(map(_beginning_of_pair, sorted(names)))
+        begins = "|".join(_key_of(name) + ("" if self._keeps_empty else "=") for name in sorted(names))
         return has_pairs.scatter(rows, lines.gather(rows).str.contains(begins)) if len(rows) else has_pairs
 
 
@@ -672,12 +699,12 @@ def _read_as(code: int, found: Fields | None) -> Fields | None:
     return None if found is None else Fields((found.shape > 0).cast(pl.UInt16) * code, found.values)
 
 
-def _beginning_of_pair(name: str) -> str:
-    """An expression that finds each pair of logfmt, wherever it is, that may become a label of the name; and others.
+def _key_of(name: str) -> str:
+    """An expression that finds each key of logfmt, wherever it is, that may become a label of the name; and others.
 
     What names do not allow in a key becomes an underscore, as does nothing before a digit; space at its ends is lost.
     """
-    return re.sub("^_", "_?", name).replace("_", "[^A-Za-z0-9]") + r"[^\x00-\x7f]*="
+    return re.sub("^_", "_?", name).replace("_", "[^A-Za-z0-9]") + r"[^\x00-\x7f]*"
 
 
 def _column_of(name: str, captured: Mapping[int, Mapping[str, int | str]], frame: pl.DataFrame) -> pl.Series:

@@ -67,7 +67,7 @@ def test_what_is_known_is_what_an_extraction_finds(lines: list[str], names: tupl
     extractions = tuple(Extraction(name, name) for name in names)
     process = compile_logfmt(LogfmtStage(extractions, strict=False, keep_empty=False))
     only_first = demand.names is not None and demand.names <= set(names)
-    found = extracted_pairs(pl.Series(lines), names, only_first=only_first)
+    found = extracted_pairs(pl.Series(lines), names, (), only_first=only_first)
     for row, line in enumerate(lines):
         if found.shape[row]:
             labels = EntryLabels(0, {}, {}, demand)
@@ -97,7 +97,7 @@ def test_lines_that_only_the_stage_can_read(line: str) -> None:
 
 
 def test_usual_lines_are_known_to_extractions() -> None:
-    lines = ['stderr F {"level":"info"}', "stdout F level=warn", "log_level=debug level=info"]
-    found = extracted_pairs(pl.Series(lines), ["level"], only_first=True)
-    assert found.shape.to_list() == [1, 1, 1]
-    assert found.values["level"].to_list() == [None, "warn", "info"]
+    lines = ['stderr F {"level":"info"}', "stdout F level=warn", "log_level=debug level=info", "level=info made"]
+    found = extracted_pairs(pl.Series(lines), ["level"], ["made"], only_first=True)
+    assert found.shape.to_list() == [1, 1, 1, 0]
+    assert found.values["level"].to_list() == [None, "warn", "info", None]
