@@ -148,7 +148,7 @@ class _Walk:
         if not self.read:
             # What is extracted already may be all that is asked for, and then `unpack` leaves the line as it is.
             return self.line is None and not (is_changed and isinstance(parser, ast.UnpackStage))
-        return not is_changed and not labels_of(parser) and not isinstance(parser, ast.UnpackStage)
+        return not labels_of(parser) and not isinstance(parser, ast.UnpackStage)
 
     def _are_as_given(self, names: Iterable[str]) -> bool:
         """Whether no stage has changed labels of these names."""

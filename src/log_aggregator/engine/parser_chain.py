@@ -15,6 +15,7 @@ import polars as pl
 from log_aggregator.engine.entry_labels import EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, both
 from log_aggregator.engine.made_lines import MadeLine
+from log_aggregator.engine.metadata_columns import mentions
 from log_aggregator.engine.parsed_fields import KIND, Parsed, ParsedFields, ParserStage, labels_of, may_fail
 from log_aggregator.engine.pipeline import compile_stage
 from log_aggregator.engine.shapes import Shape
@@ -163,7 +164,7 @@ class ParserChain:
         """With what the next reading finds. `streams` are those of the rows, by number. Raises LinesNeeded."""
         readings = self.readings[: len(found.parts) + 1]
         reading = readings[-1]
-        wanted = [name for name in names if not _is_surely_found(name, found)]
+        wanted = [name for name in names if not _is_surely_found(name, found) or mentions(frame[METADATA], name)]
         if reading.line is None:
             part = reading.parsed.read(frame, shapes, wanted)
         else:
@@ -238,7 +239,10 @@ def _first_of(left: pl.Series, right: pl.Series) -> pl.Series:
 
 
 def _is_surely_found(name: str, found: Findings) -> bool:
-    """Whether each of the rows has the label already, so that it does not matter what the line has of it."""
+    """Whether each of the rows has the label already, so that it does not matter what the line has of it.
+
+    It does where metadata hid the field, and has been dropped since.
+    """
     columns = (part.values[name] for part in found.parts if name in part.values)
     return any(not (one if found.easy is None else one.filter(found.easy)).null_count() for one in columns)
 
