@@ -10,6 +10,7 @@ from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parsed_fields import OF_ERRORS, UNPACKED, ParserStage, has_columns, is_made, labels_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
+from log_aggregator.logql.paths import parse_logfmt_key
 from log_aggregator.logql.template import Field
 
 _UNPACKED_LINE: Final = MadeLine((Field(UNPACKED),), 1)
@@ -147,7 +148,10 @@ class _Walk:
         """Whether columns tell what becomes of its labels beside those of the readings before."""
         if not self.read:
             # What is extracted already may be all that is asked for, and then `unpack` leaves the line as it is.
-            return self.line is None and not (is_changed and isinstance(parser, ast.UnpackStage))
+            if is_changed and isinstance(parser, ast.UnpackStage):
+                return False
+            # The key of an extraction is passed over if it is a label already.
+            return self.line is None and self._changed.isdisjoint(_keys_of(parser))
         return not labels_of(parser) and not isinstance(parser, ast.UnpackStage)
 
     def _are_as_given(self, names: Iterable[str]) -> bool:
@@ -155,6 +159,14 @@ class _Walk:
         found = with_sources(names)
         is_kept = self._kept is None or found <= self._kept
         return is_kept and not self._is_mixed and found.isdisjoint(self._changed)
+
+
+def _keys_of(parser: ParserStage) -> Iterator[str]:
+    """Those that a logfmt parser extracts under other names."""
+    if isinstance(parser, ast.LogfmtStage):
+        for one in parser.extractions:
+            if (key := parse_logfmt_key(one.expression)) != one.label:
+                yield key
 
 
 def _passes_without_labels(node: ast.LabelFilter) -> bool:

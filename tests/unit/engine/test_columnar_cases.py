@@ -533,6 +533,7 @@ BY_ROWS = (
     'sum by (x) (count_over_time({app="x"} | json x="a[0].b" [1m]))',
     'sum by (x) (count_over_time({app="x"} | logfmt | logfmt x [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | unpack [1m]))',
+    'sum by (x) (count_over_time({app="x"} | label_format n=`1` | logfmt x="n" | n="1" [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__line__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | json | label_format x=`{{__timestamp__}}` [1m]))',
     'sum by (x) (count_over_time({app="x"} | regexp "(?P<x>a|b*)+" [1m]))',
