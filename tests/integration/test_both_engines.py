@@ -109,6 +109,12 @@ METRIC_QUERIES = (
     r'sum by (method, user) (count_over_time({app=~".+"} | regexp `(?P<method>[A-Z]+) |"u(?P<user>\d+)` [1m]))',
     r'max_over_time({app=~".+"} | regexp `took=(?P<took>\d+)ms( status=(?P<code>\d+))?` | unwrap took [1m]) by (code)',
     'topk(2, sum by (user) (count_over_time({app=~".+"} | json | __error__="" [5m])))',
+    'count by (level) (count_over_time({app=~".+"} | json | __error__="" [1m]))',
+    'avg by (app) (avg_over_time({app=~".+"} | json | __error__="" | unwrap ms [1m]))',
+    'max by (user) (quantile_over_time(0.5, {app=~".+"} | json | drop __error__ | unwrap ms [1m]))',
+    'stddev without (took, trace) (rate({app=~".+"} | logfmt | status >= 404 [1m]))',
+    'topk by (level) (3, sum_over_time({app=~".+"} | json | level!="info" | __error__="" | unwrap ms [5m]))',
+    'avg(rate({app="shop"} | json | __error__="" [1m])) / count(rate({app="shop"} | json | __error__="" [1m]))',
 )
 GIVEN_UP = (
     'count_over_time({app=~".+"} | json | __error__="" [1m])',

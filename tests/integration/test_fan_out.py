@@ -46,6 +46,8 @@ QUERIES = (
     'absent_over_time({app="shop"} | json | level="none" [5m])',
     'sum(count_over_time({app="shop"}[5m])) / sum(count_over_time({app="shop"} |= "error" [5m]))',
     'topk(2, sum by (user) (count_over_time({app="shop"} | json [30m])))',
+    'count by (level) (count_over_time({app="shop"} | json [5m]))',
+    'avg by (level) (sum_over_time({app="shop"} | json | unwrap n [5m]))',
 )
 # Lines that are no JSON to which a shape applies, so that the row-wise stages read each: a second of work or so.
 SLOW = 'sum by (level) (count_over_time({app="odd"} | json | n > 10 [5m]))'

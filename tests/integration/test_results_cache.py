@@ -87,6 +87,17 @@ async def test_a_query_that_differs_is_computed(cluster: Cluster) -> None:
     assert (await asker.ask(steps=Steps.aligned(0, 4 * HOUR_NS, 5 * MINUTE_NS))).statistics.lines > 200
 
 
+async def test_aggregations_of_the_same_series_are_told_apart(cluster: Cluster) -> None:
+    await flushed(cluster, range(1, 4 * HOUR_NS, MINUTE_NS))
+    asker = Asker(cluster)
+    inner = QUERY.removeprefix("sum by (stream) ")
+    for operation, expected in (("count", 3), ("max", 4)):
+        for lines in (230, 0):
+            answer = await asker.ask(f"{operation} {inner}")
+            assert answer.statistics.lines == lines
+            assert [value for _, value in answer.vectors[12]] == [expected]
+
+
 async def test_fresh_is_computed(cluster: Cluster) -> None:
     await flushed(cluster, range(1, 4 * HOUR_NS, MINUTE_NS))
     asker = Asker(cluster)

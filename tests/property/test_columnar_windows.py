@@ -8,9 +8,11 @@ import polars as pl
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from log_aggregator.engine.query_memory import QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
+from log_aggregator.engine.window_columns import vectors_of
 from log_aggregator.engine.windows import SAMPLES_SCHEMA, Totals, Windows
 from log_aggregator.logql.ast import Grouping, LogExpr, LogRange, Matcher, RangeAggregation, Unwrap
 from log_aggregator.model.labels import Labels
@@ -85,7 +87,7 @@ def test_samples(
     ordered = sorted(samples, key=lambda sample: sample[1])
     half = len(ordered) // 2
     frames = [pl.DataFrame(part, SAMPLES_SCHEMA, orient="row") for part in (ordered[:half], ordered[half:])]
-    found = by_labels(windows.of_samples(SERIES_LABELS, frames))
+    found = by_labels(vectors_of(aggregation, SERIES_LABELS, windows.of_samples(frames), len(times), QueryMemory()))
     expected = by_rows(aggregation, samples, times)
     event(f"empty: {not any(expected)}")
     # What sums lose to cancellation.
@@ -123,6 +125,7 @@ def test_totals(
     for part in (samples[:half], samples[half:]):
         series, moments, sizes = (np.array([sample[i] for sample in part], np.int64) for i in range(3))
         totals.append(windows.totals(series, 3, moments, sizes if of_bytes else None))
-    found = windows.of_totals(SERIES_LABELS, Totals.joined(totals))
+    values = windows.of_totals(len(SERIES_LABELS), Totals.joined(totals))
+    found = vectors_of(aggregation, SERIES_LABELS, values, len(times), QueryMemory())
     expected = by_rows(aggregation, [(number, time, float(value)) for number, time, value in samples], times)
     assert by_labels(found) == expected

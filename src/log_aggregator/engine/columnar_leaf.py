@@ -1,10 +1,9 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -14,19 +13,22 @@ from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, P
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
+from log_aggregator.engine.label_texts import labels_of_text, text_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.metadata_columns import mentions
 from log_aggregator.engine.parsed_fields import LinesNeeded
 from log_aggregator.engine.parser_chain import Findings
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
-from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
 from log_aggregator.engine.samples import PipelineFailed
+from log_aggregator.engine.series_table import SeriesTable
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
-from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows
+from log_aggregator.engine.window_columns import aggregated, vectors_of
+from log_aggregator.engine.windows import SAMPLES_SCHEMA, SERIES, TIME, VALUE, Totals, Windows, WindowValues
 from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
+from log_aggregator.logql.ast import VectorAggregation
 from log_aggregator.model.columns import bytes_in_memory, coded, constant, told_apart
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
@@ -42,37 +44,6 @@ _CONVERSIONS: Mapping[str, Conversion] = {
     "duration": to_seconds,
     "duration_seconds": to_seconds,
 }
-
-
-class _Series:
-    """Numbers series from 0. Apart from the leaf, of which combinations would else hold what holds them: a circle."""
-
-    def __init__(self, memory: QueryMemory) -> None:
-        self._held = HeldSeries(memory)
-        self._lock = Lock()
-        self._numbers: dict[Labels, int] = {}
-
-    @property
-    def labels(self) -> list[Labels]:
-        """In the order of their numbers."""
-        return list(self._numbers)
-
-    def of(
-        self, outlined: OutlinedLeaf, stream: Labels, metadata: Mapping[str, str], fields: Mapping[str, str]
-    ) -> int | None:
-        """The number of an entry's series, if it counts."""
-        labels = outlined.series(stream, metadata, fields)
-        return None if labels is None else self.number(labels)
-
-    def number(self, labels: Labels) -> int:
-        number = self._numbers.get(labels)
-        if number is None:  # else threads would wait for each other, a hundred thousand times where there are many
-            with self._lock:
-                number = self._numbers.get(labels)
-                if number is None:
-                    self._held.add(labels)
-                    number = self._numbers[labels] = len(self._numbers)
-        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +64,7 @@ class ColumnarLeaf:
         self._plan = plan
         self._windows = windows
         self._memory = windows.memory
-        self._series = _Series(windows.memory)
+        self._series = SeriesTable(windows.memory)
         self._answers: dict[tuple[frozenset[int], bool], _Answers | None] = {}
         self._totals: list[Totals] = []
         self._samples: list[pl.DataFrame] = []
@@ -162,27 +133,38 @@ class ColumnarLeaf:
 
     def vectors(self) -> list[Vector]:
         """The vector of every step, sorted by labels, so that what adds them up rounds alike. Raises QueryTooLarge."""
-        found = self._series.labels
-        order = sorted(range(len(found)), key=found.__getitem__)
-        series, ranks = [found[number] for number in order], np.argsort(order)
+        texts, values = self._in_windows()
+        series = list(map(labels_of_text, texts))
+        return vectors_of(self._plan.aggregation, series, values, self._windows.steps, self._memory)
+
+    def aggregated(self, expr: VectorAggregation) -> list[Vector]:
+        """What the aggregation of `metric.aggregated_leaves` makes of the `vectors`. Raises QueryTooLarge."""
+        texts, values = self._in_windows()
+        return aggregated(expr, texts, values, self._windows.steps, self._memory)
+
+    def _in_windows(self) -> tuple[pl.Series, Iterator[WindowValues]]:
+        """The series, sorted, and what the windows hold of them."""
+        texts = self._series.texts
+        order = texts.arg_sort()
+        ranks = np.argsort(order.to_numpy())
+        texts = texts.gather(order)
         if self._windows.is_totalled:
-            return self._windows.of_totals(series, Totals.joined(self._totals).of_series(ranks))
+            return texts, self._windows.of_totals(len(texts), Totals.joined(self._totals).of_series(ranks))
         samples = self._samples
         if self._is_ordered:
             ordered = pl.concat([pl.DataFrame(schema=_ORDERED_SCHEMA), *samples])
             samples = [ordered.sort(TIME, ARRIVAL, ROW, maintain_order=True).select(SAMPLES_SCHEMA.names())]
-        return self._windows.of_samples(series, [renumbered(one, ranks) for one in samples])
+        return texts, self._windows.of_samples(renumbered(one, ranks) for one in samples)
 
     def partial(self) -> PartialResult:
         """What was collected, for the `merge` of another leaf of the same plan and windows."""
-        totals = self._windows.summed(Totals.joined(self._totals), len(self._series.labels))
-        return partial_result(
-            self._series.labels, totals, self._samples, _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
-        )
+        totals = self._windows.summed(Totals.joined(self._totals), len(self._series))
+        schema = _ORDERED_SCHEMA if self._is_ordered else SAMPLES_SCHEMA
+        return partial_result(self._series.labels, totals, self._samples, schema)
 
     def merge(self, partial: PartialResult) -> None:
         """As if all its batches had been added here."""
-        numbers = np.array([self._series.number(labels) for labels in partial.series], np.int64)
+        numbers = self._series.numbers(list(map(text_of, partial.series)))
         if partial.totals.height:
             self._keep_totals(totals_of(partial).of_series(numbers))
         if partial.samples.height:
@@ -326,7 +308,7 @@ class ColumnarLeaf:
         distinct, at = np.unique(totals.groups, return_inverse=True)
         totals = Totals(at, *totals.columns[1:]).of_series(combinations.answers(packed, distinct))
         if len(totals) > FEW_COMBINATIONS:
-            totals = self._windows.summed(totals, len(self._series.labels))
+            totals = self._windows.summed(totals, len(self._series))
         self._keep_totals(totals)
 
     def _answers_without(self, decided: frozenset[int], *, may_fail: bool) -> _Answers | None:
@@ -398,21 +380,21 @@ class ColumnarLeaf:
         """What the columns do not tell, by the stages themselves."""
         if LINE not in frame.columns or METADATA not in frame.columns or ARRIVAL not in frame.columns:
             raise LinesNeeded
-        series, times, values, rows = [], [], [], []
+        texts, times, values, rows = [], [], [], []
         process = self._plan.sampler.process
         columns = frame.select(STREAM, TIMESTAMP, LINE, METADATA)
         for row, (stream, time_ns, line, metadata) in enumerate(columns.iter_rows()):
             sample = process(time_ns, line, batch.streams[stream], parse_metadata(metadata))
             if sample is not None:
                 labels, value = sample
-                series.append(self._series.number(labels))
+                texts.append(text_of(labels))
                 times.append(time_ns)
                 values.append(value)
                 rows.append(row)
+        series = self._series.numbers(texts)
         if self._windows.is_totalled:
-            groups, at = np.array(series, np.int64), np.array(times, np.int64)
             sizes = np.array(values, np.int64) if self._plan.counts_bytes else None
-            self._keep_totals(self._windows.totals(groups, len(self._series.labels), at, sizes))
+            self._keep_totals(self._windows.totals(series, len(self._series), np.array(times, np.int64), sizes))
             return
         samples = pl.DataFrame({SERIES: series, TIME: times, VALUE: values}, SAMPLES_SCHEMA)
         if self._is_ordered:

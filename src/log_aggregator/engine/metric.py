@@ -3,25 +3,28 @@
 Everything here works on small things: one vector of samples for each step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, assert_never
 
 from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS
 from log_aggregator.engine.label_filter import names_asked_for
 from log_aggregator.engine.label_replace import compile_label_replace
 from log_aggregator.engine.pushdown import ADDITIVE, takes_labels_away
+from log_aggregator.engine.range_vector import ABSENT
 from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import (
+    REDUCTIONS,
     SET_OPERATIONS,
     Groups,
     Matching,
+    Reduction,
     Sample,
     Vector,
     combine,
     reduce,
     select_extremes,
     with_scalar,
-    without_empty,
+    without_empty_labels,
 )
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.logql import ast
@@ -32,10 +35,13 @@ _ERRORS = frozenset((ERROR, ERROR_DETAILS))
 _EXTREMES = {"max_over_time": "max", "min_over_time": "min"}
 _PUT_TOGETHER = ADDITIVE | _EXTREMES.keys()
 _SHARDED = _PUT_TOGETHER | {"avg_over_time", "first_over_time", "last_over_time"}
+SELECTIONS = frozenset(("topk", "bottomk"))
 _MERGED = frozenset(("sum", "avg", "count", "max", "min"))
 
-Leaves = Mapping[RangeAggregation, Sequence[Vector]]
-"""The range vector of each leaf: one vector a step."""
+Part = RangeAggregation | ast.VectorAggregation
+"""A leaf, or the aggregation of its series that is computed with it (`aggregated_leaves`)."""
+Leaves = Mapping[Part, Sequence[Vector]]
+"""What each part gives: one vector a step."""
 
 
 class NotEnabled(LogAggregatorError):
@@ -53,6 +59,8 @@ class NotEvaluable(LogAggregatorError):
 def evaluate(expr: MetricExpr, leaves: Leaves, steps: Steps) -> list[Vector]:
     """One vector a step; a literal is a sample without labels. Raises MatchingFailed, NotEnabled, NotEvaluable."""
     match expr:
+        case ast.VectorAggregation() if expr in leaves:
+            return list(leaves[expr])
         case ast.VectorAggregation(expr=ast.NumberLiteral()) if expr.operation != "approx_topk":
             raise NotEvaluable(_NOT_EVALUABLE)
         case ast.LabelReplace(expr=ast.NumberLiteral()):
@@ -119,13 +127,9 @@ def _unwrapped(leaf: MetricExpr) -> str | None:
 def _putting_together(leaf: RangeAggregation) -> Callable[[Vector], Vector]:
     """What becomes of the leaf's series; those with an error, which have all their labels, are grouped only now."""
     if leaf.grouping is None or leaf.operation not in _EXTREMES:
-        return _without_empty
+        return without_empty_labels
     groups, operation = groups_of(leaf.grouping), _EXTREMES[leaf.operation]
     return lambda vector: reduce(operation, vector, groups, keeps_empty=not groups.without)
-
-
-def _without_empty(vector: Vector) -> Vector:
-    return [Sample(without_empty(labels), value) for labels, value in vector]
 
 
 def is_sorted(expr: MetricExpr) -> bool:
@@ -155,7 +159,7 @@ def groups_of(grouping: ast.Grouping | None) -> Groups:
 def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
     groups = groups_of(expr.grouping)
     match expr.operation:
-        case "topk" | "bottomk":
+        case operation if operation in SELECTIONS:
             largest = expr.operation == "topk"
             # Of equal values the first by labels win.
             return lambda vector: select_extremes(sorted(vector), groups, expr.parameter, largest=largest)
@@ -164,15 +168,61 @@ def _aggregation(expr: ast.VectorAggregation) -> Callable[[Vector], Vector]:
             return lambda vector: select_extremes(vector, groups, None, largest=largest)
         case "approx_topk":
             raise NotEnabled("approx_topk is not enabled. See -limits.shard_aggregations")
-        case operation:
-            # An average is the division of a sum by a count, and binary operations lose empty labels.
-            is_divided = operation == "avg" and _is_sharded(expr.expr)
-            if is_divided and _unwrapped(expr.expr) in groups.names and not groups.without:
-                return lambda vector: []  # the sums have the unwrapped label, the counts have it not
-            if groups.without and operation in _MERGED and _is_in_shards(expr.expr):
-                # Results of shards are aggregated once more, and have lost their empty labels by then.
-                return lambda vector: reduce(operation, _without_empty(vector), groups)
-            return lambda vector: reduce(operation, vector, groups, keeps_empty=not (groups.without or is_divided))
+        case _:
+            reduction = reduction_of(expr)
+            return (lambda vector: []) if reduction is None else reduction.of
+
+
+def reduction_of(expr: ast.VectorAggregation) -> Reduction | None:
+    """What an aggregation does that makes one value of many; None where that gives nothing at all."""
+    groups, operation = groups_of(expr.grouping), expr.operation
+    # An average is the division of a sum by a count, and binary operations lose empty labels.
+    is_divided = operation == "avg" and _is_sharded(expr.expr)
+    if is_divided and _unwrapped(expr.expr) in groups.names and not groups.without:
+        return None  # the sums have the unwrapped label, the counts have it not
+    # Results of shards are aggregated once more, and have lost their empty labels by then.
+    is_merged = groups.without and operation in _MERGED and _is_in_shards(expr.expr)
+    leaf = expr.expr if isinstance(expr.expr, RangeAggregation) and expr.expr.grouping is None else None
+    drops_empty = is_merged or (leaf is not None and _is_put_together(leaf))
+    return Reduction(operation, groups, drops_empty=drops_empty, keeps_empty=not (groups.without or is_divided))
+
+
+def aggregated_leaves(expr: MetricExpr) -> dict[RangeAggregation, ast.VectorAggregation]:
+    """The range aggregations of which nothing is looked at but one aggregation of their series, which columns give.
+
+    So it is where series have no grouping of their own: there may be as many as entries.
+    """
+    found: dict[RangeAggregation, set[ast.VectorAggregation | None]] = {}
+    for leaf, around in _leaves_with_around(expr, None):
+        found.setdefault(leaf, set()).add(around)
+    return {leaf: only for leaf, (only, *others) in found.items() if only is not None and not others}
+
+
+def _leaves_with_around(
+    expr: MetricExpr, around: ast.VectorAggregation | None
+) -> Iterator[tuple[RangeAggregation, ast.VectorAggregation | None]]:
+    """Each with what `aggregated_leaves` has of it there, if it has."""
+    match expr:
+        case RangeAggregation():
+            yield expr, around if around is not None and _is_on_columns(around, expr) else None
+        case ast.VectorAggregation():
+            yield from _leaves_with_around(expr.expr, expr)
+        case ast.LabelReplace():
+            yield from _leaves_with_around(expr.expr, None)
+        case ast.BinaryOperation():
+            yield from _leaves_with_around(expr.left, None)
+            yield from _leaves_with_around(expr.right, None)
+        case ast.NumberLiteral() | ast.VectorLiteral():
+            pass
+        case _:
+            assert_never(expr)
+
+
+def _is_on_columns(expr: ast.VectorAggregation, leaf: RangeAggregation) -> bool:
+    if leaf.grouping is not None or leaf.operation == ABSENT:
+        return False
+    # Which of several series are chosen follows from the labels that they have when they are put together.
+    return expr.operation in REDUCTIONS or (expr.operation in SELECTIONS and not _is_put_together(leaf))
 
 
 def _binary(expr: ast.BinaryOperation, leaves: Leaves, steps: Steps) -> list[Vector]:

@@ -6,9 +6,7 @@ Sizes are estimates, to a factor of two or so. What a stage needs only while it 
 from threading import Lock
 from typing import ClassVar, Final, Literal
 
-from log_aggregator.engine.entry_labels import ERROR
 from log_aggregator.errors import ErrorCode, LogAggregatorError
-from log_aggregator.model.labels import Labels
 
 # In CPython, beside the characters of names and values.
 SERIES_BYTES: Final = 700
@@ -76,10 +74,10 @@ class HeldSeries:
         self._memory = memory
         self._without_error = 0
 
-    def add(self, labels: Labels) -> None:
-        """One that is new. Raises TooManySeries, QueryTooLarge."""
+    def add(self, count: int, with_error: int = 0) -> None:
+        """So many that are new, some of which show an error. Raises TooManySeries, QueryTooLarge."""
         # Those that show an error keep all their labels, so a sum around them may have fewer.
-        self._without_error += all(name != ERROR for name, _ in labels)
+        self._without_error += count - with_error
         if 0 < self._memory.most_series < self._without_error:
             raise TooManySeries(self._memory.most_series)
-        self._memory.hold("series", SERIES_BYTES)
+        self._memory.hold("series", SERIES_BYTES * count)

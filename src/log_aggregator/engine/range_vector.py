@@ -5,7 +5,7 @@ A window is `(end - range, end]`, to the nanosecond; it ends at a step minus the
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 
 from log_aggregator.engine import range_functions as functions
@@ -48,7 +48,9 @@ Samples = Mapping[Labels, SeriesSamples]
 
 
 def range_function(aggregation: RangeAggregation) -> RangeFunction:
-    """What makes one value of the samples in a window."""
+    """What makes one value of the samples in a window; of `absent_over_time`, one that tells that there are some."""
+    if aggregation.operation == ABSENT:
+        return functions.count_over_time
     if aggregation.operation == "quantile_over_time":
         assert aggregation.parameter is not None
         return functions.quantile_over_time(aggregation.parameter)
@@ -64,19 +66,26 @@ def range_span(aggregation: RangeAggregation, steps: Steps) -> tuple[int, int]:
 def range_vectors(aggregation: RangeAggregation, samples: Samples, steps: Steps) -> list[Vector]:
     """The vector of every step."""
     vectors: list[Vector] = [[] for _ in range(len(steps))]
-    offset, length = aggregation.range.offset_ns, aggregation.range.range_ns
     if aggregation.operation == ABSENT:
         return _absent(aggregation, samples, steps)
-    function = range_function(aggregation)
     for labels, series in samples.items():
-        times, values = series.times_ns, series.values
-        for vector, step_ns in zip(vectors, steps.times_ns, strict=True):
-            end_ns = step_ns - offset
-            low, high = bisect_right(times, end_ns - length), bisect_right(times, end_ns)
-            if low < high:
-                window = Window(times[low:high], values[low:high], end_ns, length)
-                vector.append(Sample(labels, function(window)))
+        for step, value in values_in_windows(aggregation, series, steps):
+            vectors[step].append(Sample(labels, value))
     return vectors
+
+
+def values_in_windows(
+    aggregation: RangeAggregation, series: SeriesSamples, steps: Steps
+) -> Iterator[tuple[int, float]]:
+    """The value of each window that holds something, with the number of its step."""
+    offset, length = aggregation.range.offset_ns, aggregation.range.range_ns
+    function = range_function(aggregation)
+    times, values = series.times_ns, series.values
+    for number, step_ns in enumerate(steps.times_ns):
+        end_ns = step_ns - offset
+        low, high = bisect_right(times, end_ns - length), bisect_right(times, end_ns)
+        if low < high:
+            yield number, function(Window(times[low:high], values[low:high], end_ns, length))
 
 
 def _absent(aggregation: RangeAggregation, samples: Samples, steps: Steps) -> list[Vector]:

@@ -1,7 +1,7 @@
 """Instant vectors: the samples of one step, and what vector aggregations and binary operations make of them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -69,7 +69,19 @@ def without_empty(labels: Labels) -> Labels:
     return tuple(pair for pair in labels if pair[1]) if any(not value for _, value in labels) else labels
 
 
+def without_empty_labels(vector: Vector) -> Vector:
+    """Series that were told apart by these alone stay apart."""
+    return [Sample(without_empty(labels), value) for labels, value in vector]
+
+
 # Aggregations
+
+
+def _sum(values: Sequence[float]) -> float:
+    total = 0.0  # not by `sum`, which compensates for what is lost
+    for value in values:
+        total += value
+    return total
 
 
 def _avg(values: Sequence[float]) -> float:
@@ -98,7 +110,8 @@ def _stdvar(values: Sequence[float]) -> float:
     return squares / len(values)
 
 
-_REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
+REDUCTIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "sum": _sum,
     "avg": _avg,
     "max": _max,
     "min": _min,
@@ -106,6 +119,7 @@ _REDUCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "stdvar": _stdvar,
     "stddev": lambda values: square_root(_stdvar(values)),
 }
+"""Of the values of a group, in the order of their series."""
 
 
 # What they make of one value; but a sum makes 0 of -0.
@@ -118,6 +132,21 @@ def _are_groups(vector: Sequence[Sample], keys: Sequence[Labels]) -> bool:
         return False
     values = dict(vector).values()
     return len(values) == len(vector) and 0.0 not in values
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """One value of each group, by an operation of REDUCTIONS."""
+
+    operation: str
+    groups: Groups
+    drops_empty: bool = False
+    """Whether series lose their empty labels before they are grouped."""
+    keeps_empty: bool = True
+
+    def of(self, vector: Vector) -> Vector:
+        own = without_empty_labels(vector) if self.drops_empty else vector
+        return reduce(self.operation, own, self.groups, keeps_empty=self.keeps_empty)
 
 
 def reduce(operation: str, vector: Sequence[Sample], groups: Groups, *, keeps_empty: bool = True) -> Vector:
@@ -136,7 +165,7 @@ def reduce(operation: str, vector: Sequence[Sample], groups: Groups, *, keeps_em
         members: dict[Labels, list[float]] = {}
         for key, (_, value) in zip(keys, vector, strict=True):
             members.setdefault(key, []).append(value)
-        function = _REDUCTIONS[operation]
+        function = REDUCTIONS[operation]
         reduced = {key: function(values) for key, values in members.items()}
     return samples_of(reduced if keeps_empty else map(without_empty, reduced), reduced.values())
 

@@ -15,12 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from log_aggregator.engine.batch import Integers, narrowest
-from log_aggregator.engine.query_memory import SAMPLE_BYTES, QueryMemory
-from log_aggregator.engine.range_vector import SeriesSamples, absent_labels, range_vectors
+from log_aggregator.engine.query_memory import QueryMemory
+from log_aggregator.engine.range_vector import SeriesSamples, values_in_windows
 from log_aggregator.engine.steps import Steps
-from log_aggregator.engine.vector import Sample, Vector, samples_of
 from log_aggregator.logql.ast import RangeAggregation
-from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import TIMESTAMP
 
 SERIES, TIME, VALUE = "series", "time_ns", "value"
@@ -59,6 +57,27 @@ _CELLS_AT_ONCE = 1 << 20
 # To copy a total into a window takes as long as so many cells.
 _CELLS_PER_COPY = 16
 _MAX_KEY = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowValues:
+    """Of windows that hold something the number of the series, that of the step, and the value.
+
+    Of each step, series come in the order of their numbers.
+    """
+
+    series: Integers = field(repr=False)
+    steps: Integers = field(repr=False)
+    values: npt.NDArray[np.float64] = field(repr=False)
+
+    @classmethod
+    def joined(cls, parts: Sequence["WindowValues"]) -> "WindowValues":
+        none = np.zeros(0, np.int64)
+        return cls(
+            np.concatenate([none, *(part.series for part in parts)]),
+            np.concatenate([none, *(part.steps for part in parts)]),
+            np.concatenate([none.astype(np.float64), *(part.values for part in parts)]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +156,11 @@ class Windows:
         self._begins, self._ends = np.split(at, 2)
 
     @property
+    def steps(self) -> int:
+        """How many there are."""
+        return len(self._steps)
+
+    @property
     def is_totalled(self) -> bool:
         return self._aggregation.operation in TOTALLED and self._aggregation.range.unwrap is None
 
@@ -182,25 +206,19 @@ class Windows:
         """Each group once at each place."""
         return self._added_up(totals.groups, group_count, totals.places, totals.counts, totals.values)
 
-    def of_totals(self, series: Sequence[Labels], totals: Totals) -> list[Vector]:
-        """The vector of every step; the groups are the numbers of the series. Raises QueryTooLarge."""
-        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
+    def of_totals(self, series: int, totals: Totals) -> Iterator[WindowValues]:
+        """Of so many series, some after the other; the groups are their numbers."""
         order = np.argsort(totals.groups, kind="stable")
         groups, places, counts, values = (column[order] for column in totals.columns)
         is_of_values = self._aggregation.operation.startswith("bytes_")
         at_once = max(_CELLS_AT_ONCE // self._places, 1)
-        for first in range(0, len(series), at_once):
-            some = series[first : first + at_once]
-            part = slice(*np.searchsorted(groups, (first, first + len(some))))
+        for first in range(0, series, at_once):
+            some = min(at_once, series - first)
+            part = slice(*np.searchsorted(groups, (first, first + some)))
             counted = counts[part]
             of_part = Totals(groups[part] - first, places[part], counted, values[part] if is_of_values else counted)
-            numbers, steps, found = self._in_windows(of_part, len(some))
-            self.memory.hold("series", SAMPLE_BYTES * len(numbers))
-            _add_samples(vectors, some, numbers, steps, self._of_totals(found))
-        if self._aggregation.operation == "absent_over_time":
-            absent = [Sample(absent_labels(self._aggregation.range.log.matchers), 1.0)]
-            return [[] if vector else absent for vector in vectors]
-        return vectors
+            numbers, steps, found = self._in_windows(of_part, some)
+            yield WindowValues(numbers + first, steps, self._of_totals(found))
 
     @property
     def _places(self) -> int:
@@ -277,8 +295,8 @@ class Windows:
         held: Integers = until[:, self._ends] - until[:, self._begins]
         return held
 
-    def of_samples(self, series: Sequence[Labels], samples: Iterable[pl.DataFrame]) -> list[Vector]:
-        """The vector of every step, of SAMPLES_SCHEMA; samples of equal time stand in order of arrival.
+    def of_samples(self, samples: Iterable[pl.DataFrame]) -> Iterator[WindowValues]:
+        """Of SAMPLES_SCHEMA, where samples of equal time stand in order of arrival; some steps after the other.
 
         Raises QueryTooLarge.
         """
@@ -289,16 +307,14 @@ class Windows:
         plain = frame.select((pl.col(VALUE).abs() < _MAX_MAGNITUDE).all() & ~pl.col(VALUE).is_nan().any()).item()
         if aggregate is None or copies > _MAX_COPIES or not plain:
             self.memory.hold("samples", _PLAIN_SAMPLE_BYTES * frame.height)
-            return self._one_by_one(series, frame)
+            yield self._one_by_one(frame)
+            return
         if self._aggregation.operation not in _ORDERLESS:
             frame = frame.sort(TIME, maintain_order=True)
         seconds = self._range_ns / 1e9 if self._aggregation.operation == "rate" else 1.0
-        vectors: list[Vector] = [[] for _ in range(len(self._steps))]
         for windows in self._windows(frame, aggregate(pl.col(VALUE))):
-            self.memory.hold("series", SAMPLE_BYTES * windows.height)
             numbers, steps, values = (column.to_numpy() for column in windows.sort(SERIES).get_columns())
-            _add_samples(vectors, series, numbers, steps, values / seconds)
-        return vectors
+            yield WindowValues(numbers, steps, values / seconds)
 
     def _windows(self, frame: pl.DataFrame, value: pl.Expr) -> Iterator[pl.DataFrame]:
         """SERIES, STEP and the value of what each window holds, of some steps after the other."""
@@ -327,15 +343,15 @@ class Windows:
             case operation:
                 return _AGGREGATES.get(operation)
 
-    def _one_by_one(self, series: Sequence[Labels], frame: pl.DataFrame) -> list[Vector]:
-        samples = {
-            series[number]: SeriesSamples(times, values)
-            for number, times, values in frame.sort(SERIES, TIME, maintain_order=True)
-            .group_by(SERIES, maintain_order=True)
-            .agg(pl.col(TIME), pl.col(VALUE))
-            .iter_rows()
-        }
-        return range_vectors(self._aggregation, samples, self._steps)
+    def _one_by_one(self, frame: pl.DataFrame) -> WindowValues:
+        by_series = frame.sort(SERIES, TIME, maintain_order=True).group_by(SERIES, maintain_order=True)
+        found = [
+            (number, step, value)
+            for number, times, values in by_series.agg(pl.col(TIME), pl.col(VALUE)).iter_rows()
+            for step, value in values_in_windows(self._aggregation, SeriesSamples(times, values), self._steps)
+        ]
+        numbers, steps, values = zip(*found, strict=True) if found else ((), (), ())
+        return WindowValues(np.array(numbers, np.int64), np.array(steps, np.int64), np.array(values, np.float64))
 
     def _index(self, time: pl.Expr) -> pl.Expr:
         """The first step at or after the time; less than zero before them all."""
@@ -348,21 +364,6 @@ class Windows:
                 return totals / (self._range_ns / 1e9)
             case _:
                 return totals.astype(np.float64)
-
-
-def _add_samples(
-    vectors: Sequence[Vector],
-    series: Sequence[Labels],
-    numbers: Integers,
-    steps: Integers,
-    values: npt.NDArray[np.float64],
-) -> None:
-    """To the vectors of their steps, samples of series by number, in their order."""
-    by_step = np.argsort(steps, kind="stable")
-    numbers, values = numbers[by_step], values[by_step]
-    ends = np.searchsorted(steps[by_step], np.arange(len(vectors)), "right").tolist()
-    for vector, begin, end in zip(vectors, [0, *ends], ends, strict=False):
-        vector += samples_of(map(series.__getitem__, numbers[begin:end].tolist()), values[begin:end].tolist())
 
 
 def _aggregated(frame: pl.DataFrame, steps: int, value: pl.Expr) -> pl.DataFrame:

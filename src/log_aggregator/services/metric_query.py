@@ -10,8 +10,9 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
+from log_aggregator.engine.entry_labels import ERROR
 from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
-from log_aggregator.engine.metric import evaluate
+from log_aggregator.engine.metric import Part, aggregated_leaves, evaluate
 from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
@@ -84,42 +85,50 @@ class MetricQueries:
         """
         most_series = most_series if _has_all_series_of_leaf(expr) else 0
         statistics, memory = ScanStatistics(), QueryMemory(self._memory_bytes, most_series)
-        leaves: dict[RangeAggregation, Sequence[Vector]] = {}
+        splits = steps == Steps.at(steps.first_ns) and is_split(expr)
+        around = {} if splits else aggregated_leaves(push_down(expr))
+        leaves: dict[Part, Sequence[Vector]] = {}
         for number, leaf in enumerate(distinct_leaves(expr)):
+            part = around.get(leaf, leaf)
             question = Question(tenant, expr, number, steps)
             if self._cache is None or fresh:
-                leaves[leaf] = await self._leaf(question, leaf, statistics, memory)
+                leaves[part] = await self._part(question, part, statistics, memory)
             else:
-                compute = partial(self._at_steps, question, leaf, statistics, memory)
-                leaves[leaf] = await self._cache.vectors(tenant, leaf, steps, compute)
-        if steps == Steps.at(steps.first_ns) and is_split(expr):
+                compute = partial(self._at_steps, question, part, statistics, memory)
+                leaves[part] = await self._cache.vectors(tenant, part, steps, compute)
+        if splits:
             whole = {leaf for leaf in leaves_of(expr) if leaf.grouping is not None}
-            for leaf in leaves.keys() - whole:
-                leaves[leaf] = [merged_splits(vector, leaf) for vector in leaves[leaf]]
+            for leaf in distinct_leaves(expr):
+                if leaf not in whole:
+                    leaves[leaf] = [merged_splits(vector, leaf) for vector in leaves[leaf]]
         vectors = await asyncio.to_thread(evaluate, push_down(expr), leaves, steps)
         return MetricAnswer(vectors, statistics)
 
     async def _at_steps(
         self,
         question: Question,
-        leaf: RangeAggregation,
+        part: Part,
         statistics: ScanStatistics,
         memory: QueryMemory,
         steps: Steps,
     ) -> Sequence[Vector]:
-        return await self._leaf(replace(question, steps=steps), leaf, statistics, memory)
+        return await self._part(replace(question, steps=steps), part, statistics, memory)
 
-    async def _leaf(
-        self, question: Question, leaf: RangeAggregation, statistics: ScanStatistics, memory: QueryMemory
+    async def _part(
+        self, question: Question, part: Part, statistics: ScanStatistics, memory: QueryMemory
     ) -> Sequence[Vector]:
+        (leaf,) = leaves_of(part)
         plan = plan_leaf(leaf) if self._columnar and edges_fit(leaf, question.steps) else None
         scan = scan_of(question.tenant, leaf, question.steps)
         scan = replace(scan, needles=needles_of(leaf.range.log.stages), memory=memory)
         if plan is None:
-            return await self._by_rows(leaf, scan, question.steps, statistics)
+            vectors = await self._by_rows(leaf, scan, question.steps, statistics)
+            return vectors if part == leaf else await asyncio.to_thread(evaluate, part, {leaf: vectors}, question.steps)
         while True:
             columnar = ColumnarLeaf(plan, Windows(leaf, question.steps, memory))
             if await self._add_units(question, columnar, scan, statistics):
+                if isinstance(part, VectorAggregation):
+                    return await asyncio.to_thread(columnar.aggregated, part)
                 return await asyncio.to_thread(columnar.vectors)
 
     async def _add_units(
@@ -179,7 +188,7 @@ def _sample(
             labels, value = sample
             series = samples.get(labels)
             if series is None:
-                held.add(labels)
+                held.add(1, with_error=any(name == ERROR for name, _ in labels))
                 series = samples[labels] = SeriesSamples()
             count += 1
             series.times_ns.append(timestamp_ns)

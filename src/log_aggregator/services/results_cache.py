@@ -1,10 +1,10 @@
 """Results of range aggregations over time that is past, kept for the next query that asks for the same.
 
-The steps of a query are cut into intervals. What a leaf gives at the steps of an interval is a function of the entries
-that its windows hold. These are all in index objects, which never change, if no write-ahead log has any and nothing of
-them is hidden; so the result is filed under the names of the index objects that may hold them. A late push, a
-flush, a compaction or a deletion changes the names or shows in the view, and the result is no longer found: nothing
-is ever invalidated. Both before and after something is computed, the view is looked at.
+The steps of a query are cut into intervals. What a leaf, or an aggregation of its series, gives at the steps of an
+interval is a function of the entries that its windows hold. These are all in index objects, which never change, if no
+write-ahead log has any and nothing of them is hidden; so the result is filed under the names of the index objects that
+may hold them. A late push, a flush, a compaction or a deletion changes the names or shows in the view, and the result
+is no longer found: nothing is ever invalidated. Both before and after something is computed, the view is looked at.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Sample, Vector
 from log_aggregator.formats.cached_result import CachedResult, decode_result, encode_result, table_of
 from log_aggregator.formats.errors import CorruptData, UnknownVersion
-from log_aggregator.logql.ast import RangeAggregation
+from log_aggregator.logql.ast import MetricExpr, RangeAggregation
+from log_aggregator.logql.leaves import leaves_of
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.tenants import are_several
@@ -86,12 +87,16 @@ class ResultsCache:
         self._period_ns = period_ns
         self._cache: SizedLru[bytes, bytes] = SizedLru(_CACHE_BYTES)
 
-    async def vectors(self, tenant: str, leaf: RangeAggregation, steps: Steps, compute: Compute) -> Sequence[Vector]:
-        """The vector of every step. `compute` gives those of any steps, and what it raises is raised."""
+    async def vectors(self, tenant: str, expr: MetricExpr, steps: Steps, compute: Compute) -> Sequence[Vector]:
+        """The vector of every step, of an expression with one range aggregation.
+
+        `compute` gives those of any steps, and what it raises is raised.
+        """
+        (leaf,) = leaves_of(expr)
         pieces = self._pieces(tenant, leaf, steps)
         if not any(piece.is_closed for piece in pieces):
             return await compute(steps)
-        digests = await self._digests(tenant, leaf, pieces)
+        digests = await self._digests(tenant, expr, pieces)
         found = await self._find(set(digests.values()))
         known = {piece: found[digest] for piece, digest in digests.items() if digest in found}
         self._metrics.found.inc(len(known))
@@ -105,7 +110,7 @@ class ResultsCache:
             gap = await compute(Steps(first.first_ns, last.last_ns, steps.step_ns))
             vectors += gap
             computed |= _divided(together, gap)
-        await self._keep(tenant, leaf, {piece: own for piece, own in computed.items() if piece in digests}, digests)
+        await self._keep(tenant, expr, {piece: own for piece, own in computed.items() if piece in digests}, digests)
         return vectors
 
     def _pieces(self, tenant: str, leaf: RangeAggregation, steps: Steps) -> list[Piece]:
@@ -116,17 +121,18 @@ class ResultsCache:
         fresh_ns = self._clock.now_ns() - limits.max_cache_freshness_per_query
         return pieces_of(leaf, steps, limits.split_queries_by_interval, fresh_ns)
 
-    async def _digests(self, tenant: str, leaf: RangeAggregation, pieces: Sequence[Piece]) -> dict[Piece, bytes]:
+    async def _digests(self, tenant: str, expr: MetricExpr, pieces: Sequence[Piece]) -> dict[Piece, bytes]:
         """What tells the results of closed pieces from others, for those whose entries are all in index objects."""
+        (leaf,) = leaves_of(expr)
         spans = {piece: range_span(leaf, piece.steps) for piece in pieces if piece.is_closed}
         start_ns, end_ns = min(start for start, _ in spans.values()), max(end for _, end in spans.values())
         view = await self._scanner.view(tenant, start_ns, end_ns)
-        return await asyncio.to_thread(self._named, tenant, leaf, spans, view)
+        return await asyncio.to_thread(self._named, tenant, expr, spans, view)
 
     def _named(
-        self, tenant: str, leaf: RangeAggregation, spans: Mapping[Piece, tuple[int, int]], view: View
+        self, tenant: str, expr: MetricExpr, spans: Mapping[Piece, tuple[int, int]], view: View
     ) -> dict[Piece, bytes]:
-        beginning = msgspec.json.encode([__version__, tenant, repr(leaf)])
+        beginning = msgspec.json.encode([__version__, tenant, repr(expr)])
         unflushed = [(record.header.min_ns, record.header.max_ns) for record, _ in view.records]
         # A compacted index object's name leaves its end open, which is the end of its period at most.
         stored = [
@@ -161,14 +167,14 @@ class ResultsCache:
     async def _keep(
         self,
         tenant: str,
-        leaf: RangeAggregation,
+        expr: MetricExpr,
         computed: Mapping[Piece, Sequence[Vector]],
         digests: Mapping[Piece, bytes],
     ) -> None:
         """What was computed from what is still there."""
         if not computed or current_damage():
             return
-        now = await self._digests(tenant, leaf, list(computed))
+        now = await self._digests(tenant, expr, list(computed))
         same = {digests[piece]: vectors for piece, vectors in computed.items() if now.get(piece) == digests[piece]}
         results = await asyncio.to_thread(_encoded, same)
         self._metrics.computed.inc(len(results))
