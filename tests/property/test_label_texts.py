@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log_aggregator.engine.label_texts import grouped_texts, labels_of_text, text_of
+from log_aggregator.engine.label_texts import escaped_column, grouped_texts, labels_of_text, text_of, texts_like
 from log_aggregator.engine.vector import Groups
 from log_aggregator.model.labels import Labels
 
@@ -30,3 +30,10 @@ def test_texts_are_grouped_as_labels_are(some: list[Labels], names: frozenset[st
     groups = Groups(names, without)
     found = grouped_texts(texts, sorted(names), without=without)
     assert list(map(labels_of_text, found)) == list(map(groups.key, some))
+
+
+@given(st.lists(st.tuples(values, values), min_size=1), values)
+def test_columns_give_the_texts_of_labels(rows: list[tuple[str, str]], fixed: str) -> None:
+    columns = {key: escaped_column(pl.Series([row[number] for row in rows])) for number, key in enumerate("xy")}
+    texts = texts_like((("a", "", "x"), ("ab", fixed, None), ("b", "", "y")), columns, len(rows))
+    assert list(texts) == [text_of((("a", x), ("ab", fixed), ("b", y))) for x, y in rows]

@@ -1,7 +1,7 @@
 """A range aggregation over batches of columns: equal to running its `Sampler` on every entry (`engine.leaf_plan`)."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Batch, Form, Integers
-from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, Packed, common_names
+from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, common_names
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
@@ -21,6 +21,7 @@ from log_aggregator.engine.parser_chain import Findings
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.series_table import SeriesTable
+from log_aggregator.engine.series_texts import presence, series_texts
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.vector import Vector
 from log_aggregator.engine.window_columns import aggregated, vectors_of
@@ -29,7 +30,7 @@ from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.logql.ast import VectorAggregation
-from log_aggregator.model.columns import bytes_in_memory, coded, constant, told_apart
+from log_aggregator.model.columns import bytes_in_memory, constant, told_apart
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -231,7 +232,7 @@ class ColumnarLeaf:
         if answers is not None:
             fields = self._telling_fields(answers.outlined, found, common)
             try:
-                self._add_counted(frame, batch, answers.combinations, present, fields, counted)
+                self._add_counted(frame, batch, answers, present, fields, counted)
             except PipelineFailed:
                 self._add_rows(frame if counted is None else frame.filter(counted), batch)
 
@@ -258,8 +259,7 @@ class ColumnarLeaf:
 
         def telling(name: str, column: pl.Series) -> pl.Series | None:
             if name in outlined.presence_only:
-                there = column.is_not_null()
-                return coded(["there"], there.replace_strict({True: 0}, default=None, return_dtype=pl.UInt32))
+                return presence(column)
             return column if name != self._plan.unwrap and (reads is None or name in reads) else None
 
         return found.fields(telling)
@@ -268,34 +268,54 @@ class ColumnarLeaf:
         self,
         frame: pl.DataFrame,
         batch: Batch,
-        combinations: Combinations,
+        answers: _Answers,
         present: Mapping[int, Labels],
         fields: Mapping[str, pl.Series],
         counted: pl.Series | None,
     ) -> None:
         """Rows of these streams and fields, or those of them that are counted: by combinations, if it can be."""
+        combinations, outlined = answers.combinations, answers.outlined
         marked = None
         if counted is not None and not counted.all():
             # To take the others out takes longer than to number them as such, where numbers are all that is made.
-            if self._windows.is_totalled and all(isinstance(column.dtype, pl.Enum) for column in fields.values()):
+            are_few = all(isinstance(column.dtype, pl.Enum) for column in fields.values())
+            if self._windows.is_totalled and are_few and not outlined.is_of_all:
                 marked = counted
             else:
                 frame, fields = frame.filter(counted), {name: one.filter(counted) for name, one in fields.items()}
         if not frame.height:
             return
+        if outlined.is_of_all:
+            texts = series_texts(outlined, combinations, frame, present, fields)
+            if texts is not None:
+                self._add_texts(frame, batch, texts)
+                return
         packed = combinations.packed(frame, present, fields)
         if packed is None:
             self._add_rows(frame if marked is None else frame.filter(marked), batch)
         else:
             packed = packed if marked is None else packed.only(marked.to_numpy())
-            self._add_packed(frame, batch, combinations, packed)
+            self._add_numbered(frame, batch, packed.numbers, packed.size, partial(combinations.answers, packed))
 
-    def _add_packed(self, frame: pl.DataFrame, batch: Batch, combinations: Combinations, packed: Packed) -> None:
-        """Rows whose series their combinations tell."""
+    def _add_texts(self, frame: pl.DataFrame, batch: Batch, texts: pl.Series) -> None:
+        """Rows whose series have these texts; null where they do not count."""
+        values, places = told_apart(texts)
+        series = np.append(self._series.numbers(values[:-1].to_list()), -1)
+        self._add_numbered(frame, batch, places.to_numpy(), len(series), series.__getitem__)
+
+    def _add_numbered(
+        self,
+        frame: pl.DataFrame,
+        batch: Batch,
+        numbers: Integers,
+        size: int,
+        series_of: Callable[[Integers], Integers],
+    ) -> None:
+        """Rows by numbers below `size`, which tell the series, negative where they do not count."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
             samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
-            series = combinations.answers(packed, packed.numbers)
+            series = series_of(numbers)
             counted = series >= 0
             if not counted.all():
                 samples, series = samples.filter(counted), series[counted]
@@ -304,9 +324,9 @@ class ColumnarLeaf:
         # Added up before it is looked up, which leaves little to look up.
         times = frame[TIMESTAMP].to_numpy()
         lengths = () if batch.runs is None else [rows for _, rows in _runs(frame, batch)]
-        totals = self._windows.totals(packed.numbers, packed.size, times, self._sizes(frame), lengths)
+        totals = self._windows.totals(numbers, size, times, self._sizes(frame), lengths)
         distinct, at = np.unique(totals.groups, return_inverse=True)
-        totals = Totals(at, *totals.columns[1:]).of_series(combinations.answers(packed, distinct))
+        totals = Totals(at, *totals.columns[1:]).of_series(series_of(distinct))
         if len(totals) > FEW_COMBINATIONS:
             totals = self._windows.summed(totals, len(self._series))
         self._keep_totals(totals)
@@ -329,11 +349,11 @@ class ColumnarLeaf:
     ) -> list[str] | None:
         """The fields that all stages and the series depend on where streams have these labels in common.
 
-        None if these are all that a parser finds, and to read them would take longer than to parse lines.
+        None if these are all that a parser finds, and with them it would take longer than to parse lines.
         """
         if self._plan.names is not None:
             return fields_read(self._plan.names, common, self._unwrap)
-        every = self._plan.labels.chain.all_names(available, shapes)
+        every = self._plan.labels.chain.all_names(available, shapes, are_stored=not self._plan.is_direct)
         return None if every is None else sorted({*every, *self._leading_reads(common)})
 
     def _leading_reads(self, common: Collection[str]) -> list[str]:

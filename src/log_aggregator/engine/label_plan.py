@@ -122,6 +122,14 @@ class LabelPlan:
         With the rows that these are of: not of those that filters between parsers surely refuse, if many are. None if
         they refuse all. `streams` are those of the rows, by number. Raises LinesNeeded.
         """
+        if are_all_names and self.leading.numbers:  # of few labels, before all are read
+            read = [name for name in names if name in self.filter_names]
+            found = self.chain.read_first(frame, shapes, read, are_all_names=False)
+            passes = self._may_pass(self.leading.numbers, frame, streams, found)
+            if passes is not None and passes.sum() <= _MOST_LEFT * frame.height:
+                frame = frame.filter(passes)
+                if not frame.height:
+                    return None
         found = self.chain.read_first(frame, shapes, names, are_all_names=are_all_names)
         for reading in range(1, len(self.chain.readings)):
             passes = self._may_pass(self.leading.before(reading), frame, streams, found)

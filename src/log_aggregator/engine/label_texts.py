@@ -5,7 +5,7 @@ their bytes, as labels do. NUL itself and the character behind it are written as
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from sys import intern
 from typing import Final
@@ -17,7 +17,11 @@ from log_aggregator.model.labels import Labels
 
 _END: Final = "\0"
 _ESCAPES: Final = {"\x01": "\x01\x02", "\0": "\x01\x01"}
+_TO_ESCAPE: Final = "[\\x00\\x01]"
 _PAIRS: Final = "((?:[^\\x00]*\\x00[^\\x00]*\\x00)*?)"
+
+LabelsLike = Sequence[tuple[str, str, str | None]]
+"""Sorted names, with their values or the columns that these are taken from."""
 
 
 def text_of(labels: Labels) -> str:
@@ -33,6 +37,32 @@ def labels_of_text(text: str) -> Labels:
     if "\x01" in text:
         parts = list(map(_unescaped, parts))
     return tuple(zip(map(intern, parts[:-1:2]), parts[1::2], strict=True))
+
+
+def escaped_column(column: pl.Series) -> pl.Series:
+    """Of values, for `texts_like`."""
+    texts = column.cast(pl.String)
+    if texts.str.contains(_TO_ESCAPE).any():
+        for character, escape in _ESCAPES.items():
+            texts = texts.str.replace_all(character, escape, literal=True)
+    return texts
+
+
+def texts_like(like: LabelsLike, columns: Mapping[str, pl.Series], rows: int) -> pl.Series:
+    """The texts of so many rows, whose labels differ in the values of these columns alone, which have no nulls."""
+    parts: list[pl.Expr] = []
+    literal = ""
+    for name, value, source in like:
+        literal += _escaped(name) + _END
+        if source is None:
+            literal += _escaped(value)
+        else:
+            parts += [pl.lit(literal), pl.lit(columns[source])]
+            literal = ""
+        literal += _END
+    if not parts:
+        return constant(literal, rows, pl.String)
+    return pl.select(pl.concat_str(*parts, pl.lit(literal))).to_series()
 
 
 def grouped_texts(texts: pl.Series, names: Sequence[str], *, without: bool) -> pl.Series:

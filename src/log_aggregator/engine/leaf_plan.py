@@ -11,6 +11,7 @@ from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, Demand
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
+from log_aggregator.engine.label_texts import LabelsLike
 from log_aggregator.engine.leading import leaves, with_sources
 from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, may_fail
 from log_aggregator.engine.parser_chain import field_key, name_of
@@ -27,8 +28,6 @@ _UNWRAPPED = {"": "1", "bytes": "1B", "duration": "1s", "duration_seconds": "1s"
 _PLACEHOLDER: Final = secrets.token_hex(8)
 
 _Fields = Mapping[str, str]
-_Like = tuple[tuple[str, str, str | None], ...]
-"""A series: names, with their values or the fields that these are taken from."""
 
 
 class OutlinedLeaf:
@@ -51,8 +50,11 @@ class OutlinedLeaf:
         # What has failed keeps all its labels, whatever the grouping.
         self.names = None if names is None or shows_errors else names | others
         """The labels of stream and metadata that the series depends on; None for all."""
-        self.is_direct = self.names is not None and all(map(_ignores_values, stages))
+        ignores_values = all(map(_ignores_values, stages))
+        self.is_direct = self.names is not None and ignores_values
         """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
+        self.is_of_all = self.names is None and ignores_values
+        """The same, where series have all labels: of most entries others."""
         self.early = frozenset() if self.fields is None else _tried_early(plan.aggregation, stages)
         """The fields that entries must not have for outlines to tell."""
         outlined = with_stages(plan.aggregation, stages)
@@ -61,7 +63,7 @@ class OutlinedLeaf:
             bare = replace(self._unwrap, filters=())
             outlined = replace(outlined, range=replace(outlined.range, unwrap=bare))
         self._sampler = compile_sampler(outlined, _demand(plan, decided), self._chain.outline_process)
-        self._like: dict[tuple[Labels, Labels, tuple[str, ...], tuple[str, ...]], _Like | None] = {}
+        self._like: dict[tuple[Labels, Labels, tuple[str, ...], tuple[str, ...]], LabelsLike | None] = {}
 
     def series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
         """The series of entries with these labels, `fields` as `Findings` has them; None where they do not count.
@@ -74,7 +76,7 @@ class OutlinedLeaf:
         alike = (stream, tuple(metadata.items()), kinds, tuple(fields))
         if alike not in self._like:
             try:
-                self._like[alike] = self._series_like(stream, metadata, fields)
+                self._like[alike] = self.like(stream, metadata, fields)
             except PipelineFailed:
                 self._series(stream, metadata, fields)  # with its values in the message
                 raise
@@ -83,7 +85,8 @@ class OutlinedLeaf:
             return None
         return tuple((name, value if source is None else fields[source]) for name, value, source in like)
 
-    def _series_like(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> _Like | None:
+    def like(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> LabelsLike | None:
+        """`series` of entries with these fields, whatever these hold. Raises PipelineFailed."""
         marks = {key: _PLACEHOLDER + key for key in fields if name_of(key) != KIND}
         sources = {mark: key for key, mark in marks.items()}
         series = self._series(stream, metadata, {**fields, **marks})
@@ -124,7 +127,11 @@ def _ignores_values(stage: Stage) -> bool:
         case ast.DropStage(labels) | ast.KeepStage(labels):
             return all(isinstance(one, str) for one in labels)
         case ast.LabelFormatStage(assignments):
-            return all(one.is_rename for one in assignments)
+            return all(one.is_rename and one.name not in OF_ERRORS for one in assignments)
+        case ast.LabelFilterStage(node):
+            return names_read(node) <= OF_ERRORS  # whether a parser fails does not follow from what it finds
+        case ast.UnpackStage():
+            return False  # it leaves another line
         case _:
             return isinstance(stage, ParserStage)
 
@@ -145,6 +152,8 @@ class LeafPlan:
         """The line whose bytes are counted, if not the stored one's are."""
         self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
+        self.is_direct = all(map(_ignores_values, labels.stages_without(labels.leading.numbers)))
+        """Whether no stage looks at values, when all leading filters are decided."""
         demand = demand_of(aggregation)
         parsers = [stage for stage in labels.stages if isinstance(stage, ParserStage)]
         self._has_several_parsers = len(parsers) > 1

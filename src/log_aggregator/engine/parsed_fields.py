@@ -212,8 +212,13 @@ class ParsedFields:
         """The field that the label holds."""
         return self._fields((name,)).get(name)
 
-    def all_names(self, available: Collection[str], shapes: Sequence[Shape] | None) -> Collection[str] | None:
-        """All labels that parsers may give in a batch with these columns and shapes; None if they take long to read."""
+    def all_names(
+        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
+    ) -> Collection[str] | None:
+        """All labels that parsers may give in a batch with these columns and shapes.
+
+        None if that is not known, or, if all of them are to be stored, some fields are not.
+        """
         if not self.parsers:
             return ()
         if isinstance(self.parsers[0], _CAPTURING):
@@ -223,7 +228,9 @@ class ParsedFields:
         if self._extracted:
             return self._extracted
         names = None if shapes is None else self._names_in(shapes)
-        return names if names is not None and all(FIELD_PREFIX + name in available for name in names) else None
+        if names is None or (are_stored and not all(FIELD_PREFIX + name in available for name in names)):
+            return None
+        return names
 
     def read(
         self,

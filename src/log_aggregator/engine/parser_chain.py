@@ -142,9 +142,11 @@ class ParserChain:
         parsers = [one.parsed for one in self.readings if one.line is None]
         return {FIELD_PREFIX + (parsed.field_of(name) or "") for parsed in parsers for name in names}
 
-    def all_names(self, available: Collection[str], shapes: Sequence[Shape] | None) -> Collection[str] | None:
-        """All labels that parsers may give in a batch with these columns and shapes; None if they take long to read."""
-        return self.readings[0].parsed.all_names(available, shapes) if self.is_single else None
+    def all_names(
+        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
+    ) -> Collection[str] | None:
+        """As `ParsedFields` has it."""
+        return self.readings[0].parsed.all_names(available, shapes, are_stored=are_stored) if self.is_single else None
 
     def read_first(
         self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str], *, are_all_names: bool
