@@ -46,6 +46,7 @@ PAIRS = (
     "ſeverity=fatal",
     'msg="an error"',
     'msg="a\\"b"',
+    'msg="a\\x"',
     "a=b=c",
     "=x",
     "\ufffd=1",
@@ -56,9 +57,11 @@ json_lines = st.lists(st.sampled_from(MEMBERS), max_size=4).map(lambda members: 
 logfmt_lines = st.lists(st.sampled_from(PAIRS), max_size=4).map(" ".join)
 whole_lines = st.one_of(json_lines, logfmt_lines, logfmt_lines.map("{{ {}".format))
 lines = noise | whole_lines | st.tuples(whole_lines, noise).map("".join)
-fields = st.sampled_from((DEFAULT_LEVEL_FIELDS, ("severity", "lvl"), ("log.level", "level")))
+fields = st.sampled_from((DEFAULT_LEVEL_FIELDS, ("severity", "lvl"), ("log.level", "level"), (" level", "lvl")))
 
 
+@example(['msg="a\\x" level=info error'], DEFAULT_LEVEL_FIELDS, 2)
+@example([" level=info lvl=warn"], (" level", "lvl"), 2)
 @given(st.lists(lines, min_size=1, max_size=64), fields, st.integers(-1, 3))
 def test_columns_agree_with_rows(batch: list[str], names: tuple[str, ...], depth: int) -> None:
     column = pl.Series([batch[row % len(batch)] for row in range(ROWS)])
@@ -74,6 +77,7 @@ def test_lines_that_begin_alike(beginnings: list[str], ends: list[str], names: t
     assert levels_of_lines(column, names, depth).to_list()[: len(batch)] == expected
 
 
+@example(" level=info lvl=warn", (" level", "lvl"), 2)
 @given(lines, fields, st.integers(-1, 3))
 def test_lines_of_small_pushes(line: str, names: tuple[str, ...], depth: int) -> None:
     assert level_reader(names, depth).level(line) == level_of_line(line, names, depth)

@@ -32,6 +32,7 @@ from log_aggregator.services.level_reader import (
     SPACE,
     STRING,
     Head,
+    key_in_any_case,
     level_reader,
 )
 
@@ -43,6 +44,8 @@ _MOST_HEADS: Final = 5
 """Each costs a look at all lines; those that have none of the heads are read in a slower way."""
 
 _NAME: Final = r'[^\x00-\x20="\x{fffd}]+'
+# A quoted value of logfmt; one with another escape ends the reading.
+_WELL_FORMED: Final = r'"[^"\\]*(?:\\(?:["\\/\'bfnrt]|u[0-9a-fA-F]{4})[^"\\]*)*"'
 _GAPS: Final = "".join(map(chr, range(0x21)))
 
 _LEVEL_OF_VALUE: Final = {f'"{name}"': level for name, level in LEVEL_OF_NAME.items()} | dict(LEVEL_OF_NAME)
@@ -183,9 +186,9 @@ def _patterns(fields: tuple[str, ...]) -> tuple[_Patterns, _Patterns]:
     key = rf'"(?:{names})"{SPACE}:{SPACE}'
     # Lazily repeated: the first member that can be the answer is the answer.
     members = rf"(?:{KEY}{FLAT_VALUE}{COMMA})*?"
-    pairs = rf"(?:{_NAME}(?:=(?:{STRING}{GAP}*|{BARE}*{GAP}+)|{GAP}+))*?"
+    pairs = rf"(?:{_NAME}(?:=(?:{_WELL_FORMED}{GAP}*|{BARE}*{GAP}+)|{GAP}+))*?"
     # The key that stands first in the list ends the search, even without a value.
-    first = rf"(?i:{re.escape(fields[0])})(?:=({STRING}|{BARE}*(?:{GAP}|$))|{GAP}|$)"
+    first = rf"{key_in_any_case(fields[0])}(?:=({STRING}|{BARE}*(?:{GAP}|$))|{GAP}|$)"
     return (
         # A key may also be written with escapes.
         _Patterns(rf'{key}|\\u[^"]*"{SPACE}:', rf"(?s)^{OPENING}{members}{key}({STRING})"),

@@ -24,6 +24,7 @@ BARE: Final = r'[^\x00-\x20="]'
 _PAIR_VALUE: Final = rf'(?:"[^"\\]*"|{BARE}*)'
 _MEMBER: Final = re.compile(rf"((?:{OPENING})?{KEY})({FLAT_VALUE})({COMMA})", re.DOTALL)
 _PAIR: Final = re.compile(rf"({GAP}*{BARE}+=?)({_PAIR_VALUE})({GAP}+)")
+_KEY_OF_PAIR: Final = re.compile(r'[^\x00-\x20="\ufffd]+')
 _PARTS_OF_WORDS: Final = ("err", "info", "warn", "debug", "trace", "fatal", "critical")
 """Each level's name, in lower case and in ASCII, holds one."""
 _LONGEST_BEGINNING: Final = 256
@@ -63,7 +64,7 @@ class LevelReader:
         )
         # No other field can outdo the first, even without a value.
         value = rf'=(?:"([^"\\]*)"|({BARE}*)(?:{GAP}|\Z))'
-        first = rf"(?i:{re.escape(fields[0])})(?:{value}|{GAP}|\Z)"
+        first = rf"{key_in_any_case(fields[0])}(?:{value}|{GAP}|\Z)"
         self._logfmt = re.compile(rf"{GAP}*(?:{BARE}+(?:={_PAIR_VALUE})?{GAP}+)*?{first}")
 
     def level(self, line: str) -> str:
@@ -112,6 +113,11 @@ class LevelReader:
         if found is None or found.lastindex is None or found.end() > _LONGEST_BEGINNING:
             return None
         return found if found[found.lastindex].lower() in LEVEL_OF_NAME else None
+
+
+def key_in_any_case(field: str) -> str:
+    """An expression of the field as a key of logfmt; of one that can be none, it matches nothing."""
+    return f"(?i:{re.escape(field)})" if _KEY_OF_PAIR.fullmatch(field) else r"[^\s\S]"
 
 
 def _pattern_of(beginning: str, part: re.Pattern[str]) -> str:
