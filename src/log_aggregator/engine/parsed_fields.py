@@ -300,7 +300,7 @@ class ParsedFields:
         kind = fields.get(KIND)
         values = {name: value for name, value in fields.items() if name != KIND}
         if kind == "nothing":
-            return "x"
+            return " "  # where even a key without a value could be kept
         if self._is_unpacking:
             values[PACKED_ENTRY] = ""
         if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):
@@ -352,6 +352,8 @@ class ParsedFields:
         kinds = pl.Series(KINDS.categories, dtype=KINDS).gather(np.where(fails, _NOTHING, _JSON) - 1)
         values = dict(found.values)
         entry = values.pop(PACKED_ENTRY)
+        if PACKED_ENTRY in names:
+            values[PACKED_ENTRY] = constant(None, len(lines), pl.String)  # the entry becomes the line, and no label
         values[UNPACKED] = entry.zip_with(entry.is_not_null(), lines)
         return Parsed((found.shape > 0) | fails, kinds, values, None)
 

@@ -18,6 +18,8 @@ from log_aggregator.engine.shapes import json_sample, strings_of
 from log_aggregator.model.columns import constant, where
 
 _DECODE: Final = msgspec.json.Decoder(dict[str, object]).decode
+# A key with escapes may be another one once more.
+_ESCAPED_KEYS: Final = r'\\u[^"]*"[ \t\r\n]*:'
 _OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
 
@@ -57,7 +59,7 @@ def _decoded(lines: pl.Series, keys: Sequence[str]) -> Fields:
 
 def _may_be_known(lines: pl.Series, keys: Collection[str]) -> pl.Series:
     """Lines that may be objects, without what labels have rules of their own for, each key in them once at most."""
-    told = lines.str.starts_with("{")
+    told = lines.str.starts_with("{") & ~lines.str.contains(_ESCAPED_KEYS)
     told &= ~(lines.str.contains(REPLACEMENT, literal=True) | lines.str.contains(OWN_RULES))
     for key in keys:
         told &= lines.str.count_matches(f'"{re.escape(key)}"') <= 1

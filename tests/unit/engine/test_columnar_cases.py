@@ -148,6 +148,18 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (level) (count_over_time({app="x"} | json | line_format `{{.n}}` | __error__="" | unpack [10ms]))',
         [entry(SHOP_PROD, 5, '{"level":"info","n":5}')],
     ),
+    "a packed entry is no label": (
+        'sum by (_entry) (count_over_time({app="x"} | unpack | logfmt | _entry!="1" [10ms]))',
+        [entry(SHOP, 5, '{"_entry":"level=info"}'), entry(SHOP, 6, '{"_entry":"_entry=1"}')],
+    ),
+    "a packed line whose entry is there once more, under a key with escapes": (
+        'sum by (level) (bytes_over_time({app="x"} | unpack [10ms]))',
+        [entry(SHOP, 5, r'{"_entry":"text","\u005fentry":false}'), entry(SHOP, 6, '{"_entry":"é"}')],
+    ),
+    "a line without keys is none that keeps one without a value": (
+        'sum by (x) (count_over_time({app="x"} | logfmt --keep-empty [10ms]))',
+        [entry(SHOP, 5, "made d="), entry(SHOP, 6, "x= made"), entry(SHOP, 7, "")],
+    ),
     "a filter that a parser of a line that was made tries again": (
         'count_over_time({app="x"} | logfmt | level="" | keep n | line_format `level={{.n}}` | logfmt [10ms])',
         [entry(SHOP, 5, "n=5"), entry(SHOP, 5, "d=5")],
