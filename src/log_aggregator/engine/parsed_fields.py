@@ -300,7 +300,7 @@ class ParsedFields:
         kind = fields.get(KIND)
         values = {name: value for name, value in fields.items() if name != KIND}
         if kind == "nothing":
-            return " "  # where even a key without a value could be kept
+            return " "  # a word is a label without a value to logfmt, which may keep it
         if self._is_unpacking:
             values[PACKED_ENTRY] = ""
         if kind == "logfmt" or (kind is None and self._json is None and self._logfmt is not None):

@@ -488,6 +488,14 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
             entry(SHOP, 5, "text"),
         ],
     ),
+    "a line without words has no labels, where those without values are kept": (
+        'sum by (x) (count_over_time({app="x"} | logfmt --keep-empty [10ms]))',
+        [entry(SHOP, 5, "level=info"), entry(SHOP, 5, ""), entry(SHOP, 5, " "), entry(SHOP, 5, "{}")],
+    ),
+    "so it is where series have all labels": (
+        'count_over_time({app="x"} | json | logfmt --keep-empty | drop __error__, __error_details__ [10ms])',
+        [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "")],
+    ),
 }
 
 
