@@ -19,8 +19,8 @@ from log_aggregator.logql.ast import RangeAggregation, VectorAggregation
 from log_aggregator.model.columns import told_apart
 from log_aggregator.model.labels import Labels
 
-# A sample of an inner series, with its place among those of its group.
-_COLUMNS_BYTES = 48
+# A sample of an inner series, with its place among those of its group, and all that once more while it is sorted.
+_COLUMNS_BYTES = 80
 
 
 def vectors_of(
@@ -54,6 +54,7 @@ def aggregated(
         memory.hold("series", _COLUMNS_BYTES * len(part.series))
         found.append(part)
     held = WindowValues.joined(found)
+    found.clear()
     if expr.operation in SELECTIONS:
         samples = _selected(expr, texts, held)
     else:
@@ -72,10 +73,10 @@ def _reduced(reduction: Reduction, texts: pl.Series, held: WindowValues) -> Iter
     if not reduction.keeps_empty:
         keys = list(map(without_empty, keys))
     members = _Members(held, codes)
-    values = held.values[members.order].tolist()
+    values = held.values[members.order]
     function = REDUCTIONS[reduction.operation]
     for step, group, begin, end in members:
-        yield step, Sample(keys[group], function(values[begin:end]))
+        yield step, Sample(keys[group], function(values[begin:end].tolist()))
 
 
 def _selected(expr: VectorAggregation, texts: pl.Series, held: WindowValues) -> Iterator[tuple[int, Sample]]:
@@ -84,9 +85,14 @@ def _selected(expr: VectorAggregation, texts: pl.Series, held: WindowValues) -> 
     members = _Members(held, codes)
     # As `members.order`, but those of a group by value: NaN last, of equal ones the first.
     ranked = np.lexsort((-held.values if expr.operation == "topk" else held.values, members.keys))
+    chosen: dict[int, Labels] = {}  # the same series at many steps
     for step, _, begin, end in members:
-        for number in ranked[begin:end][: expr.parameter].tolist():
-            yield step, Sample(labels_of_text(texts[int(held.series[number])]), float(held.values[number]))
+        for place in ranked[begin:end][: expr.parameter].tolist():
+            number = int(held.series[place])
+            labels = chosen.get(number)
+            if labels is None:
+                labels = chosen[number] = labels_of_text(texts[number])
+            yield step, Sample(labels, float(held.values[place]))
 
 
 class _Members:

@@ -9,6 +9,7 @@ Other aggregations look at the samples of each window: a sample at time t is in 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ _MAX_MAGNITUDE = 1e100
 _MAX_COPIES = 64
 # So many copies at a time, or as many as there are samples.
 _COPIES_AT_ONCE = 4 << 20
+# Of windows that are computed one by one; as Python's own numbers they take some times what they take in columns.
+_VALUES_AT_ONCE = 1 << 16
 # A sample as Python's own numbers, where windows are computed one by one.
 _PLAIN_SAMPLE_BYTES = 72
 # Of a table that has a cell for each group and place: more than there are samples are not worth their memory.
@@ -307,7 +310,7 @@ class Windows:
         plain = frame.select((pl.col(VALUE).abs() < _MAX_MAGNITUDE).all() & ~pl.col(VALUE).is_nan().any()).item()
         if aggregate is None or copies > _MAX_COPIES or not plain:
             self.memory.hold("samples", _PLAIN_SAMPLE_BYTES * frame.height)
-            yield self._one_by_one(frame)
+            yield from self._one_by_one(frame)
             return
         if self._aggregation.operation not in _ORDERLESS:
             frame = frame.sort(TIME, maintain_order=True)
@@ -343,15 +346,16 @@ class Windows:
             case operation:
                 return _AGGREGATES.get(operation)
 
-    def _one_by_one(self, frame: pl.DataFrame) -> WindowValues:
+    def _one_by_one(self, frame: pl.DataFrame) -> Iterator[WindowValues]:
         by_series = frame.sort(SERIES, TIME, maintain_order=True).group_by(SERIES, maintain_order=True)
-        found = [
+        found = (
             (number, step, value)
             for number, times, values in by_series.agg(pl.col(TIME), pl.col(VALUE)).iter_rows()
             for step, value in values_in_windows(self._aggregation, SeriesSamples(times, values), self._steps)
-        ]
-        numbers, steps, values = zip(*found, strict=True) if found else ((), (), ())
-        return WindowValues(np.array(numbers, np.int64), np.array(steps, np.int64), np.array(values, np.float64))
+        )
+        while some := list(islice(found, _VALUES_AT_ONCE)):
+            numbers, steps, values = zip(*some, strict=True)
+            yield WindowValues(np.array(numbers, np.int64), np.array(steps, np.int64), np.array(values, np.float64))
 
     def _index(self, time: pl.Expr) -> pl.Expr:
         """The first step at or after the time; less than zero before them all."""
