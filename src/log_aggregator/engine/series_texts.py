@@ -26,6 +26,8 @@ from log_aggregator.model.segment import METADATA, STREAM
 # To put the labels of rows that are alike together takes as long as to look at so many rows one by one.
 _FEWEST_ALIKE: Final = 16
 _FEW_PATTERNS: Final = 8
+# Of the labels of streams.
+_MOST_NAMES: Final = 100
 _PLAIN_METADATA: Final = r'^(?:\{"[A-Za-z0-9_]+":"[^"\\]*"(?:,"[A-Za-z0-9_]+":"[^"\\]*")*\})?$'
 # Before the name of a stream label or of metadata, for its value, in outlines and among columns.
 _OF_STREAM, _OF_METADATA = secrets.token_hex(8), secrets.token_hex(8)
@@ -85,14 +87,19 @@ def _with_streams_apart(
 ) -> tuple[Mapping[int, Labels], Mapping[str, pl.Series]]:
     """The streams with marks for values, and the values by mark.
 
-    As they were, if one holds U+FFFD, which is not read, or is named as errors are, which are more than labels.
+    As they were, if one holds U+FFFD, which is not read, or is named as errors are, which are more than labels; or if
+    they have many names, each of which would be a column.
     """
-    if any(REPLACEMENT in value or name in OF_ERRORS for labels in present.values() for name, value in labels):
+    names = {name for labels in present.values() for name, _ in labels}
+    if len(names) > _MOST_NAMES or not names.isdisjoint(OF_ERRORS):
         return present, {}
-    tables: dict[str, list[str | None]] = {}
+    if any(REPLACEMENT in value for labels in present.values() for _, value in labels):
+        return present, {}
+    size = max(present) + 1
+    tables: dict[str, list[str | None]] = {_OF_STREAM + name: [None] * size for name in names}
     for number, labels in present.items():
         for name, value in labels:
-            tables.setdefault(_OF_STREAM + name, [None] * (max(present) + 1))[number] = value
+            tables[_OF_STREAM + name][number] = value
     marked = {number: tuple((name, _OF_STREAM + name) for name, _ in labels) for number, labels in present.items()}
     return marked, {mark: pl.Series(table, dtype=pl.String).gather(frame[STREAM]) for mark, table in tables.items()}
 

@@ -1,7 +1,10 @@
 """Entries and queries for which columns once told, or might tell, another story than rows."""
 
+import tracemalloc
+
 import pytest
 
+import both_ways
 from both_ways import (
     FORMS,
     Entry,
@@ -547,6 +550,23 @@ def test_more_series_than_allowed_are_not_collected(form: Form) -> None:
         add_columns(columnar, batches_of([[entry(SHOP, 5, f'{{"n":{n}}}') for n in range(first, last)]], [form])[0])
     with pytest.raises(TooManySeries, match=r"series \(2\)"):
         add_columns(columnar, batches_of([[entry(SHOP, 5, '{"n":2}')]], [form])[0])
+
+
+@pytest.mark.parametrize("form", ["chunk", "chunk with every field"])
+def test_streams_that_have_many_names_take_no_column_for_each(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(both_ways, "STREAMS", tuple((("app", "x"), (f"n{n}", "5")) for n in range(MANY // 2)))
+    leaf = leaf_of('count_over_time({app="x"} | json | __error__="" [10ms])')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    batches = batches_of([[entry(number // 2, 5, f'{{"x":{number}}}') for number in range(MANY)]], [form])
+    tracemalloc.start()
+    try:
+        found = by_columns(plan, batches, TIMES)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000
+    assert_same(by_rows(leaf, batches, TIMES), found)
 
 
 BY_ROWS = (
