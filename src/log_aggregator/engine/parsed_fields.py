@@ -694,6 +694,8 @@ class ParsedFields:
         has_pairs = lines.str.contains("=", literal=True) if not self._keeps_empty else lines != ""
         if self._extracted:
             names = {*self._extracted, *self._extracted.values()}
+        elif names is not None and self._demand.names is None:
+            names = {*names, *OF_ERRORS}  # which fail, if nobody reads them
         if names is None or sum(map(len, names)) > _MOST_NAMES_CHARACTERS:
             return has_pairs
         if not names:

@@ -495,6 +495,10 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (x) (count_over_time({app="x"} | logfmt --keep-empty [10ms]))',
         [entry(SHOP, 5, "level=info"), entry(SHOP, 5, ""), entry(SHOP, 5, " "), entry(SHOP, 5, "{}")],
     ),
+    "a pair in text that is named as errors are fails, though it is not kept": (
+        'count_over_time({app="x"} | logfmt | keep level [10ms])',
+        [entry(SHOP, 5, 'text __error__="5" a=1')],
+    ),
     "so it is where series have all labels": (
         'count_over_time({app="x"} | json | logfmt --keep-empty | drop __error__, __error_details__ [10ms])',
         [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "")],
