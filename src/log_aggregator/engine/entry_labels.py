@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from log_aggregator.logql.template.strconv import SPACE
+from log_aggregator.model.labels import Labels
 
 ERROR: Final = "__error__"
 ERROR_DETAILS: Final = "__error_details__"
@@ -27,6 +28,11 @@ line could make names that take many times its own size."""
 _NAME_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + "_")
 
 Check = Callable[["EntryLabels"], bool]
+
+
+def shows_error(labels: Labels) -> bool:
+    """Whether they tell that something failed."""
+    return any(name == ERROR for name, _ in labels)
 
 
 def sanitise(key: str) -> str:

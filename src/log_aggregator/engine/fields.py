@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from log_aggregator.engine.json_scan import label_text
+from log_aggregator.engine.json_scan import ESCAPED, label_text
 from log_aggregator.engine.pattern_columns import captured
 from log_aggregator.engine.shapes import ESCAPE, VALUE, Parser, Shape, around, discover, escaped
 from log_aggregator.model.columns import constant, where
@@ -21,7 +21,7 @@ _LINE = pl.col("line")
 OWN_RULES: Final = r"(?i)\\u(?:fffd|d[89a-f])"
 """Escapes of U+FFFD, and of surrogates: labels have rules of their own for these."""
 # Two characters each, so that none begins within another one.
-_ESCAPED: Final = {r"\"": '"', r"\\": "\\", r"\/": "/", r"\b": "\b", r"\f": "\f", r"\n": "\n", r"\r": "\r", r"\t": "\t"}
+_ESCAPED: Final = {f"\\{escape}": text for escape, text in ESCAPED.items()}
 _MATCHED = "__matched__"  # no label of a shape begins so
 
 

@@ -32,7 +32,7 @@ _WORDS: dict[str, Kind] = {"true": "boolean", "false": "boolean", "null": "null"
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _strings = msgspec.json.Decoder(str)
 _LOW_SURROGATE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class InvalidJson(ValueError):
@@ -206,7 +206,7 @@ def unescape(text: str) -> str:
             raise InvalidJson(_BAD_ESCAPE)
         at = escape.end()
         if escape[2]:
-            parts.append(_ESCAPED[escape[2]])
+            parts.append(ESCAPED[escape[2]])
             continue
         code = int(escape[1], 16)
         if 0xD800 <= code <= 0xDFFF:

@@ -5,7 +5,7 @@ their bytes, as labels do. NUL itself and the character behind it are written as
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from sys import intern
 from typing import Final
@@ -65,7 +65,7 @@ def texts_like(like: LabelsLike, columns: Mapping[str, pl.Series], rows: int) ->
     return pl.select(pl.concat_str(*parts, pl.lit(literal))).to_series()
 
 
-def grouped_texts(texts: pl.Series, names: Sequence[str], *, without: bool) -> pl.Series:
+def grouped_texts(texts: pl.Series, names: Collection[str], *, without: bool) -> pl.Series:
     """The texts with these labels alone, or without them."""
     if without:
         for name in names:

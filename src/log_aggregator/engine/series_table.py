@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Integers
-from log_aggregator.engine.entry_labels import ERROR
+from log_aggregator.engine.entry_labels import ERROR, shows_error
 from log_aggregator.engine.label_texts import labels_of_text, text_of
 from log_aggregator.engine.leaf_plan import OutlinedLeaf
 from log_aggregator.engine.query_memory import HeldSeries, QueryMemory
@@ -63,4 +63,4 @@ class SeriesTable:
 
 
 def _shows_error(text: str) -> bool:
-    return ERROR in text and any(name == ERROR for name, _ in labels_of_text(text))
+    return ERROR in text and shows_error(labels_of_text(text))

@@ -117,7 +117,7 @@ class _Members:
 
 def _groups(texts: pl.Series, groups: Groups, *, drops_empty: bool) -> tuple[Integers, list[Labels]]:
     """The number of each series' group, and what the groups are called."""
-    values, codes = told_apart(grouped_texts(texts, sorted(groups.names), without=groups.without))
+    values, codes = told_apart(grouped_texts(texts, groups.names, without=groups.without))
     keys = list(map(labels_of_text, values[:-1]))
     if drops_empty:
         distinct: dict[Labels, int] = {}

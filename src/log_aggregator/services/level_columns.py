@@ -24,15 +24,14 @@ from log_aggregator.services.level import (
 )
 from log_aggregator.services.level_reader import (
     BARE,
-    COMMA,
-    FLAT_VALUE,
     GAP,
-    KEY,
-    OPENING,
+    MEMBERS_BEFORE,
     SPACE,
     STRING,
     Head,
+    LevelReader,
     key_in_any_case,
+    key_of_member,
     level_reader,
 )
 
@@ -66,28 +65,32 @@ _Found = TypeVar("_Found")
 
 def levels_of_lines(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
     """`level_of_line` of each line, as strings."""
+    return _levels(lines, level_reader(tuple(fields), max_depth))
+
+
+def _levels(lines: pl.Series, reader: LevelReader) -> pl.Series:
     if len(lines) < _FEW_LINES:
-        return _one_by_one(lines, fields, max_depth)
-    heads = _most_common(map(level_reader(tuple(fields), max_depth).head, _sample(lines)))
+        return _one_by_one(lines, reader)
+    heads = _most_common(map(reader.head, _sample(lines)))
     if not heads:
-        return _by_forms(lines, fields, max_depth)
+        return _by_forms(lines, reader)
     numbers = _numbers(lines, heads)
     levels = pl.Series([None, *(head.level for head in heads)])[numbers]
     if numbers.min():
         return levels
     rows = (numbers == 0).arg_true()
     # Where heads are common, a sample of the rest shows the rarer ones.
-    of_rest = levels_of_lines if len(rows) <= len(lines) // 2 else _by_forms
-    return levels.scatter(rows, of_rest(lines[rows], fields, max_depth))
+    of_rest = _levels if len(rows) <= len(lines) // 2 else _by_forms
+    return levels.scatter(rows, of_rest(lines[rows], reader))
 
 
-def _by_forms(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
+def _by_forms(lines: pl.Series, reader: LevelReader) -> pl.Series:
     """The most common forms by an expression each, and then the rest."""
     if len(lines) < _FEW_LINES:
-        return _one_by_one(lines, fields, max_depth)
-    forms = _most_common(map(level_reader(tuple(fields), max_depth).form, _sample(lines)))
+        return _one_by_one(lines, reader)
+    forms = _most_common(map(reader.form, _sample(lines)))
     if not forms:
-        return _of_any(lines, fields, max_depth)
+        return _of_any(lines, reader)
     levels, rows, rest = constant(UNKNOWN, len(lines), pl.String), pl.arange(len(lines), eager=True), lines
     while forms and len(rest) >= _FEW_LINES:
         form = forms.pop(0)
@@ -98,12 +101,11 @@ def _by_forms(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Ser
         levels = levels.scatter(rows.filter(is_read), _LEVELS[codes.filter(is_read)])
         rows, rest = rows.filter(~is_read), rest.filter(~is_read)
     of_rest = _one_by_one if len(rest) < _FEW_LINES else _of_any
-    return levels.scatter(rows, of_rest(rest, fields, max_depth))
+    return levels.scatter(rows, of_rest(rest, reader))
 
 
-def _one_by_one(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
-    level = level_reader(tuple(fields), max_depth).level
-    return pl.Series([level(line) for line in lines.to_list()], dtype=pl.String)
+def _one_by_one(lines: pl.Series, reader: LevelReader) -> pl.Series:
+    return pl.Series(list(map(reader.level, lines.to_list())), dtype=pl.String)
 
 
 def _sample(lines: pl.Series) -> list[str]:
@@ -129,7 +131,7 @@ def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
     return numbers
 
 
-def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Series:
+def _of_any(lines: pl.Series, reader: LevelReader) -> pl.Series:
     looks = lines.alias("line").to_frame().select_seq(_BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
     # Not as expressions: of several inputs, they wake other threads, which takes longer than this does.
     is_json = looks["{"] & looks["}"]
@@ -137,7 +139,7 @@ def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Serie
         return _of_words(lines)
     of_words, unsure = constant(True, len(lines), pl.Boolean), constant(False, len(lines), pl.Boolean)
     levels = constant(UNKNOWN, len(lines), pl.String)
-    for is_read, patterns in zip((is_json, looks["="] & ~is_json), _patterns(tuple(fields)), strict=True):
+    for is_read, patterns in zip((is_json, looks["="] & ~is_json), _patterns(reader.fields), strict=True):
         rows = is_read.arg_true()
         if not len(rows):
             continue
@@ -152,7 +154,7 @@ def _of_any(lines: pl.Series, fields: Sequence[str], max_depth: int) -> pl.Serie
     if len(rows := (of_words & ~unsure).arg_true()):
         levels = levels.scatter(rows, _of_words(lines[rows]))
     if len(rows := unsure.arg_true()):
-        levels = levels.scatter(rows, _one_by_one(lines[rows], fields, max_depth))
+        levels = levels.scatter(rows, _one_by_one(lines[rows], reader))
     return levels
 
 
@@ -183,14 +185,12 @@ class _Patterns(NamedTuple):
 def _patterns(fields: tuple[str, ...]) -> tuple[_Patterns, _Patterns]:
     """For JSON and for logfmt."""
     names = "|".join(re.escape(name) for name in fields)
-    key = rf'"(?:{names})"{SPACE}:{SPACE}'
-    # Lazily repeated: the first member that can be the answer is the answer.
-    members = rf"(?:{KEY}{FLAT_VALUE}{COMMA})*?"
+    key = key_of_member(fields)
     pairs = rf"(?:{_NAME}(?:=(?:{_WELL_FORMED}{GAP}*|{BARE}*{GAP}+)|{GAP}+))*?"
     # The key that stands first in the list ends the search, even without a value.
     first = rf"{key_in_any_case(fields[0])}(?:=({STRING}|{BARE}*(?:{GAP}|$))|{GAP}|$)"
     return (
         # A key may also be written with escapes.
-        _Patterns(rf'{key}|\\u[^"]*"{SPACE}:', rf"(?s)^{OPENING}{members}{key}({STRING})"),
+        _Patterns(rf'{key}|\\u[^"]*"{SPACE}:', rf"(?s)^{MEMBERS_BEFORE}{key}({STRING})"),
         _Patterns(rf"(?i)(?:{names})=", rf"(?s)^{GAP}*{pairs}{first}"),
     )

@@ -15,14 +15,16 @@ from log_aggregator.services.level import LEVEL_OF_NAME, STRING_BODY, UNKNOWN, i
 SPACE: Final = r"[ \t\r\n]*"
 STRING: Final = rf'"{STRING_BODY}"'
 _NUMBER: Final = r"[-0-9][^ \t\r\n,}\]]*"
-FLAT_VALUE: Final = rf'(?:{STRING}|(?:true|false|null)|{_NUMBER}|\[(?:[^\[\]"]|{STRING})*\])'
-KEY: Final = rf'"[^"\\]*"{SPACE}:{SPACE}'
-COMMA: Final = rf"{SPACE},{SPACE}"
-OPENING: Final = rf"{SPACE}\{{{SPACE}"
+_FLAT_VALUE: Final = rf'(?:{STRING}|(?:true|false|null)|{_NUMBER}|\[(?:[^\[\]"]|{STRING})*\])'
+_KEY: Final = rf'"[^"\\]*"{SPACE}:{SPACE}'
+_COMMA: Final = rf"{SPACE},{SPACE}"
+_OPENING: Final = rf"{SPACE}\{{{SPACE}"
+# Lazily repeated: the first member that can be the answer is the answer.
+MEMBERS_BEFORE: Final = rf"{_OPENING}(?:{_KEY}{_FLAT_VALUE}{_COMMA})*?"
 GAP: Final = r"[\x00-\x20]"
 BARE: Final = r'[^\x00-\x20="]'
 _PAIR_VALUE: Final = rf'(?:"[^"\\]*"|{BARE}*)'
-_MEMBER: Final = re.compile(rf"((?:{OPENING})?{KEY})({FLAT_VALUE})({COMMA})", re.DOTALL)
+_MEMBER: Final = re.compile(rf"((?:{_OPENING})?{_KEY})({_FLAT_VALUE})({_COMMA})", re.DOTALL)
 _PAIR: Final = re.compile(rf"({GAP}*{BARE}+=?)({_PAIR_VALUE})({GAP}+)")
 _KEY_OF_PAIR: Final = re.compile(r'[^\x00-\x20="\ufffd]+')
 _PARTS_OF_WORDS: Final = ("err", "info", "warn", "debug", "trace", "fatal", "critical")
@@ -52,16 +54,12 @@ class Form(NamedTuple):
 class LevelReader:
     """For one list of fields and one depth."""
 
-    def __init__(self, fields: Sequence[str], max_depth: int) -> None:
-        self._fields = fields
+    def __init__(self, fields: tuple[str, ...], max_depth: int) -> None:
+        self.fields = fields
         self._max_depth = max_depth
         self._quoted = [f'"{name}"' for name in fields]
         self._assigned = list(dict.fromkeys(f"{name.casefold()}=" for name in fields))
-        names = "|".join(map(re.escape, fields))
-        # Lazily repeated: the first member that can be the answer is the answer.
-        self._json = re.compile(
-            rf'{OPENING}(?:{KEY}{FLAT_VALUE}{COMMA})*?"(?:{names})"{SPACE}:{SPACE}"({STRING_BODY})"', re.DOTALL
-        )
+        self._json = re.compile(rf'{MEMBERS_BEFORE}{key_of_member(fields)}"({STRING_BODY})"', re.DOTALL)
         # No other field can outdo the first, even without a value.
         value = rf'=(?:"([^"\\]*)"|({BARE}*)(?:{GAP}|\Z))'
         first = rf"{key_in_any_case(fields[0])}(?:{value}|{GAP}|\Z)"
@@ -75,12 +73,12 @@ class LevelReader:
             if found is not None:
                 value = found[1]
             elif may_have_one or "\\" in line:  # a key may be written with escapes
-                return level_of_line(line, self._fields, self._max_depth)
+                return level_of_line(line, self.fields, self._max_depth)
         elif "=" in line and _has_any(line.casefold(), self._assigned):
             # Beyond ASCII there are characters that are alike in one kind of folding and not in another.
             found = self._logfmt.match(line) if line.isascii() else None
             if found is None:
-                return level_of_line(line, self._fields, self._max_depth)
+                return level_of_line(line, self.fields, self._max_depth)
             value = found[1] or found[2]
         if value and (level := LEVEL_OF_NAME.get(value.lower())):
             return level
@@ -113,6 +111,11 @@ class LevelReader:
         if found is None or found.lastindex is None or found.end() > _LONGEST_BEGINNING:
             return None
         return found if found[found.lastindex].lower() in LEVEL_OF_NAME else None
+
+
+def key_of_member(fields: Sequence[str]) -> str:
+    """An expression of any of the fields as a key of JSON."""
+    return rf'"(?:{"|".join(map(re.escape, fields))})"{SPACE}:{SPACE}'
 
 
 def key_in_any_case(field: str) -> str:

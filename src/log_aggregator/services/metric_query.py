@@ -10,7 +10,7 @@ import polars as pl
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
-from log_aggregator.engine.entry_labels import ERROR
+from log_aggregator.engine.entry_labels import shows_error
 from log_aggregator.engine.leaf_plan import plan_leaf, with_stages
 from log_aggregator.engine.metric import Part, aggregated_leaves, evaluate
 from log_aggregator.engine.pushdown import push_down
@@ -188,7 +188,7 @@ def _sample(
             labels, value = sample
             series = samples.get(labels)
             if series is None:
-                held.add(1, with_error=any(name == ERROR for name, _ in labels))
+                held.add(1, with_error=shows_error(labels))
                 series = samples[labels] = SeriesSamples()
             count += 1
             series.times_ns.append(timestamp_ns)
