@@ -61,7 +61,8 @@ A_MILLION = '{{ $x := repeat 1000000 "a" }}'
         ),
         ('{{ fromJson (repeat 100000 "[") }}', f"JSON nested deeper than {MAX_NESTING} levels"),
         ('{{ fromJson (print (repeat 65 "[") (repeat 65 "]")) }}', f"JSON nested deeper than {MAX_NESTING} levels"),
-        ("{{ mulf " + "1e308 " * 100 + "}}", "decimal number too long"),
+        ("{{ mulf " + "1.0000000000000002 " * 400 + "}}", "decimal number too long"),
+        ("{{ divf 1e308 " + "1e-300 " * 20 + "}}", "decimal number too long"),
         ("{{ __timestamp__.AddDate 9000000000000 0 0 }}", "date out of range"),
     ],
 )

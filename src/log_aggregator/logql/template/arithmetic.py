@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
-from fractions import Fraction
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 
 from log_aggregator.logql.template.casts import to_float, to_int
 from log_aggregator.logql.template.errors import CallError
-from log_aggregator.logql.template.limits import MAX_DECIMAL_BITS
+from log_aggregator.logql.template.limits import MAX_DECIMAL_DIGITS
 from log_aggregator.logql.template.signatures import Function, Type
 from log_aggregator.logql.template.strconv import wrap_int64
 from log_aggregator.logql.template.values import Int64, Value
 
 # Decimal places to which a quotient is rounded.
 _QUOTIENT_PLACES = 16
+_EXACT = Context(MAX_DECIMAL_DIGITS, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation])
 
 
 def _add(*values: Value) -> Int64:
@@ -46,40 +46,39 @@ def _quotient(dividend: int, divisor: int) -> int:
     return quotient if (dividend < 0) == (divisor < 0) else -quotient
 
 
-def _decimal(value: Value) -> Fraction:
+def _decimal(value: Value) -> Decimal:
     """A float as the decimal number it is printed as, so that 0.1 is a tenth."""
     number = to_float(value)
     if not math.isfinite(number):
         shown = "NaN" if math.isnan(number) else "+Inf" if number > 0 else "-Inf"
         raise CallError(f"Cannot create a Decimal from {shown}")
-    return Fraction(Decimal(repr(number)))
+    return Decimal(repr(number))
 
 
-def _decimal_quotient(first: Fraction, second: Fraction) -> Fraction:
+def _decimal_quotient(first: Decimal, second: Decimal) -> Decimal:
     """Divide, rounding half away from zero."""
     if not second:
         raise CallError("decimal division by 0")
-    scaled = abs(first / second) * 10**_QUOTIENT_PLACES
-    rounded = Fraction(math.floor(scaled + Fraction(1, 2)), 10**_QUOTIENT_PLACES)
-    return rounded if (first < 0) == (second < 0) else -rounded
+    dividend, divisor = _EXACT.abs(first).scaleb(_QUOTIENT_PLACES, _EXACT), _EXACT.abs(second)
+    halves = _EXACT.add(_EXACT.multiply(2, dividend), divisor)
+    rounded = _EXACT.divide_int(halves, _EXACT.multiply(2, divisor)).scaleb(-_QUOTIENT_PLACES, _EXACT)
+    return rounded if (first < 0) == (second < 0) else _EXACT.minus(rounded)
 
 
-def _folded(operation: Callable[[Fraction, Fraction], Fraction]) -> Callable[..., float]:
+def _folded(operation: Callable[[Decimal, Decimal], Decimal]) -> Callable[..., float]:
     def fold(first: Value, *rest: Value) -> float:
         result = _decimal(first)
-        for value in rest:
-            result = operation(result, _decimal(value))
-            if max(result.numerator.bit_length(), result.denominator.bit_length()) > MAX_DECIMAL_BITS:
-                raise CallError("decimal number too long")
         try:
-            return float(result)
-        except OverflowError:
-            return math.inf if result > 0 else -math.inf
+            for value in rest:
+                result = operation(result, _decimal(value))
+        except (Inexact, InvalidOperation):
+            raise CallError("decimal number too long") from None
+        return float(result) if result else 0.0  # which has no sign
 
     return fold
 
 
-_sum = _folded(lambda first, second: first + second)
+_sum = _folded(_EXACT.add)
 
 
 def _round(value: Value, places: int, *threshold: float) -> float:
@@ -145,8 +144,8 @@ ARITHMETIC: dict[str, Function] = {
     "div": Function((Type.ANY, Type.ANY), _divide),
     "mod": Function((Type.ANY, Type.ANY), _modulo),
     "addf": Function(_ANYTHING, lambda *values: _sum(0, *values), variadic=True),
-    "subf": Function(_ONE_AND_MORE, _folded(lambda first, second: first - second), variadic=True),
-    "mulf": Function(_ONE_AND_MORE, _folded(lambda first, second: first * second), variadic=True),
+    "subf": Function(_ONE_AND_MORE, _folded(_EXACT.subtract), variadic=True),
+    "mulf": Function(_ONE_AND_MORE, _folded(_EXACT.multiply), variadic=True),
     "divf": Function(_ONE_AND_MORE, _folded(_decimal_quotient), variadic=True),
     "max": Function(_ONE_AND_MORE, lambda *values: Int64(max(map(to_int, values))), variadic=True),
     "min": Function(_ONE_AND_MORE, lambda *values: Int64(min(map(to_int, values))), variadic=True),

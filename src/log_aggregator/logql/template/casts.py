@@ -12,6 +12,8 @@ from log_aggregator.logql.template.strconv import (
 )
 from log_aggregator.logql.template.values import Value
 
+_PLAIN_INTEGER = re.compile(r"[1-9][0-9]{0,17}")
+_PLAIN_FLOAT = re.compile(rb"[0-9]{1,200}(?:\.[0-9]{1,200})?")
 _WITH_FRACTION = re.compile(r"([-+]?[0-9]*)\.[0-9]*")
 
 
@@ -30,6 +32,8 @@ def to_int(value: Value) -> int:
 
 def to_float(value: Value) -> float:
     match value:
+        case bytes() if _PLAIN_FLOAT.fullmatch(value):
+            return float(value)
         case bytes():
             text = value.decode("latin-1")
             number = parse_float(text)
@@ -43,6 +47,8 @@ def to_float(value: Value) -> float:
 
 
 def _text_to_int(text: str) -> int:
+    if _PLAIN_INTEGER.fullmatch(text):
+        return int(text)
     if found := _WITH_FRACTION.fullmatch(text):
         text = found[1] if found[1] not in ("", "+", "-") else "0"
     number = parse_int(text)

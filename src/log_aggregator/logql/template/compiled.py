@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from log_aggregator.logql.template.closures import NotPlain, Rendering, compile_closures
 from log_aggregator.logql.template.evaluate import execute, has_function
 from log_aggregator.logql.template.limits import Budget
 from log_aggregator.logql.template.nodes import (
@@ -49,6 +50,7 @@ class Template:
     uses_timestamp: bool
     simple: tuple[str | Field, ...] | None
     _tree: Tree
+    _closures: Rendering | None
     _now_ns: Callable[[], int]
     _regexes: RegexCache
 
@@ -61,6 +63,11 @@ class Template:
         if self.simple is not None:
             return "".join(part if isinstance(part, str) else labels.get(part.name, "") for part in self.simple)
         context = Context(encode_utf8(line), timestamp_ns, self._now_ns, self._regexes, Budget())
+        if self._closures is not None:
+            try:
+                return decode_utf8(self._closures(labels, context))
+            except NotPlain:
+                context = replace(context, budget=Budget())
         return decode_utf8(execute(self._tree, labels, context))
 
 
@@ -79,6 +86,7 @@ def compile_template(text: str, name: str = "line", now_ns: Callable[[], int] = 
         uses_timestamp="__timestamp__" in functions,
         simple=_simple(tree.bodies[name]),
         _tree=tree,
+        _closures=compile_closures(tree),
         _now_ns=now_ns,
         _regexes=RegexCache(),
     )

@@ -30,8 +30,8 @@ REGEX_COMPILE_WORK_BYTES: Final = 64 << 10
 # What looking at an element of a list or map costs, in bytes.
 ELEMENT_WORK_BYTES: Final = 16
 
-# Bits of a number between two steps of decimal arithmetic; one of the largest floats has 1024.
-MAX_DECIMAL_BITS: Final = 16_384
+# Digits of a number between two steps of decimal arithmetic; those of floats have at most 17.
+MAX_DECIMAL_DIGITS: Final = 5_000
 
 # Text looked at by one replacing or counting regular expression: matches times what was left of the text.
 MAX_REGEX_SCAN_BYTES: Final = 4 << 30

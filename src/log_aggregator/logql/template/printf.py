@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from log_aggregator.logql.template.errors import CallError
 from log_aggregator.logql.template.gotime import Duration, Location, Month, Time, Weekday
 from log_aggregator.logql.template.layout import describe_time
-from log_aggregator.logql.template.limits import MAX_STRING_BYTES
+from log_aggregator.logql.template.limits import MAX_STRING_BYTES, check_size
 from log_aggregator.logql.template.strconv import decode_utf8, encode_utf8, format_float, quote, quote_rune, rune
-from log_aggregator.logql.template.values import Boxed, Labels, Uint8, Value, items_of, type_name
+from log_aggregator.logql.template.values import Boxed, Int64, Labels, Uint8, Value, items_of, type_name
 
 # Go refuses larger widths and precisions itself.
 _MAX_WIDTH = 1_000_000
@@ -17,6 +18,7 @@ _MAX_WIDTH = 1_000_000
 _STRINGABLE = frozenset("vsxXq")
 _INTEGER_BASES = {"v": 10, "d": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
 _FLOAT_DEFAULTS = {"v": -1, "b": -1, "g": -1, "G": -1, "x": -1, "X": -1, "f": 6, "F": 6, "e": 6, "E": 6}
+_PLAIN_VERB = re.compile(rb"%[sv]")
 _FLAGS = {"#": "sharp", "0": "zero", "+": "plus", "-": "minus", " ": "space"}
 _CAN_BACKQUOTE = re.compile("[^\x00-\x08\x0a-\x1f`\x7f\ufeff\ud800-\udfff]*")
 
@@ -35,8 +37,8 @@ class _Flags:
 
 def sprint(values: Sequence[Value]) -> bytes:
     """Print values, with a space between two where neither is a string."""
-    if len(values) == 1 and type(values[0]) is bytes:
-        return values[0]
+    if len(values) == 1 and (text := _shown(values[0])) is not None:
+        return text
     printer = _Printer()
     after_string = True
     for value in values:
@@ -61,7 +63,36 @@ def sprintln(values: Sequence[Value]) -> bytes:
 
 def sprintf(layout: bytes, values: Sequence[Value]) -> bytes:
     """Format values; what does not fit is reported in the text itself, as in `%!d(string=x)`."""
+    texts = _plain_layout(layout)
+    if texts is not None and len(texts) == len(values) + 1 and all(type(value) is bytes for value in values):
+        return _joined(texts, values)
     return _Format(decode_utf8(layout), values).text()
+
+
+def _shown(value: Value) -> bytes | None:
+    """A value by itself, if it is of a kind that is soon shown."""
+    if isinstance(value, bytes):
+        return value
+    kind = type(value)
+    if kind is int or kind is Int64:
+        return b"%d" % value
+    if kind is float and 1e-4 <= abs(value) < 1e6:  # where neither Go nor Python needs an exponent
+        return repr(value).removesuffix(".0").encode()
+    return None
+
+
+@lru_cache(maxsize=256)
+def _plain_layout(layout: bytes) -> Sequence[bytes] | None:
+    """The texts around `%s` and `%v`, if it has no other verbs."""
+    texts = _PLAIN_VERB.split(layout)
+    return None if any(b"%" in text for text in texts) else texts
+
+
+def _joined(texts: Sequence[bytes], values: Sequence[bytes]) -> bytes:
+    pieces = [piece for pair in zip(texts, values, strict=False) for piece in pair]
+    text = b"".join([*pieces, texts[-1]])
+    check_size(len(text))
+    return text
 
 
 class _Printer:
