@@ -7,16 +7,16 @@ from typing import Literal
 
 import polars as pl
 
-from log_aggregator.engine import parsed_fields
+from log_aggregator.engine import hard_lines
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
 from log_aggregator.engine.field_columns import choose_fields, field_columns
 from log_aggregator.engine.label_columns import PLAIN_NUMBER
+from log_aggregator.engine.label_reader import LinesNeeded
 from log_aggregator.engine.leaf_plan import LeafPlan
 from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
 from log_aggregator.engine.order import Direction, in_order
-from log_aggregator.engine.parsed_fields import LinesNeeded
 from log_aggregator.engine.pipeline import Pipeline, Row, compile_pipeline
 from log_aggregator.engine.pushdown import push_down
 from log_aggregator.engine.range_vector import SeriesSamples, range_vectors
@@ -33,7 +33,7 @@ from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, LINE, METADATA, STREAM, TIMESTAMP
 
 # Tests have few lines, and columns are to be made of them all the same.
-parsed_fields.FEWEST_LINES_OF_TEXT = 0
+hard_lines.FEWEST_LINES_OF_TEXT = 0
 
 Form = Literal["record", "chunk", "chunk with every field"]
 FORMS: tuple[Form, ...] = ("record", "chunk", "chunk with every field")

@@ -4,15 +4,16 @@ import polars as pl
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from both_ways import parsed_fields
+from both_ways import hard_lines
 from log_aggregator.engine.entry_labels import Demand, EntryLabels
 from log_aggregator.engine.logfmt import compile_logfmt
-from log_aggregator.engine.parsed_fields import ParsedFields
+from log_aggregator.engine.parsers import labels_of
+from log_aggregator.engine.readers import reader_of
 from log_aggregator.logql.ast import LogExpr, LogfmtStage
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import LINE
 
-assert parsed_fields.FEWEST_LINES_OF_TEXT == 0  # else a few lines would not be looked at
+assert hard_lines.FEWEST_LINES_OF_TEXT == 0  # else a few lines would not be looked at
 
 NAMES = ("level", "n", "a_b", "made", "x", "level_extracted")
 KEYS = ("level", "n", "a.b", "a_b", "made", "x", "é", "\xa0level", "level_extracted", "-n", "msg", "1", "\ufffd")
@@ -45,8 +46,7 @@ def test_columns_tell_what_the_stage_finds(text: str, lines: list[str], names: s
     (stage,) = expr.stages
     assert isinstance(stage, LogfmtStage)
     demand = Demand(None if is_all else frozenset(names))
-    fields = ParsedFields([stage], demand)
-    read = fields.read(pl.DataFrame({LINE: lines}), None, names)
+    read = reader_of([stage], demand).read(pl.DataFrame({LINE: lines}), None, names)
     easy = [True] * len(lines) if read.easy is None else read.easy.to_list()
     event(f"easy: {sum(easy) * 4 // len(lines)}")
     for row, line in enumerate(lines):
@@ -57,4 +57,5 @@ def test_columns_tell_what_the_stage_finds(text: str, lines: list[str], names: s
         assert not labels.error
         for name in names:
             told = read.values[name][row]
-            assert (fields.default(name) if told is None else told) == labels.get(name), line
+            default = "" if name in labels_of(stage) else None
+            assert (default if told is None else told) == labels.get(name), line

@@ -13,11 +13,12 @@ from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, c
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either
 from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
+from log_aggregator.engine.label_reader import LinesNeeded
 from log_aggregator.engine.label_texts import labels_of_text, text_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
 from log_aggregator.engine.metadata_columns import mentions
-from log_aggregator.engine.parsed_fields import LinesNeeded
 from log_aggregator.engine.parser_chain import Findings
+from log_aggregator.engine.parsers import labels_by_order
 from log_aggregator.engine.partial import partial_result, renumbered, totals_of
 from log_aggregator.engine.samples import PipelineFailed
 from log_aggregator.engine.series_table import SeriesTable
@@ -209,7 +210,7 @@ class ColumnarLeaf:
             answers = self._answers_without(judgement.decided, may_fail=found.may_fail)
         if answers is not None and (
             (answers.outlined.early if found.names is None else answers.outlined.early & found.names)
-            or any(_may_be_hidden(name, frame, streams) for name in plan.labels.chain.follows_order)
+            or any(_may_be_hidden(name, frame, streams) for name in labels_by_order(plan.labels.chain.parsers))
         ):
             answers = None
         if answers is not None and plan.made is not None:

@@ -17,6 +17,7 @@ from log_aggregator.model.labels import Labels
 ERROR: Final = "__error__"
 ERROR_DETAILS: Final = "__error_details__"
 PRESERVE_ERROR: Final = "__preserve_error__"
+OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 EXTRACTED: Final = "_extracted"
 REPLACEMENT: Final = "\ufffd"
 """What stands for bytes that are no UTF-8."""
@@ -33,6 +34,11 @@ Check = Callable[["EntryLabels"], bool]
 def shows_error(labels: Labels) -> bool:
     """Whether they tell that something failed."""
     return any(name == ERROR for name, _ in labels)
+
+
+def is_made(name: str) -> bool:
+    """Whether a label of this name may come from elsewhere than from a field of the name."""
+    return name.endswith(EXTRACTED) or name in OF_ERRORS
 
 
 def sanitise(key: str) -> str:

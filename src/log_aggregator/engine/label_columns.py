@@ -12,10 +12,9 @@ import polars as pl
 
 from log_aggregator.engine.address_columns import address_mask
 from log_aggregator.engine.column_regex import column_regex
-from log_aggregator.engine.entry_labels import Demand, EntryLabels
+from log_aggregator.engine.entry_labels import Demand, EntryLabels, is_made
 from log_aggregator.engine.label_filter import COMPARE, compile_label_filter, label_expression, names_read
 from log_aggregator.engine.metadata_columns import mentions, values_of
-from log_aggregator.engine.parsed_fields import is_made
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.logql import ast
 from log_aggregator.logql.ip import InvalidIpPattern, IpPattern, parse_ip_pattern

@@ -15,13 +15,14 @@ import polars as pl
 from log_aggregator.engine.batch import Form
 from log_aggregator.engine.columnar import CHANGES_LINE, line_filter_expression, push_line_filters
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import EXTRACTED, Demand
+from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand
 from log_aggregator.engine.label_columns import both, either, judged
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.leading import Leading, has_address, leading_of, leaves, names_of, with_sources
 from log_aggregator.engine.made_lines import MadeLine, parts_of
-from log_aggregator.engine.parsed_fields import OF_ERRORS, ParsedFields, ParserStage
 from log_aggregator.engine.parser_chain import Findings, LabelOf, ParserChain, Reading
+from log_aggregator.engine.parsers import ParserStage
+from log_aggregator.engine.readers import reader_of
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql import ast
@@ -212,7 +213,7 @@ def _chain(stages: Sequence[Stage], leading: Leading, demand: Demand | None) -> 
     for reading, line in enumerate(leading.read):
         own = (stages[number] for number, other in leading.parsers.items() if other == reading)
         parsers = [stage for stage in own if isinstance(stage, ParserStage)]
-        readings.append(Reading(line, ParsedFields(parsers, demand, are_followed=are_followed)))
+        readings.append(Reading(line, parsers, reader_of(parsers, demand, are_followed=are_followed)))
     return ParserChain(readings)
 
 

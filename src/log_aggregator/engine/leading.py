@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from log_aggregator.engine.entry_labels import EXTRACTED, Demand, EntryLabels
+from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand, EntryLabels, is_made
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.made_lines import MadeLine, parts_of
-from log_aggregator.engine.parsed_fields import OF_ERRORS, UNPACKED, ParserStage, has_columns, is_made, labels_of
+from log_aggregator.engine.parsers import ParserStage, labels_of
+from log_aggregator.engine.readers import has_columns
+from log_aggregator.engine.unpack_reader import UNPACKED
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
 from log_aggregator.logql.paths import parse_logfmt_key

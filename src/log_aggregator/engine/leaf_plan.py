@@ -8,13 +8,14 @@ from typing import Final
 
 from log_aggregator.engine.columnar import CHANGES_LINE
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, Demand
+from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, OF_ERRORS, Demand, is_made
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
+from log_aggregator.engine.label_reader import KIND
 from log_aggregator.engine.label_texts import LabelsLike
 from log_aggregator.engine.leading import leaves, with_sources
-from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS, ParserStage, is_made, may_fail
 from log_aggregator.engine.parser_chain import field_key, name_of
+from log_aggregator.engine.parsers import ParserStage, may_fail
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage

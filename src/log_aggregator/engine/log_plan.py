@@ -6,7 +6,7 @@ import polars as pl
 
 from log_aggregator.engine.columnar import push_line_filters
 from log_aggregator.engine.label_plan import LabelPlan, plan_leading
-from log_aggregator.engine.parsed_fields import ParserStage
+from log_aggregator.engine.parsers import ParserStage
 from log_aggregator.engine.pipeline import Pipeline, compile_pipeline
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import LogExpr

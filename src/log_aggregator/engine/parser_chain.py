@@ -1,6 +1,6 @@
 """The parsers of a pipeline that columns stand for: each reads the stored line, or one that is made before it.
 
-What a parser finds in its line does not depend on the others, so columns tell it (`engine.parsed_fields`). What becomes
+What a parser finds in its line does not depend on the others, so columns tell it (`engine.label_reader`). What becomes
 of it does: of labels with one name the first that is found counts, and a parser stops when all that is asked for has
 been found. That is for outlines to tell (`engine.label_plan`), in which each parser reads a line of its own.
 """
@@ -14,13 +14,15 @@ import polars as pl
 
 from log_aggregator.engine.entry_labels import EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, both
+from log_aggregator.engine.label_reader import KIND, LabelReader, Parsed
 from log_aggregator.engine.made_lines import MadeLine
 from log_aggregator.engine.metadata_columns import mentions
-from log_aggregator.engine.parsed_fields import KIND, Parsed, ParsedFields, ParserStage, labels_of, may_fail
+from log_aggregator.engine.outlines import outline_line, outline_parser
+from log_aggregator.engine.parsers import ParserStage, labels_of, may_fail
 from log_aggregator.engine.pipeline import compile_stage
+from log_aggregator.engine.readers import reader_of
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.stage import Process
-from log_aggregator.formats.chunk import FIELD_PREFIX
 from log_aggregator.logql.ast import Stage
 from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
@@ -37,10 +39,11 @@ LabelOf = Callable[[int, str], pl.Series | None]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Parsers that read one line: the stored one, or one that is made (None: the stored one)."""
+    """Parsers that read one line, the stored one, or one that is made (None: the stored one), and their reader."""
 
     line: MadeLine | None
-    parsed: ParsedFields
+    parsers: Sequence[ParserStage]
+    reader: LabelReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Findings:
     def may_fail(self) -> bool:
         """Whether there are lines in which a parser may fail."""
         pairs = zip(self.readings, self.parts, strict=True)
-        return any(part.kinds is not None and any(map(may_fail, one.parsed.parsers)) for one, part in pairs)
+        return any(part.kinds is not None and any(map(may_fail, one.parsers)) for one, part in pairs)
 
     def only(self, rows: pl.Series) -> "Findings":
         """Of those rows alone that are in the mask."""
@@ -90,11 +93,11 @@ class Findings:
         """What so many readings give under the names of fields: of each, the first that is found."""
         if readings == 0:
             return {}
-        labels, first = dict(self.parts[0].values), self.readings[0].parsed
+        labels, extracted = dict(self.parts[0].values), _extracted(self.readings)
         for part in self.parts[1:readings]:
             for name, column in part.values.items():
                 # What an extraction does not find is empty, and stays so.
-                if first.default(name) is None:
+                if name not in extracted:
                     labels[name] = _first_of(labels[name], column)
         return labels
 
@@ -104,12 +107,12 @@ class ParserChain:
 
     def __init__(self, readings: Sequence[Reading]) -> None:
         """Only the first may have extractions."""
-        self.readings = tuple(readings) or (Reading(None, ParsedFields(())),)
+        self.readings = tuple(readings) or (Reading(None, (), reader_of(())),)
 
     @property
     def parsers(self) -> Sequence[ParserStage]:
         """Those of all readings."""
-        return [parser for reading in self.readings for parser in reading.parsed.parsers]
+        return [parser for reading in self.readings for parser in reading.parsers]
 
     @property
     def is_single(self) -> bool:
@@ -124,35 +127,30 @@ class ParserChain:
     @property
     def extracted(self) -> frozenset[str]:
         """The labels of extractions, which are there, if only empty, whatever the line has."""
-        return frozenset(name for parser in self.parsers for name in labels_of(parser))
-
-    @property
-    def follows_order(self) -> frozenset[str]:
-        """As `ParsedFields` has it."""
-        return self.readings[0].parsed.follows_order
+        return _extracted(self.readings)
 
     def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
         """What the readings want of a batch with these columns and shapes to tell labels of these names."""
-        stored = [one.parsed.columns(available, shapes, names) for one in self.readings if one.line is None]
+        stored = [one.reader.columns(available, shapes, names) for one in self.readings if one.line is None]
         # Some of the lines that are made or read again are none that columns tell of.
         return {column for columns in stored for column in columns} | (set() if self.is_single else _OF_ROWS)
 
     def stored_columns(self, names: Collection[str]) -> set[str]:
         """The columns that the fields of these labels may be stored in."""
-        parsers = [one.parsed for one in self.readings if one.line is None]
-        return {FIELD_PREFIX + (parsed.field_of(name) or "") for parsed in parsers for name in names}
+        stored = [one.reader.stored_columns(names) for one in self.readings if one.line is None]
+        return {column for columns in stored for column in columns}
 
     def all_names(
         self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
     ) -> Collection[str] | None:
-        """As `ParsedFields` has it."""
-        return self.readings[0].parsed.all_names(available, shapes, are_stored=are_stored) if self.is_single else None
+        """As `LabelReader` has it."""
+        return self.readings[0].reader.all_names(available, shapes, are_stored=are_stored) if self.is_single else None
 
     def read_first(
         self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str], *, are_all_names: bool
     ) -> Findings:
         """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded."""
-        first = self.readings[0].parsed.read(frame, shapes, names, are_all_names=are_all_names)
+        first = self.readings[0].reader.read(frame, shapes, names, are_all_names=are_all_names)
         return Findings(self.readings[:1], [first], first.easy)
 
     def read_next(
@@ -168,29 +166,28 @@ class ParserChain:
         reading = readings[-1]
         wanted = [name for name in names if not _is_surely_found(name, found) or mentions(frame[METADATA], name)]
         if reading.line is None:
-            part = reading.parsed.read(frame, shapes, wanted)
+            part = reading.reader.read(frame, shapes, wanted)
         else:
             made = reading.line.column(self.labels(frame, streams, found), frame.height)
             if made is None:
                 part = _nothing_known(frame.height, wanted)
             else:
-                part = reading.parsed.read(made.to_frame(), None, wanted)
+                part = reading.reader.read(made.to_frame(), None, wanted)
         easy = found.easy if part.easy is None else both(found.easy, part.easy)
         return Findings(readings, [*found.parts, part], easy)
 
     def labels(self, frame: pl.DataFrame, streams: Mapping[int, Labels], found: Findings) -> LabelOf:
         """Of these rows, as no stage has changed them."""
-        first = self.readings[0].parsed
+        extracted = self.extracted
         columns: dict[int, LabelColumns] = {}
 
         def label(readings: int, name: str) -> pl.Series | None:
             if readings not in columns:
                 columns[readings] = LabelColumns(frame, streams, found.labels(readings))
             column = columns[readings].of(name, parsed=readings > 0)
-            default = first.default(name) if readings else None
-            if column is None or default is None or not column.null_count():
+            if column is None or not readings or name not in extracted or not column.null_count():
                 return column
-            return column.cast(pl.String).fill_null(default)
+            return column.cast(pl.String).fill_null("")
 
         return label
 
@@ -200,15 +197,15 @@ class ParserChain:
         for key, value in fields.items():
             number, name = _of_key(key)
             own[number][name] = value
-        lines = [one.parsed.outline_line(found) for one, found in zip(self.readings, own, strict=True)]
+        lines = [outline_line(one.parsers, found) for one, found in zip(self.readings, own, strict=True)]
         return lines[0] if self.is_single else _BETWEEN_LINES.join(lines)
 
     def outline_process(self, stage: Stage) -> Process:
         """What stands for a stage in outlines, whose lines `outline` makes."""
         for number, reading in enumerate(self.readings):
-            for parser in reading.parsed.parsers:
+            for parser in reading.parsers:
                 if parser is stage:
-                    process = compile_stage(reading.parsed.outline_parser(parser))
+                    process = compile_stage(outline_parser(parser))
                     return process if self.is_single else partial(_of_own_line, process, number)
         return compile_stage(stage)
 
@@ -226,6 +223,11 @@ def name_of(key: str) -> str:
 def _of_key(key: str) -> tuple[int, str]:
     number, _, name = key.rpartition(" ")  # which no label has in its name
     return int(number or 0), name
+
+
+def _extracted(readings: Sequence[Reading]) -> frozenset[str]:
+    """The labels of extractions, which are there, if only empty, whatever the line has."""
+    return frozenset(name for reading in readings for parser in reading.parsers for name in labels_of(parser))
 
 
 def _of_own_line(process: Process, reading: int, outline: str, labels: EntryLabels) -> str | None:

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.combinations import Combinations
-from log_aggregator.engine.entry_labels import REPLACEMENT
+from log_aggregator.engine.entry_labels import OF_ERRORS, REPLACEMENT
+from log_aggregator.engine.label_reader import KIND
 from log_aggregator.engine.label_texts import escaped_column, texts_like
 from log_aggregator.engine.leaf_plan import OutlinedLeaf
 from log_aggregator.engine.metadata_columns import values_of
-from log_aggregator.engine.parsed_fields import KIND, OF_ERRORS
 from log_aggregator.engine.parser_chain import name_of
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.model.columns import coded, constant

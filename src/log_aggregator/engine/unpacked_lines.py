@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, PRESERVE_ERROR, REPLACEMENT, sanitise
+from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, REPLACEMENT, sanitise
 from log_aggregator.engine.fields import OWN_RULES, Fields, extract_escaped, shapes_of, with_rows
 from log_aggregator.engine.json_stages import PACKED_ENTRY
 from log_aggregator.engine.shapes import json_sample, strings_of
@@ -20,7 +20,6 @@ from log_aggregator.model.columns import constant, where
 _DECODE: Final = msgspec.json.Decoder(dict[str, object]).decode
 # A key with escapes may be another one once more.
 _ESCAPED_KEYS: Final = r'\\u[^"]*"[ \t\r\n]*:'
-_OF_ERRORS: Final = frozenset((ERROR, ERROR_DETAILS, PRESERVE_ERROR))
 
 
 def unpacked(lines: pl.Series, names: Sequence[str]) -> Fields:
@@ -71,7 +70,7 @@ def _are_plain(document: Collection[str] | None, names: Collection[str]) -> bool
     if document is None:
         return False
     others = {sanitise(key) for key in document if key not in names}
-    return others.isdisjoint((*names, *_OF_ERRORS)) and not any(
+    return others.isdisjoint((*names, *OF_ERRORS)) and not any(
         name.endswith(EXTRACTED) for name in (*others, *document)
     )
 

@@ -25,6 +25,15 @@ def coded(values: Sequence[str] | pl.Series, numbers: pl.Series) -> pl.Series:
     return pl.Series(values, dtype=pl.Enum(values)).gather(numbers)
 
 
+def with_texts(column: pl.Series, rows: pl.Series, texts: pl.Series) -> pl.Series:
+    """The column, with these texts in a few of its rows."""
+    if not isinstance(column.dtype, pl.Enum):
+        return column.clone().scatter(rows, texts)
+    values = pl.concat([column.dtype.categories, texts.drop_nulls()]).unique(maintain_order=True)
+    places = texts.cast(pl.Enum(values)).to_physical().cast(pl.UInt32)
+    return coded(values, column.to_physical().cast(pl.UInt32).scatter(rows, places))
+
+
 def told_apart(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """The distinct texts of a column, and null behind them; and the place of each row's among these."""
     dtype = column.dtype  # made anew, and its categories, whenever they are asked for

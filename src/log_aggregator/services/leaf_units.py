@@ -9,7 +9,7 @@ import polars as pl
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
-from log_aggregator.engine.parsed_fields import LinesNeeded
+from log_aggregator.engine.label_reader import LinesNeeded
 from log_aggregator.model.segment import LINE
 from log_aggregator.services.duplicates import without_rows
 from log_aggregator.services.scan import Scanner, count_rows

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from log_aggregator.engine import parsed_fields
+from log_aggregator.engine import hard_lines
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.field_columns import choose_fields, field_columns
-from log_aggregator.engine.parsed_fields import KIND, LinesNeeded, ParsedFields, ParserStage, has_columns
+from log_aggregator.engine.label_reader import KIND, LinesNeeded
+from log_aggregator.engine.outlines import outline_line, outline_parser
+from log_aggregator.engine.parsers import ParserStage
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.pipeline import compile_pipeline
+from log_aggregator.engine.readers import has_columns, reader_of
 from log_aggregator.engine.shapes import (
     IRREGULAR_JSON,
     IRREGULAR_LOGFMT,
@@ -30,7 +33,7 @@ A, LEVEL = FIELD_PREFIX + "a", FIELD_PREFIX + "level"
 
 @pytest.fixture(autouse=True)
 def few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsed_fields, "FEWEST_LINES_OF_TEXT", 0)
+    monkeypatch.setattr(hard_lines, "FEWEST_LINES_OF_TEXT", 0)
 
 
 def parsers_of(text: str) -> list[ParserStage]:
@@ -92,11 +95,11 @@ def test_parsers_that_have_columns(text: str, expected: bool) -> None:
 )
 def test_lines_are_wanted_where_no_column_tells(text: str, names: Sequence[str], wanted: set[str]) -> None:
     shapes = shapes_of('{"a":"x","b":1}', "level=x n=1")
-    assert ParsedFields(parsers_of(text)).columns({SHAPE, LINE, A, LEVEL}, shapes, names) == wanted
+    assert reader_of(parsers_of(text)).columns({SHAPE, LINE, A, LEVEL}, shapes, names) == wanted
 
 
 def test_a_record_has_no_column_but_lines() -> None:
-    assert ParsedFields(parsers_of("| json")).columns({LINE}, None, ("a",)) == {LINE}
+    assert reader_of(parsers_of("| json")).columns({LINE}, None, ("a",)) == {LINE}
 
 
 MIXED = ('{"a":"x"}', "a=1", "text", '{"a":[{}]}', '{"a":"="}', "a=")
@@ -111,7 +114,7 @@ READ = (
 
 @pytest.mark.parametrize(("text", "easy", "values"), READ)
 def test_lines_are_easy_whose_labels_are_sure(text: str, easy: list[bool], values: list[str | None]) -> None:
-    parsed = ParsedFields(parsers_of(text)).read(pl.DataFrame({LINE: MIXED}), None, ["a"])
+    parsed = reader_of(parsers_of(text)).read(pl.DataFrame({LINE: MIXED}), None, ["a"])
     assert parsed.easy is not None
     assert parsed.easy.to_list() == easy
     assert parsed.values["a"].filter(parsed.easy).to_list() == pl.Series(values).filter(parsed.easy).to_list()
@@ -129,7 +132,7 @@ ESCAPED = (r'{"a":"{\"a\": 1}\n","b":"x"}', r'{"a":"\u00e9","b":"x"}', r'{"a":"\
     ],
 )
 def test_lines_with_escapes_are_read_by_the_shapes_of_others(text: str, values: list[str | None]) -> None:
-    parsed = ParsedFields(parsers_of(text)).read(pl.DataFrame({LINE: ESCAPED}), None, ["a"])
+    parsed = reader_of(parsers_of(text)).read(pl.DataFrame({LINE: ESCAPED}), None, ["a"])
     assert parsed.easy is not None
     assert parsed.values["a"].to_list() == values
     assert parsed.easy.to_list() == [value is not None for value in values]
@@ -137,13 +140,13 @@ def test_lines_with_escapes_are_read_by_the_shapes_of_others(text: str, values: 
 
 def test_each_easy_line_is_of_a_kind() -> None:
     lines = pl.DataFrame({LINE: MIXED[:3]})
-    assert ParsedFields(parsers_of("| json")).read(lines[:1], None, ["a"]).kinds is None
+    assert reader_of(parsers_of("| json")).read(lines[:1], None, ["a"]).kinds is None
     for text, kinds in (
         ("| json", ["json", "nothing", "nothing"]),
         ("| logfmt", ["nothing", "logfmt", "nothing"]),
         ("| logfmt | json", ["json", "logfmt", "nothing"]),
     ):
-        parsed = ParsedFields(parsers_of(text)).read(lines, None, ["a"])
+        parsed = reader_of(parsers_of(text)).read(lines, None, ["a"])
         assert parsed.kinds is not None
         assert parsed.kinds.to_list() == kinds
 
@@ -151,11 +154,11 @@ def test_each_easy_line_is_of_a_kind() -> None:
 def test_stored_fields_are_read_without_lines() -> None:
     frame = pl.DataFrame({SHAPE: [1, 1], A: ["x", "y"]}, schema_overrides={SHAPE: pl.UInt16})
     shapes = shapes_of('{"a":"x","b":1}')
-    parsed = ParsedFields(parsers_of("| json")).read(frame, shapes, ["a", "no"])
+    parsed = reader_of(parsers_of("| json")).read(frame, shapes, ["a", "no"])
     assert (parsed.easy, parsed.kinds) == (None, None)
     assert {name: column.to_list() for name, column in parsed.values.items()} == {"a": ["x", "y"], "no": [None, None]}
     with pytest.raises(LinesNeeded):
-        ParsedFields(parsers_of("| json")).read(frame, shapes, ["b"])
+        reader_of(parsers_of("| json")).read(frame, shapes, ["b"])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_stored_fields_are_read_without_lines() -> None:
 )
 def test_lines_that_shapes_do_not_tell_are_not_easy_without_their_text(text: str, easy: list[bool]) -> None:
     frame = pl.DataFrame({SHAPE: [1, 2, 0]}, schema_overrides={SHAPE: pl.UInt16})
-    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "b=1"), [])
+    parsed = reader_of(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "b=1"), [])
     assert parsed.easy is not None
     assert parsed.easy.to_list() == easy
 
@@ -191,7 +194,7 @@ def test_lines_that_shapes_do_not_tell_are_not_easy_without_their_text(text: str
 def test_what_is_known_of_lines_without_a_shape(text: str, names: Sequence[str], easy: list[bool]) -> None:
     numbers = [IRREGULAR_JSON, IRREGULAR_LOGFMT, TEXT, TEXT_WITH_PAIRS, 0]
     frame = pl.DataFrame({SHAPE: numbers, A: ["x", "y", None, None, None]}, schema_overrides={SHAPE: pl.UInt16})
-    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "a=1"), names)
+    parsed = reader_of(parsers_of(text)).read(frame, shapes_of('{"a":"x"}', "a=1"), names)
     assert parsed.easy is not None
     assert parsed.easy.to_list() == easy
     assert parsed.names is None
@@ -204,7 +207,7 @@ def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Sha
         pl.Series(SHAPE, [TEXT_WITH_PAIRS, 1, TEXT, TEXT_WITH_PAIRS, TEXT_WITH_PAIRS], dtype=pl.UInt16)
     )
     names = ["a", "n", "level"]
-    parsed = ParsedFields(parsers_of("| logfmt")).read(frame, shapes, names)
+    parsed = reader_of(parsers_of("| logfmt")).read(frame, shapes, names)
     assert parsed.easy is not None
     assert parsed.kinds is not None
     assert parsed.easy.to_list() == [True, True, True, True, False]
@@ -215,19 +218,19 @@ def test_pairs_among_words_are_read_where_the_line_is_there(shapes: Sequence[Sha
     assert found[2] == {"a": None, "n": None, "level": None}
     assert found[3] == {"a": None, "n": "4", "level": None}
     assert parsed.names is None
-    of_one = ParsedFields(parsers_of("| logfmt n")).read(frame, shapes, ["n"])
+    of_one = reader_of(parsers_of("| logfmt n")).read(frame, shapes, ["n"])
     assert of_one.easy is not None
     assert of_one.easy.all()
     assert of_one.values["n"].to_list() == ["3", None, None, "4", None]
-    of_two = ParsedFields(parsers_of("| logfmt n, a"), Demand(frozenset("an"))).read(frame, shapes, ["a", "n"])
+    of_two = reader_of(parsers_of("| logfmt n, a"), Demand(frozenset("an"))).read(frame, shapes, ["a", "n"])
     assert of_two.easy is not None
     assert of_two.easy.to_list() == [True, True, True, True, False]
     assert [of_two.values[name].to_list()[:4] for name in ("a", "n")] == [["x y", *[None] * 3], [*[None] * 3, "4"]]
-    of_both = ParsedFields(parsers_of("| json | logfmt")).read(frame, shapes, names)
+    of_both = reader_of(parsers_of("| json | logfmt")).read(frame, shapes, names)
     assert of_both.easy is not None
     assert of_both.easy.to_list() == [True, True, True, True, False]
     for text, is_easy in (("| logfmt --strict", False), ("| logfmt --keep-empty", True), ("| logfmt made=`a`", True)):
-        read = ParsedFields(parsers_of(text)).read(frame, shapes, names)
+        read = reader_of(parsers_of(text)).read(frame, shapes, names)
         assert read.easy is not None
         assert read.easy[0] == is_easy
 
@@ -236,7 +239,7 @@ def test_many_or_long_names_are_not_looked_for_among_words() -> None:
     frame = pl.DataFrame({LINE: ["It began n0=1", "It ended"]})
     few, many = [f"n{number}" for number in range(6)], [f"n{number}" for number in range(7)]
     for names, is_easy in ((few, True), (many, False), (["n" * 40_000, "n0"], False)):
-        parsed = ParsedFields(parsers_of("| logfmt")).read(frame, None, names)
+        parsed = reader_of(parsers_of("| logfmt")).read(frame, None, names)
         assert parsed.easy is not None
         assert parsed.easy[0] == is_easy
 
@@ -245,7 +248,7 @@ def test_many_or_long_names_are_not_looked_for_among_words() -> None:
 def test_a_stored_shape_of_json_has_nothing_for_logfmt_unless_it_must_be_pairs(text: str, easy: list[bool]) -> None:
     lines = ['{"a":"x"}', '{"a":"b a=c"}']
     frame = pl.DataFrame({SHAPE: [1, 1], LINE: lines}, schema_overrides={SHAPE: pl.UInt16})
-    parsed = ParsedFields(parsers_of(text)).read(frame, shapes_of(lines[0]), ["a"])
+    parsed = reader_of(parsers_of(text)).read(frame, shapes_of(lines[0]), ["a"])
     assert parsed.easy is not None
     assert parsed.easy.to_list() == easy
 
@@ -266,7 +269,7 @@ def test_a_stored_shape_of_json_has_nothing_for_logfmt_unless_it_must_be_pairs(t
 def test_pairs_of_other_names_do_not_matter_in_text_of_json(pair: str, has_it: bool) -> None:
     lines = ['{"x":"b"}', f'{{"x":"b {pair}"}}']
     frame = pl.DataFrame({SHAPE: [1, 1], LINE: lines}, schema_overrides={SHAPE: pl.UInt16})
-    parsed = ParsedFields(parsers_of("| json | logfmt")).read(frame, shapes_of(lines[0]), ["a_1", "x"])
+    parsed = reader_of(parsers_of("| json | logfmt")).read(frame, shapes_of(lines[0]), ["a_1", "x"])
     assert parsed.names is None
     assert (parsed.easy is not None) == has_it
     if parsed.easy is not None:
@@ -275,19 +278,26 @@ def test_pairs_of_other_names_do_not_matter_in_text_of_json(pair: str, has_it: b
 
 def test_bytes_that_were_no_characters_are_not_easy_to_capture() -> None:
     frame = pl.DataFrame({LINE: ["x y", "\ufffd y"]})
-    parsed = ParsedFields(parsers_of("| pattern `<a> <_>`")).read(frame, None, ["a"])
+    parsed = reader_of(parsers_of("| pattern `<a> <_>`")).read(frame, None, ["a"])
     assert parsed.easy is not None
     assert parsed.easy.to_list() == [True, False]
     assert parsed.values["a"].to_list()[0] == "x"
 
 
-def test_labels_of_extractions_are_empty_where_their_field_is_missing() -> None:
-    fields = ParsedFields(parsers_of("| json x=`a.b`"))
-    assert fields.field_of("x") == "a_b"
-    assert fields.field_of("a_b") is None
-    assert fields.default("x") == ""
-    assert fields.default("a_b") is None
-    assert ParsedFields(parsers_of("| json")).default("x") is None
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("| json", {"a_b", "x"}),
+        ("| json x=`a.b`", {"a_b"}),
+        ("| logfmt x=`a_b`", {"a_b"}),
+        ("| pattern `<x> <a_b>`", set()),  # whose words are stored by their numbers
+        ("| regexp `(?P<x>.)`", set()),
+        ("| unpack", set()),
+        ("", set()),
+    ],
+)
+def test_fields_are_stored_under_their_own_names(text: str, fields: set[str]) -> None:
+    assert reader_of(parsers_of(text)).stored_columns(("x", "a_b")) == {FIELD_PREFIX + name for name in fields}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +316,7 @@ def test_logfmt_with_expressions_passes_over_pairs(
 ) -> None:
     lines = pl.DataFrame({LINE: ["a=x b=y c=z", "b=y c=z a=x"]})
     demand = Demand(None if asked_for is None else frozenset(asked_for))
-    parsed = ParsedFields(parsers_of(text), demand).read(lines, None, ["a", second])
+    parsed = reader_of(parsers_of(text), demand).read(lines, None, ["a", second])
     assert parsed.easy is None
     assert list(zip(parsed.values["a"], parsed.values[second], strict=True)) == expected
 
@@ -319,7 +329,7 @@ def test_a_pattern_takes_words_that_are_stored_and_the_few_lines_without_a_shape
     columns = field_columns(lines, choice)
     assert columns is not None
     stored = {FIELD_PREFIX + name: column for name, column in columns.values.items()}
-    fields, names = ParsedFields(parsers_of(f"| pattern `{pattern}`")), ["method", "status", "user"]
+    fields, names = reader_of(parsers_of(f"| pattern `{pattern}`")), ["method", "status", "user"]
     assert fields.columns({LINE, SHAPE, *stored}, choice.shapes, names) == {SHAPE, *stored}
     expected = {name: column.to_list() for name, column in pattern_columns(pattern, lines, names).items()}
     for frame in (
@@ -334,7 +344,7 @@ def test_a_pattern_takes_words_that_are_stored_and_the_few_lines_without_a_shape
     with pytest.raises(LinesNeeded):
         fields.read(frame.drop(FIELD_PREFIX + "0"), choice.shapes, names)
     for name in ("ip", "request"):  # not stored, and not known
-        other = ParsedFields(parsers_of('| pattern `<ip> <_> "<request>" <_>`'))
+        other = reader_of(parsers_of('| pattern `<ip> <_> "<request>" <_>`'))
         assert other.columns({LINE, SHAPE, *stored}, choice.shapes, [name]) == {LINE}
 
 
@@ -356,17 +366,17 @@ VALUES = {"a": 'q"uote \\ x', "b": "", "level": "é"}
     ],
 )
 def test_an_outline_has_its_labels(text: str, kind: str | None) -> None:
-    fields = ParsedFields(parsers_of(text))
-    pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
-    row = pipeline.process(0, fields.outline_line(VALUES if kind is None else {**VALUES, KIND: kind}), (), {})
+    parsers = parsers_of(text)
+    pipeline = compile_pipeline([outline_parser(parser) for parser in parsers])
+    row = pipeline.process(0, outline_line(parsers, VALUES if kind is None else {**VALUES, KIND: kind}), (), {})
     assert row is not None
     assert dict(row.labels()) == VALUES
 
 
 def test_parsers_find_nothing_in_the_outline_of_nothing() -> None:
     for text in ("| json", "| logfmt", "| logfmt | json", "| logfmt --keep-empty", "| json | logfmt --keep-empty"):
-        fields = ParsedFields(parsers_of(text))
-        pipeline = compile_pipeline([fields.outline_parser(parser) for parser in fields.parsers])
-        row = pipeline.process(0, fields.outline_line({KIND: "nothing"}), (), {})
+        parsers = parsers_of(text)
+        pipeline = compile_pipeline([outline_parser(parser) for parser in parsers])
+        row = pipeline.process(0, outline_line(parsers, {KIND: "nothing"}), (), {})
         assert row is not None
         assert {name for name, _ in row.labels()} <= {"__error__", "__error_details__"}
