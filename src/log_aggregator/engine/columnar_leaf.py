@@ -286,7 +286,7 @@ class ColumnarLeaf:
                 frame, fields = frame.filter(counted), {name: one.filter(counted) for name, one in fields.items()}
         if not frame.height:
             return
-        if outlined.is_of_all:
+        if outlined.is_of_all or (outlined.is_direct and any(column.dtype == pl.String for column in fields.values())):
             texts = series_texts(outlined, combinations, frame, present, fields)
             if texts is not None:
                 self._add_texts(frame, batch, texts)

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from log_aggregator.engine.vector import Sample, Vector
 from log_aggregator.logql.ast import LabelReplace
@@ -10,6 +11,7 @@ from log_aggregator.logql.regex import compile_regex
 from log_aggregator.model.labels import Labels, labels_of
 
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
+_MOST_KNOWN: Final = 100_000
 _GROUP_NUMBER = re.compile(r"0|[1-9][0-9]*")  # `$01` is a name
 
 
@@ -17,6 +19,7 @@ def compile_label_replace(expr: LabelReplace) -> Callable[[Vector], Vector]:
     """Samples whose source label does not match stay as they are; an empty replacement removes the label."""
     fullmatch = compile_regex(expr.pattern).fullmatch
 
+    @lru_cache(_MOST_KNOWN)  # most series are in many steps
     def replaced(labels: Labels) -> Labels:
         values = dict(labels)
         match = fullmatch(values.get(expr.source, ""))

@@ -50,7 +50,7 @@ def series_texts(
 
     `combinations` are those of the outlines, `present` the streams of the rows. Raises PipelineFailed.
     """
-    present, of_streams = _with_streams_apart(frame, present)
+    present, of_streams = _with_streams_apart(frame, present, combinations.names)
     frame, of_metadata = _with_metadata_apart(frame)
     marked = {**of_streams, **of_metadata}
     # What tells rows that are alike from others: how lines are read, and which labels there are.
@@ -83,13 +83,15 @@ def series_texts(
 
 
 def _with_streams_apart(
-    frame: pl.DataFrame, present: Mapping[int, Labels]
+    frame: pl.DataFrame, present: Mapping[int, Labels], wanted: frozenset[str] | None
 ) -> tuple[Mapping[int, Labels], Mapping[str, pl.Series]]:
-    """The streams with marks for values, and the values by mark.
+    """The streams with marks for values of the labels that are wanted (None: of all), and the values by mark.
 
     As they were, if one holds U+FFFD, which is not read, or is named as errors are, which are more than labels; or if
     they have many names, each of which would be a column.
     """
+    if wanted is not None:
+        present = {number: tuple(pair for pair in labels if pair[0] in wanted) for number, labels in present.items()}
     names = {name for labels in present.values() for name, _ in labels}
     if len(names) > _MOST_NAMES or not names.isdisjoint(OF_ERRORS):
         return present, {}
