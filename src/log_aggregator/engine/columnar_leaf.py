@@ -104,15 +104,14 @@ class ColumnarLeaf:
         plan = self._plan
         stored = plan.labels.chain.stored_columns
         behind = plan.names_behind_filters
-        numeric = set() if behind is None else plan.labels.numeric_columns - stored(behind)
-        if plan.made is not None:
-            numeric -= stored(plan.made.names)
+        numeric = set() if behind is None else plan.labels.numeric_columns - stored(behind) - stored(plan.made_of)
         unwrap = plan.aggregation.range.unwrap
         if unwrap is None:
             return forms_of(columns, numeric)
         unwrapped = stored((unwrap.label,))
+        are_texts = not unwrapped.isdisjoint(stored(plan.made_of))
         are_numbers = unwrapped <= plan.labels.numeric_columns or not unwrapped & stored(plan.labels.filter_names)
-        if plan.labels.chain.is_single and not unwrap.conversion and are_numbers:
+        if plan.labels.chain.is_single and not unwrap.conversion and are_numbers and not are_texts:
             return forms_of(columns, numeric | unwrapped)
         # Its texts are converted.
         return forms_of(set(columns) - unwrapped, numeric)
@@ -195,14 +194,26 @@ class ColumnarLeaf:
             return
         frame, found = read
         labels = plan.labels.chain.labels(frame, present, found)
-        judgement = UNDECIDED
-        if plan.labels.leading.numbers and (reads is None or not _are_few_outlines(frame, found)):
+        judgement, made = UNDECIDED, {}
+        are_judged = bool(plan.labels.leading.numbers) and (reads is None or not _are_few_outlines(frame, found))
+        if are_judged:
             judgement = plan.labels.judge(labels, frame.height, found)
+        for one in plan.labels.made:
+            column = one.column(labels, frame.height, judgement.passes)
+            made[one.key] = constant(None, frame.height, pl.String) if column is None else column
+        if are_judged and plan.labels.leading.of_made:
+            judgement = judgement.and_also(plan.labels.judge_made(labels, frame.height, found, made))
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
+        for column in made.values():
+            if column.null_count():
+                unsure = either(unsure, column.is_null())
+                counted = None if counted is None else counted | column.is_null()
         if plan.unwrap is not None:
-            values = found.labels(len(found.parts))
-            value, convertible = self._unwrapped(frame, streams, values)
+            if plan.unwrapped_made is not None:
+                value, convertible = self._converted(made.pop(plan.unwrapped_made.key))
+            else:
+                value, convertible = self._unwrapped(frame, streams, found.labels(len(found.parts)))
             frame = frame.with_columns(value.alias(VALUE))
             unsure = either(unsure, ~convertible)
         answers = None
@@ -214,11 +225,11 @@ class ColumnarLeaf:
         ):
             answers = None
         if answers is not None and plan.made is not None:
-            made = plan.made.column(labels, frame.height)
-            if made is None:
+            line = plan.made.column(labels, frame.height)
+            if line is None:
                 answers = None
             else:
-                frame = frame.with_columns(made.str.len_bytes().alias(LINE_BYTES))
+                frame = frame.with_columns(line.str.len_bytes().alias(LINE_BYTES))
         if answers is None:
             unsure = constant(True, frame.height, pl.Boolean)
         if found.easy is not None:
@@ -231,7 +242,7 @@ class ColumnarLeaf:
         if plan.unwrap is not None and frame[VALUE].null_count():
             counted = both(counted, frame[VALUE].is_not_null())
         if answers is not None:
-            fields = self._telling_fields(answers.outlined, found, common)
+            fields = {**self._telling_fields(answers.outlined, found, common), **made}
             try:
                 self._add_counted(frame, batch, answers, present, fields, counted)
             except PipelineFailed:
@@ -286,7 +297,7 @@ class ColumnarLeaf:
                 frame, fields = frame.filter(counted), {name: one.filter(counted) for name, one in fields.items()}
         if not frame.height:
             return
-        if outlined.is_of_all or (outlined.is_direct and any(column.dtype == pl.String for column in fields.values())):
+        if outlined.is_of_all or (outlined.is_direct and any(map(_has_many_values, fields.values()))):
             texts = series_texts(outlined, combinations, frame, present, fields)
             if texts is not None:
                 self._add_texts(frame, batch, texts)
@@ -366,7 +377,8 @@ class ColumnarLeaf:
 
     @property
     def _unwrap(self) -> tuple[str, ...]:
-        return () if self._plan.unwrap is None else (self._plan.unwrap,)
+        """The field that is unwrapped."""
+        return () if self._plan.unwrap is None or self._plan.unwrapped_made else (self._plan.unwrap,)
 
     def _keep_totals(self, totals: Totals) -> None:
         # Once more, when all of them are put together.
@@ -381,14 +393,17 @@ class ColumnarLeaf:
         self, frame: pl.DataFrame, streams: Sequence[Labels], fields: Mapping[str, pl.Series]
     ) -> tuple[pl.Series, pl.Series]:
         """The values, null where the label is missing or empty, and of which rows that is sure."""
-        name, conversion = self._plan.unwrap, self._plan.aggregation.range.unwrap
-        assert name is not None
-        assert conversion is not None
-        column = fields[name]
-        if _may_be_hidden(name, frame, streams):
+        assert self._plan.unwrap is not None
+        if _may_be_hidden(self._plan.unwrap, frame, streams):
             return constant(None, frame.height, pl.Float64), constant(False, frame.height, pl.Boolean)
+        return self._converted(fields[self._plan.unwrap])
+
+    def _converted(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """The same of a column of the label."""
+        conversion = self._plan.aggregation.range.unwrap
+        assert conversion is not None
         if column.dtype == pl.Float64:
-            return column, constant(True, frame.height, pl.Boolean)
+            return column, constant(True, len(column), pl.Boolean)
         if isinstance(column.dtype, pl.Enum):
             texts, places = told_apart(column)
             values, are_sure = _numbers(texts, conversion.conversion)
@@ -432,6 +447,10 @@ def _may_be_hidden(name: str, frame: pl.DataFrame, streams: Sequence[Labels]) ->
     return any(own == name for labels in streams for own, _ in labels) or (
         METADATA in frame.columns and mentions(frame[METADATA], name)
     )
+
+
+def _has_many_values(column: pl.Series) -> bool:
+    return column.dtype == pl.String and column.null_count() < len(column)
 
 
 def _are_few_outlines(frame: pl.DataFrame, found: Findings) -> bool:

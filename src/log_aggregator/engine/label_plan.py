@@ -5,9 +5,8 @@ So they need not run on every entry: they run once, as the row-wise stages defin
 combination of those, and all entries of the combination share the answer.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import polars as pl
@@ -19,6 +18,7 @@ from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand
 from log_aggregator.engine.label_columns import both, either, judged
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.leading import Leading, has_address, leading_of, leaves, names_of, with_sources
+from log_aggregator.engine.made_labels import MadeLabel, is_key, named
 from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parser_chain import Findings, LabelOf, ParserChain, Reading
 from log_aggregator.engine.parsers import ParserStage
@@ -50,6 +50,11 @@ class Judgement:
     passes: pl.Series | None = field(repr=False)
     unsure: pl.Series | None = field(repr=False)
 
+    def and_also(self, other: "Judgement") -> "Judgement":
+        """What both tell of the same rows."""
+        passes = self.passes if other.passes is None else both(self.passes, other.passes)
+        return Judgement(self.decided | other.decided, passes, either(self.unsure, other.unsure))
+
 
 UNDECIDED: Final = Judgement(frozenset(), None, None)
 
@@ -64,10 +69,14 @@ class LabelPlan:
         self.mask = mask
         self.stages = tuple(stages)
         self.leading = leading
+        self.made: Sequence[MadeLabel] = [one for made in leading.made.values() for one in made]
+        """The labels that columns make for the stages."""
+        self.made_keys = frozenset(one.key for one in self.made)
+        self._stages = {**dict(enumerate(stages)), **{number: named(made) for number, made in leading.made.items()}}
         self.chain = _chain(self.stages, leading, demand)
         self.filter_names = with_sources(
             [
-                *(name for number in leading.labels for name in names_read(self._filter(number))),
+                *(name for number in leading.labels for name in self._given_names(number)),
                 *(name for line in leading.lines.values() for name in line.names),
                 *self.chain.line_names,
             ]
@@ -84,9 +93,10 @@ class LabelPlan:
     def stages_without(self, decided: frozenset[int]) -> Sequence[Stage]:
         """Those that are left when these filters are decided: without line_formats whose line only these read.
 
-        Nor is there need of those that only parsers read which columns stand for.
+        Nor is there need of those that only parsers read which columns stand for. The labels that are `made` stand
+        among those of the entry under their keys.
         """
-        left = {number: stage for number, stage in enumerate(self.stages) if number not in decided}
+        left = {number: stage for number, stage in self._stages.items() if number not in decided}
         kept = {*self._formats_in_use(decided), *self.leading.parsers}
         return without_idle(
             [stage for number, stage in left.items() if number in kept or number not in self.leading.formats]
@@ -123,10 +133,10 @@ class LabelPlan:
         With the rows that these are of: not of those that filters between parsers surely refuse, if many are. None if
         they refuse all. `streams` are those of the rows, by number. Raises LinesNeeded.
         """
-        if are_all_names and self.leading.numbers:  # of few labels, before all are read
+        if are_all_names and self.leading.of_given:  # of few labels, before all are read
             read = [name for name in names if name in self.filter_names]
             found = self.chain.read_first(frame, shapes, read, are_all_names=False)
-            passes = self._may_pass(self.leading.numbers, frame, streams, found)
+            passes = self._may_pass(self.leading.of_given, frame, streams, found)
             if passes is not None and passes.sum() <= _MOST_LEFT * frame.height:
                 frame = frame.filter(passes)
                 if not frame.height:
@@ -147,22 +157,31 @@ class LabelPlan:
         """Which rows may pass these leading filters; None: all."""
         if not filters:
             return None
-        passes = self._judged(filters, self.chain.labels(frame, streams, found), frame.height, found).passes
+        passes = self._judged(filters, self.chain.labels(frame, streams, found), frame.height, found, {}).passes
         return passes if passes is None or found.easy is None else passes | ~found.easy
 
     def judge(self, labels: LabelOf, rows: int, found: Findings) -> Judgement:
-        """Of so many rows, with these labels."""
-        return self._judged(self.leading.numbers, labels, rows, found)
+        """Of so many rows, with these labels, by the filters that do not read any that is made."""
+        return self._judged(self.leading.of_given, labels, rows, found, {})
 
-    def _judged(self, filters: frozenset[int], labels: LabelOf, rows: int, found: Findings) -> Judgement:
+    def judge_made(self, labels: LabelOf, rows: int, found: Findings, made: Mapping[str, pl.Series]) -> Judgement:
+        """The same by the other filters; what is made is known of the rows, by key."""
+        return self._judged(frozenset(self.leading.of_made), labels, rows, found, made)
+
+    def _judged(
+        self,
+        filters: frozenset[int],
+        labels: LabelOf,
+        rows: int,
+        found: Findings,
+        made: Mapping[str, pl.Series],
+    ) -> Judgement:
         passes = unsure = None
         decided = set()
-        for number, readings in self.leading.labels.items():
-            if number not in filters:
-                continue
+        for number in filters & self.leading.labels.keys():
             if found.may_fail and has_address(self.stages[number]):
                 continue  # any address passes where a parser has failed
-            verdict = judged(self._filter(number), partial(labels, readings))
+            verdict = judged(self._filter(number), self._column_of(number, labels, made))
             if verdict is None:
                 continue
             decided.add(number)
@@ -174,10 +193,21 @@ class LabelPlan:
                 continue
             if line not in lines:
                 lines[line] = line.column(labels, rows)
-            if (made := lines[line]) is not None:
+            if (text := lines[line]) is not None:
                 decided.add(number)
-                passes = both(passes, _kept(made, self.stages[number]))
+                passes = both(passes, _kept(text, self.stages[number]))
         return Judgement(frozenset(decided), passes, unsure)
+
+    def _column_of(
+        self, number: int, labels: LabelOf, made: Mapping[str, pl.Series]
+    ) -> Callable[[str], pl.Series | None]:
+        """The labels that a filter reads."""
+        readings, own = self.leading.labels[number], self.leading.of_made.get(number, {})
+        return lambda name: made[own[name].key] if name in own else labels(readings, name)
+
+    def _given_names(self, number: int) -> frozenset[str]:
+        """The labels that a filter reads as they are given."""
+        return names_read(self._filter(number)) - self.leading.of_made.get(number, {}).keys()
 
     def _filter(self, number: int) -> ast.LabelFilter:
         stage = self.stages[number]
@@ -202,8 +232,9 @@ class LabelPlan:
         texts = {name for line in self.leading.lines.values() for name in line.names}
         numbers: set[str] = set()
         for number in self.leading.labels:
+            given = self._given_names(number)
             for leaf in leaves(self._filter(number)):
-                (numbers if isinstance(leaf, ast.NumberFilter) else texts).update(names_read(leaf))
+                (numbers if isinstance(leaf, ast.NumberFilter) else texts).update(names_read(leaf) & given)
         return self.chain.stored_columns(numbers) - self.chain.stored_columns(texts)
 
 
@@ -312,24 +343,33 @@ def _reads_labels(text: str) -> bool:
 def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozenset[str] | None:
     """The labels before the stages that those at their `end` depend on; None for all."""
     names = None if end is None else set(end)
+    set_behind: set[str] = set()
     is_last_parser_behind = False
     for stage in reversed(stages):
         match stage:
             case ast.LabelFilterStage(node):
                 names = _and(names, names_read(node))
             case ast.LabelFormatStage(assignments):
+                set_behind.update(one.name for one in assignments)
                 for one in reversed(assignments):
+                    if is_key(one.value):  # which is there, whatever label of the name is
+                        names = None if names is None else names - {one.name} | {one.value}
+                        continue
                     reads = {one.value, one.name} if one.is_rename else set(compile_template(one.value).needs or ())
                     # What fails, fails whether its label is needed or not; to rename does not fail.
                     if not one.is_rename or not reads.isdisjoint(names or ()):
                         names = _and(names, reads)
             case ast.LineFormatStage(template):
                 names = _and(names, compile_template(template).needs or ())
-            case ast.KeepStage(labels) if not is_last_parser_behind:
+            case ast.KeepStage(labels):
                 kept = set(names_of(labels))
-                names = kept if names is None else names & (kept | OF_ERRORS)
-            case ast.DropStage(labels) if names is not None and not is_last_parser_behind:
-                names -= {one for one in labels if isinstance(one, str)}
+                if not is_last_parser_behind:
+                    names = kept if names is None else names & (kept | OF_ERRORS)
+                names = _and(names, set_behind - kept)  # what is taken away is not shown, if it is set again
+            case ast.DropStage(labels) if names is not None:
+                if not is_last_parser_behind:
+                    names -= {one for one in labels if isinstance(one, str)}
+                names |= set_behind.intersection(names_of(labels))
             case _ if isinstance(stage, ParserStage):
                 is_last_parser_behind = True
             case _:

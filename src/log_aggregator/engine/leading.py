@@ -6,6 +6,7 @@ from typing import Final
 
 from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand, EntryLabels, is_made
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
+from log_aggregator.engine.made_labels import MadeLabel, made_labels
 from log_aggregator.engine.made_lines import MadeLine, parts_of
 from log_aggregator.engine.parsers import ParserStage, labels_of
 from log_aggregator.engine.readers import has_columns
@@ -25,7 +26,8 @@ class Leading:
     `parsers` are those that columns stand for, by the reading that each belongs to, and `read` the line that each
     reading is of (None: the stored one). Filters of labels come with how many readings are before them, those of lines
     with the line. `formats` are the stages that make a line, up to the last of the parsers. `last` is the line that all
-    stages leave, if it is made so.
+    stages leave, if it is made so. `made` is what those behind the last of the parsers make that do nothing but labels,
+    and `of_made` the filters that read such labels, by name.
     """
 
     parsers: Mapping[int, int]
@@ -34,11 +36,18 @@ class Leading:
     lines: Mapping[int, MadeLine]
     formats: frozenset[int]
     last: MadeLine | None
+    made: Mapping[int, Sequence[MadeLabel]]
+    of_made: Mapping[int, Mapping[str, MadeLabel]]
 
     @property
     def numbers(self) -> frozenset[int]:
         """Those of all filters."""
         return frozenset((*self.labels, *self.lines))
+
+    @property
+    def of_given(self) -> frozenset[int]:
+        """The filters that read nothing but labels as they are given, and lines of these."""
+        return self.numbers - self.of_made.keys()
 
     def before(self, reading: int) -> frozenset[int]:
         """The filters before the first parser of a reading."""
@@ -56,7 +65,8 @@ def leading_of(stages: Sequence[Stage]) -> Leading:
     walk = _Walk(stages)
     is_whole = all(map(walk.takes, range(len(stages))))
     formats = frozenset(number for number in walk.formats if number <= max(walk.parsers, default=-1))
-    return Leading(walk.parsers, walk.read, walk.labels, walk.lines, formats, walk.line if is_whole else None)
+    last = walk.line if is_whole else None
+    return Leading(walk.parsers, walk.read, walk.labels, walk.lines, formats, last, walk.made, walk.of_made)
 
 
 class _Walk:
@@ -71,10 +81,14 @@ class _Walk:
         self.labels: dict[int, int] = {}
         self.lines: dict[int, MadeLine] = {}
         self.formats: list[int] = []
+        self.made: dict[int, Sequence[MadeLabel]] = {}
+        self.of_made: dict[int, Mapping[str, MadeLabel]] = {}
         self.line: MadeLine | None = None
         # Whether the line is the stored one, or `line`.
         self._is_line_known = True
         self._changed: set[str] = set()
+        # Those of them that are as they were made.
+        self._made: dict[str, MadeLabel] = {}
         self._kept: set[str] | None = None
         # Whether labels that have been changed are found once more: then others may be, too, under other names.
         self._is_mixed = False
@@ -90,13 +104,16 @@ class _Walk:
             case ast.LineFormatStage() as stage:
                 return self._make_line(number, stage)
             case ast.DropStage(dropped):
-                self._changed.update(names_of(dropped))
+                self._change(names_of(dropped))
             case ast.KeepStage(chosen):
                 own = {one for one in chosen if isinstance(one, str)}
                 self._kept = own if self._kept is None else self._kept & own
-            case ast.LabelFormatStage(assignments):
+                self._change(self._made.keys() - own)
+            case ast.LabelFormatStage(assignments) as stage:
+                made = self._made_by(number, stage)
                 for one in assignments:
-                    self._changed.update((one.name, one.value) if one.is_rename else (one.name,))
+                    self._change((one.name, one.value) if one.is_rename else (one.name,))
+                self._made |= {one.name: one for one in made}
             case parser if isinstance(parser, ParserStage):
                 return self._parse(number, parser)
             case _:
@@ -104,8 +121,12 @@ class _Walk:
         return True
 
     def _filter_labels(self, number: int, stage: ast.LabelFilterStage) -> None:
-        if not self._are_as_given(names_read(stage.filter)) or (self._changed and has_address(stage)):
+        names = names_read(stage.filter)
+        made = {name: self._made[name] for name in names if name in self._made}
+        if not self._are_as_given(names - made.keys()) or (self._changed and has_address(stage)):
             return
+        if made:
+            self.of_made[number] = made
         # One that lets pass what has no such label is tried again when a parser finds it.
         if number > self._last_parser or not _passes_without_labels(stage.filter):
             self.labels[number] = len(self.read)
@@ -119,6 +140,22 @@ class _Walk:
         self.line = line if self._is_line_known else None
         self.formats.append(number)
         return True
+
+    def _change(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._changed.add(name)
+            self._made.pop(name, None)
+
+    def _made_by(self, number: int, stage: ast.LabelFormatStage) -> Sequence[MadeLabel]:
+        """The labels of the stage, if columns make all of them. Of streams alone, outlines soon do."""
+        if not 0 <= self._last_parser < number or self._kept is not None:
+            return ()
+        made = made_labels(stage, sum(map(len, self.made.values())), len(self.read)) or ()
+        names = {name for one in made for name in one.names}
+        if not made or not self._are_as_given(names) or any(map(is_made, names)):
+            return ()
+        self.made[number] = made
+        return made
 
     def _parse(self, number: int, parser: ParserStage) -> bool:
         is_changed = bool(self._changed - OF_ERRORS) or self._kept is not None

@@ -14,6 +14,7 @@ from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names
 from log_aggregator.engine.label_reader import KIND
 from log_aggregator.engine.label_texts import LabelsLike
 from log_aggregator.engine.leading import leaves, with_sources
+from log_aggregator.engine.made_labels import MadeLabel
 from log_aggregator.engine.parser_chain import field_key, name_of
 from log_aggregator.engine.parsers import ParserStage, may_fail
 from log_aggregator.engine.samples import PipelineFailed, compile_sampler, demand_of, grouping_of
@@ -41,8 +42,10 @@ class OutlinedLeaf:
         """`shows_errors`: series may show that a parser has failed."""
         self._chain = plan.labels.chain
         self._unwrap = plan.aggregation.range.unwrap
+        self._made_keys = plan.labels.made_keys
+        self._unwrapped_made = plan.unwrapped_made
         stages = plan.labels.stages_without(decided)
-        names = names_at_the_start(plan.aggregation, stages)
+        names = plan.names_at_the_start(stages)
         others = plan.looked_for - (names or frozenset())
         self.fields = names if names is None or not shows_errors else names | others
         """The fields that the series depends on; None for all."""
@@ -56,7 +59,9 @@ class OutlinedLeaf:
         """Whether no stage looks at values, so that outlines with the same fields differ in the same labels."""
         self.is_of_all = self.names is None and ignores_values
         """The same, where series have all labels: of most entries others."""
-        self.early = frozenset() if self.fields is None else _tried_early(plan.aggregation, stages)
+        # A parser tries those of labels that are made, too, where it finds a field of the name.
+        tried = plan.labels.stages_without(decided - plan.labels.leading.of_made.keys())
+        self.early = frozenset() if self.fields is None else _tried_early(plan.aggregation, tried)
         """The fields that entries must not have for outlines to tell."""
         outlined = with_stages(plan.aggregation, stages)
         if self._unwrap is not None:
@@ -99,11 +104,16 @@ class OutlinedLeaf:
         if self._unwrap is not None:
             keys = [key for key in fields if name_of(key) == self._unwrap.label] or [self._key_of_unwrapped(fields)]
             fields = {**fields, **dict.fromkeys(keys, _UNWRAPPED[self._unwrap.conversion])}
+        if self._made_keys:
+            metadata = {**metadata, **{key: value for key, value in fields.items() if key in self._made_keys}}
+            fields = {key: value for key, value in fields.items() if key not in self._made_keys}
         sample = self._sampler.process(0, self._chain.outline(fields), stream, metadata)
         return sample[0] if sample else None
 
     def _key_of_unwrapped(self, fields: _Fields) -> str:
-        """Of the label that is unwrapped, in the first reading that finds something."""
+        """Of the label that is unwrapped, if it is not made, in the first reading that finds something."""
+        if self._unwrapped_made is not None:
+            return self._unwrapped_made.key
         readings = range(len(self._chain.readings))
         finding = (number for number in readings if fields.get(field_key(number, KIND)) != "nothing")
         assert self._unwrap is not None
@@ -151,7 +161,9 @@ class LeafPlan:
         self.counts_bytes = aggregation.operation.startswith("bytes_")
         self.made = labels.leading.last if self.counts_bytes else None
         """The line whose bytes are counted, if not the stored one's are."""
-        self.names_behind_filters = names_at_the_start(aggregation, labels.stages_without(labels.leading.numbers))
+        self.unwrapped_made = next((one for one in labels.made if one.name == self.unwrap), None)
+        """The label that is unwrapped, if a template makes it."""
+        self.names_behind_filters = self.names_at_the_start(labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
         self.is_direct = all(map(_ignores_values, labels.stages_without(labels.leading.numbers)))
         """Whether no stage looks at values, when all leading filters are decided."""
@@ -167,11 +179,18 @@ class LeafPlan:
         )
         """Labels that a later parser does not look for where those before have found all of them."""
         names = self.names_behind_filters
-        made = with_sources(self.made.names) if self.made is not None else frozenset()
-        self.names = None if names is None else names | labels.filter_names | self.looked_for | made
+        of_line = frozenset() if self.made is None else self.made.names
+        self.made_of = with_sources(of_line.union(*(one.names for one in labels.made)))
+        """The labels that lines whose bytes are counted, and other labels, are made of."""
+        self.names = None if names is None else names | labels.filter_names | self.looked_for | self.made_of
         """All labels that are looked at, but the one that is unwrapped; None for all."""
         self.may_show_errors = demand.keeps_errors or demand.names is None
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
+
+    def names_at_the_start(self, stages: Sequence[Stage]) -> frozenset[str] | None:
+        """The labels that the aggregation depends on before these stages of its plan, beside those that are made."""
+        names = names_at_the_start(self.aggregation, stages)
+        return None if names is None else names - self.labels.made_keys
 
     def outlined(self, decided: frozenset[int], *, may_fail: bool) -> OutlinedLeaf | None:
         """For rows of which these filters are decided, and in some of whose stored lines a parser `may_fail`.
@@ -179,7 +198,7 @@ class LeafPlan:
         None where only single rows tell.
         """
         stages = self.labels.stages_without(decided)
-        if not self.labels.are_outlined(decided) or not _is_outlined(self.aggregation, stages):
+        if not self.labels.are_outlined(decided) or not _is_outlined(self.aggregation, stages, self.labels.made):
             return None
         shows_errors = (may_fail or self._may_fail_behind) and self.may_show_errors and not _drops_errors(stages)
         if shows_errors and not self.labels.chain.is_single:
@@ -199,7 +218,7 @@ def plan_leaf(aggregation: RangeAggregation) -> LeafPlan | None:
     labels = plan_labels(stages, demand_of(aggregation))
     if labels is None or not labels.are_outlined(labels.leading.numbers):
         return None
-    if not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers)):
+    if not _is_outlined(aggregation, labels.stages_without(labels.leading.numbers), labels.made):
         return None
     plan = LeafPlan(aggregation, labels)
     if plan.counts_bytes and plan.made is None and any(isinstance(stage, CHANGES_LINE) for stage in labels.stages):
@@ -218,7 +237,7 @@ def with_stages(aggregation: RangeAggregation, stages: Sequence[Stage]) -> Range
     return replace(aggregation, range=replace(aggregation.range, log=log))
 
 
-def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool:
+def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage], made: Sequence[MadeLabel]) -> bool:
     """Whether outlines tell the series: what these stages make of an entry follows from labels that are known."""
     if not depends_on_labels(stages) or order_matters(filters_of(stages)):
         return False
@@ -227,7 +246,8 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage]) -> bool
         return True
     if not any(isinstance(stage, ParserStage) for stage in stages):
         return False
-    if is_made(unwrap.label) or any(_may_make(stage, unwrap.label) for stage in stages):
+    own = [one for one in made if one.name == unwrap.label]
+    if is_made(unwrap.label) or len(own) > 1 or sum(_may_make(stage, unwrap.label) for stage in stages) > len(own):
         return False
     names = names_at_the_start(aggregation, stages)
     # Series have all labels but the one that is unwrapped.

@@ -1,6 +1,6 @@
 """Lines that a line_format makes of labels, as a column: equal to the stage on each row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -39,11 +39,10 @@ class MadeLine:
 def parts_of(stage: LineFormatStage) -> tuple[str | Field, ...] | None:
     """What the stage puts together; None if it does anything else, or columns cannot hold a text of it."""
     parts = compile_template(stage.template).simple
-    if parts is None or not all(_is_text(part) for part in parts if isinstance(part, str)):
-        return None
-    return parts
+    return parts if parts is not None and are_texts(parts) else None
 
 
-def _is_text(part: str) -> bool:
-    """Whether it has no bytes that are no characters."""
-    return part.isascii() or not any("\ud800" <= char <= "\udfff" for char in part)
+def are_texts(parts: Iterable[str | Field]) -> bool:
+    """Whether no text among the parts has bytes that are no characters."""
+    texts = "".join(part for part in parts if isinstance(part, str))
+    return texts.isascii() or not any("\ud800" <= char <= "\udfff" for char in texts)

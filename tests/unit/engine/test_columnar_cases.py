@@ -42,6 +42,38 @@ def entry(stream: int, time_ms: int, line: str, **metadata: str) -> Entry:
 
 
 CASES: dict[str, tuple[str, list[Entry]]] = {
+    "a label that is not kept is not shown where it is set again": (
+        'sum by (app) (count_over_time({app="x"} | keep level | label_format app=`{{.level}}` [10ms]))',
+        [entry(SHOP, 5, "x"), entry(WITH_LEVEL, 5, "x")],
+    ),
+    "nor is one that is dropped, whether a template or a rename sets it": (
+        'sum by (app, env) (rate({app="x"} | json | drop app, env | label_format app=`{{.n}}!`, env=n [10ms]))',
+        [entry(SHOP_PROD, 5, '{"n":5}'), entry(SHOP, 5, '{"n":5}')],
+    ),
+    "templates see the labels before their stage": (
+        'sum by (n, d) (count_over_time({app="x"} | json | label_format n=`{{.d}}1`, d=`{{.n | ToUpper}}` [10ms]))',
+        [entry(SHOP, 5, '{"n":"a","d":"b"}'), entry(SHOP, 5, '{"n":"a"}')],
+    ),
+    "a label that is made hides those of stream, metadata and line": (
+        'sum by (app, n, d) (count_over_time({app="x"} | json | label_format app=`{{.n}}!`, n=`{{.d}}!` [10ms]))',
+        [entry(SHOP, 5, '{"app":"a","n":"b","d":"c"}'), entry(WITH_N, 5, '{"n":"b"}', n="7", d="8")],
+    ),
+    "rows of which a template fails have its error": (
+        'sum by (n, __error__) (count_over_time({app="x"} | json | label_format n=`{{div 6 (int .n)}}` [10ms]))',
+        [entry(SHOP, 5, '{"n":2}'), entry(SHOP, 5, '{"n":0}'), entry(SHOP, 5, "x")],
+    ),
+    "a parser gives up lines by a filter of a label that is made, where it finds a field of the name": (
+        'sum by (n) (count_over_time({app="x"} | json | label_format n=`{{.d}}!` | n="b!" [10ms]))',
+        [entry(SHOP, 5, '{"n":"a","d":"b"}'), entry(SHOP, 5, '{"d":"b","n":"a"}'), entry(SHOP, 5, '{"d":"b"}')],
+    ),
+    "a label that is made may be unwrapped": (
+        'sum by (app) (sum_over_time({app="x"} | json | label_format n=`{{.n}}KB` | unwrap bytes(n) [10ms]))',
+        [entry(SHOP, 5, '{"n":2}'), entry(WITH_N, 5, '{"n":3}'), entry(SHOP, 5, '{"n":""}'), entry(SHOP, 5, '{"d":1}')],
+    ),
+    "cut characters and U+FFFD in what a template gives are for rows": (
+        'sum by (n) (count_over_time({app="x"} | json | label_format n=`{{trunc 1 .d}}` [10ms]))',
+        [entry(SHOP, 5, '{"d":"é"}'), entry(SHOP, 5, '{"d":"\ufffd"}'), entry(SHOP, 5, '{"d":"ab"}')],
+    ),
     "logfmt with expressions ends with the first pair, where it was asked for no other label": (
         'sum by (level) (count_over_time({app="x"} | logfmt level, n [10ms]))',
         [entry(SHOP, 5, "level=info n=5"), entry(SHOP, 5, "n=5 level=info"), entry(SHOP, 5, "d=5 level=info")],

@@ -1,0 +1,131 @@
+"""Labels that a label_format makes of others by templates, as columns: equal to the stage on each row.
+
+What a template gives follows from the labels that it reads. So it is rendered once for each distinct combination of
+their values, of which there may be as many as rows; what is made of them, such as the route of a path, often has few.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from log_aggregator.engine.batch import Integers
+from log_aggregator.engine.entry_labels import REPLACEMENT
+from log_aggregator.engine.made_lines import MadeLine, are_texts
+from log_aggregator.logql.ast import LabelAssignment, LabelFormatStage
+from log_aggregator.logql.template import Template, TemplateRuntimeError, compile_template
+from log_aggregator.model.columns import coded, told_apart, where
+
+_KEY: Final = "|label_format"
+# What answers do not show as it is: bytes that are no characters, and what may stand for them.
+_NO_TEXT: Final = re.compile(f"[\ud800-\udfff{REPLACEMENT}]")
+_FEW_VALUES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLabel:
+    """A label of the `name` by a template over labels behind so many `readings` of parsers.
+
+    Until the stage gives it its name, it stands under a `key` among labels, which none of them has for a name.
+    """
+
+    name: str
+    key: str
+    template: str
+    readings: int
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The labels that it is made of."""
+        return compile_template(self.template).needs or frozenset()
+
+    def column(
+        self, column_of: Callable[[int, str], pl.Series | None], rows: int, counted: pl.Series | None
+    ) -> pl.Series | None:
+        """The values, null where the row-wise stages tell; None if the column of a label that is read is not known.
+
+        Rows that are not `counted` (None: all are) may have any.
+        """
+        template = compile_template(self.template, "label")
+        if template.simple is not None:
+            made = MadeLine(template.simple, self.readings).column(column_of, rows)
+            return None if made is None else where(~made.str.contains(REPLACEMENT, literal=True), made)
+        columns = []
+        for name in sorted(self.names):
+            column = column_of(self.readings, name)
+            if column is None:
+                return None
+            columns.append(column if counted is None else where(counted, column))
+        return _rendered(template, sorted(self.names), columns)
+
+
+def made_labels(stage: LabelFormatStage, first: int, readings: int) -> Sequence[MadeLabel] | None:
+    """What the stage makes, with keys from the number `first` on; None if its templates read more than labels."""
+    made = []
+    for number, one in enumerate(stage.assignments, first):
+        if one.is_rename:
+            return None
+        template = compile_template(one.value, "label")
+        if not template.needs or template.uses_line or template.uses_timestamp:
+            return None
+        if template.simple is not None and not are_texts(template.simple):
+            return None
+        made.append(MadeLabel(one.name, f"{_KEY}{number}", one.value, readings))
+    return made
+
+
+def is_key(name: str) -> bool:
+    """Whether a made label stands under the name."""
+    return name.startswith(_KEY)
+
+
+def named(made: Sequence[MadeLabel]) -> LabelFormatStage:
+    """The stage that gives the labels their names."""
+    return LabelFormatStage(tuple(LabelAssignment(one.name, one.key, is_rename=True) for one in made))
+
+
+def _rendered(template: Template, names: Sequence[str], columns: Sequence[pl.Series]) -> pl.Series | None:
+    """None if the combinations have no numbers."""
+    values: list[list[str]] = []
+    size, combination = 1, np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        texts, places = told_apart(column)
+        combination += places.to_numpy().astype(np.int64) * size
+        size *= len(texts)
+        values.append(texts.fill_null("").to_list())
+        if size >= 1 << 62:
+            return None
+    distinct, places_of_rows = _numbered(combination, size)
+    rest, chosen = distinct, []
+    for own in values:
+        rest, codes = np.divmod(rest, len(own))
+        chosen.append(map(own.__getitem__, codes.tolist()))
+    made = [_text(template, dict(zip(names, own, strict=True))) for own in zip(*chosen, strict=True)]
+    kinds = list(dict.fromkeys(text for text in made if text is not None))
+    if len(kinds) > _FEW_VALUES:
+        return pl.Series(made, dtype=pl.String).gather(places_of_rows)
+    numbers = {text: number for number, text in enumerate(kinds)}
+    at = pl.Series([None if text is None else numbers[text] for text in made], dtype=pl.UInt32)
+    return coded(kinds, at.gather(places_of_rows))
+
+
+def _numbered(combination: Integers, size: int) -> tuple[Integers, Integers]:
+    """The distinct ones of numbers below the size, and the place of each row's among these."""
+    if size > len(combination):
+        distinct, places = np.unique(combination, return_inverse=True)
+        return distinct, places
+    (distinct,) = np.bincount(combination, minlength=size).nonzero()
+    table = np.zeros(size, np.int64)
+    table[distinct] = np.arange(len(distinct))
+    return distinct, table[combination]
+
+
+def _text(template: Template, labels: dict[str, str]) -> str | None:
+    try:
+        text = template.render(labels, "", 0)
+    except TemplateRuntimeError:
+        return None
+    return text if text.isascii() or not _NO_TEXT.search(text) else None
