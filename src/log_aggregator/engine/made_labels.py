@@ -15,13 +15,13 @@ import polars as pl
 from log_aggregator.engine.batch import Integers
 from log_aggregator.engine.entry_labels import REPLACEMENT
 from log_aggregator.engine.made_lines import MadeLine, are_texts
+from log_aggregator.engine.template_columns import template_column
 from log_aggregator.logql.ast import LabelAssignment, LabelFormatStage
 from log_aggregator.logql.template import Template, TemplateRuntimeError, compile_template
-from log_aggregator.model.columns import coded, told_apart, where
+from log_aggregator.model.columns import told_apart, where
 
 _KEY: Final = "|label_format"
-# What answers do not show as it is: bytes that are no characters, and what may stand for them.
-_NO_TEXT: Final = re.compile(f"[\ud800-\udfff{REPLACEMENT}]")
+_LONE_BYTE: Final = re.compile("[\ud800-\udfff]")
 _FEW_VALUES: Final = 1000
 
 
@@ -52,7 +52,7 @@ class MadeLabel:
         template = compile_template(self.template, "label")
         if template.simple is not None:
             made = MadeLine(template.simple, self.readings).column(column_of, rows)
-            return None if made is None else where(~made.str.contains(REPLACEMENT, literal=True), made)
+            return None if made is None else _without_replacement(made)
         columns = []
         for name in sorted(self.names):
             column = column_of(self.readings, name)
@@ -89,27 +89,32 @@ def named(made: Sequence[MadeLabel]) -> LabelFormatStage:
 
 def _rendered(template: Template, names: Sequence[str], columns: Sequence[pl.Series]) -> pl.Series | None:
     """None if the combinations have no numbers."""
-    values: list[list[str]] = []
+    kinds: list[pl.Series] = []
     size, combination = 1, np.zeros(len(columns[0]), np.int64)
     for column in columns:
         texts, places = told_apart(column)
         combination += places.to_numpy().astype(np.int64) * size
         size *= len(texts)
-        values.append(texts.fill_null("").to_list())
+        kinds.append(texts.fill_null(""))
         if size >= 1 << 62:
             return None
-    distinct, places_of_rows = _numbered(combination, size)
-    rest, chosen = distinct, []
-    for own in values:
-        rest, codes = np.divmod(rest, len(own))
-        chosen.append(map(own.__getitem__, codes.tolist()))
-    made = [_text(template, dict(zip(names, own, strict=True))) for own in zip(*chosen, strict=True)]
-    kinds = list(dict.fromkeys(text for text in made if text is not None))
-    if len(kinds) > _FEW_VALUES:
-        return pl.Series(made, dtype=pl.String).gather(places_of_rows)
-    numbers = {text: number for number, text in enumerate(kinds)}
-    at = pl.Series([None if text is None else numbers[text] for text in made], dtype=pl.UInt32)
-    return coded(kinds, at.gather(places_of_rows))
+    rest, places_of_rows = _numbered(combination, size)
+    labels = {}
+    for name, texts in zip(names, kinds, strict=True):
+        rest, codes = np.divmod(rest, len(texts))
+        labels[name] = texts.gather(codes)
+    made = template_column(template, labels)
+    if made is None:
+        rows = zip(*(column.to_list() for column in labels.values()), strict=True)
+        made = pl.Series([_text(template, dict(zip(names, row, strict=True))) for row in rows], dtype=pl.String)
+    made = _without_replacement(made)
+    values = made.drop_nulls().unique()
+    return (made.cast(pl.Enum(values)) if len(values) <= _FEW_VALUES else made).gather(places_of_rows)
+
+
+def _without_replacement(texts: pl.Series) -> pl.Series:
+    """Null where U+FFFD is in them, which answers do not show as it is."""
+    return where(~texts.str.contains(REPLACEMENT, literal=True), texts)
 
 
 def _numbered(combination: Integers, size: int) -> tuple[Integers, Integers]:
@@ -128,4 +133,4 @@ def _text(template: Template, labels: dict[str, str]) -> str | None:
         text = template.render(labels, "", 0)
     except TemplateRuntimeError:
         return None
-    return text if text.isascii() or not _NO_TEXT.search(text) else None
+    return text if text.isascii() or not _LONE_BYTE.search(text) else None

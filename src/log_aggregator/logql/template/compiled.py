@@ -54,6 +54,11 @@ class Template:
     _now_ns: Callable[[], int]
     _regexes: RegexCache
 
+    @property
+    def body(self) -> tuple[Node, ...]:
+        """What it consists of, but for templates that are defined within it."""
+        return self._tree.bodies[self._tree.name]
+
     def render(self, labels: Mapping[str, str], line: str, timestamp_ns: int) -> str:
         """Run the template on an entry.
 
