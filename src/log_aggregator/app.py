@@ -92,8 +92,8 @@ from log_aggregator.services.tenants_scanner import TenantsScanner
 from log_aggregator.services.tenants_series import TenantsSeries
 from log_aggregator.services.worker import Worker
 from log_aggregator.services.write_metrics import WriteMetrics
+from log_aggregator.storage.expiry import ExpiryRules
 from log_aggregator.storage.filesystem import FilesystemSettings
-from log_aggregator.storage.lifecycle import BucketLifecycle
 from log_aggregator.storage.metered import StoreMetrics
 from log_aggregator.storage.s3_settings import S3Settings
 from log_aggregator.storage.stack import open_store
@@ -135,7 +135,7 @@ class Server:
         clock: Clock,
         *,
         strict: bool,
-        lifecycle: BucketLifecycle | None = None,
+        lifecycle: ExpiryRules | None = None,
         shown: CollectorRegistry | None = None,
     ) -> None:
         holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -354,7 +354,11 @@ async def serve(
         with suppress(TimeoutError, *AWAY):  # then it is checked before the store is used
             async with timeout(_FIRST_CHECK_SECONDS):
                 await store.check()
-        lifecycle = BucketLifecycle(store_settings) if isinstance(store_settings, S3Settings) else None
+        lifecycle = None
+        if isinstance(store_settings, S3Settings):
+            from log_aggregator.storage.lifecycle import BucketLifecycle  # as the store's client
+
+            lifecycle = BucketLifecycle(store_settings)
         server = Server(config, store, registry, clock, strict=configuration.strict, lifecycle=lifecycle, shown=shown)
         pass_over_present_objects()
         async with asyncio.TaskGroup() as group:

@@ -10,7 +10,8 @@ import pytest
 from buckets import ensure_bucket
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.bucket_expiry import BucketExpiry
-from log_aggregator.storage.lifecycle import BucketLifecycle, ExpiryRule
+from log_aggregator.storage.expiry import ExpiryRule
+from log_aggregator.storage.lifecycle import BucketLifecycle
 from log_aggregator.storage.s3_client import s3_client
 from log_aggregator.storage.s3_settings import S3Settings
 from servers import LogAggregator, MotoServer

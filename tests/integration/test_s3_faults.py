@@ -297,10 +297,10 @@ async def test_put_waits_for_a_server_that_restarts(moto: MotoServer) -> None:
 
 
 async def test_paused_server_times_out_and_recovers(moto: MotoServer) -> None:
-    settings = settings_for(moto.url, timeout_ms=300)
-    await ensure_bucket(settings)
-    async with opened(settings) as store:
-        await store.put("a/key", b"1")
+    await ensure_bucket(settings_for(moto.url))
+    async with opened(settings_for(moto.url)) as patient:
+        await patient.put("a/key", b"1")
+    async with opened(settings_for(moto.url, timeout_ms=300)) as store:
         moto.pause()
         try:
             with pytest.raises(StoreUnavailable, match="TimeoutError"):

@@ -7,14 +7,14 @@ from sanic.response import HTTPResponse
 from log_aggregator.errors import LogAggregatorError
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
-from log_aggregator.storage.lifecycle import BucketLifecycle
+from log_aggregator.storage.expiry import ExpiryRules
 
 
 @dataclass(frozen=True, slots=True)
 class BucketRuleRoutes:
     """`lifecycle` is None where objects are files, which have no such rules."""
 
-    lifecycle: BucketLifecycle | None
+    lifecycle: ExpiryRules | None
 
     def routes(self) -> tuple[Route, ...]:
         return (Route("compactor_lifecycle", ("/compactor/lifecycle",), ("GET",), self._rules, tenant=False),)

@@ -8,7 +8,7 @@ from log_aggregator.errors import LogAggregatorError
 from log_aggregator.formats.keys import chunks_prefix, index_prefix
 from log_aggregator.model.limits import Limits
 from log_aggregator.services.retention import Retention
-from log_aggregator.storage.lifecycle import BucketLifecycle, ExpiryRule
+from log_aggregator.storage.expiry import ExpiryRule, ExpiryRules
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _LONGEST_DAYS: Final = 36_500
 class BucketExpiry:
     """Where the server refuses such rules, the janitor works alone; that is said once."""
 
-    def __init__(self, lifecycle: BucketLifecycle, limits_of: Callable[[str], Limits]) -> None:
+    def __init__(self, lifecycle: ExpiryRules, limits_of: Callable[[str], Limits]) -> None:
         self._lifecycle = lifecycle
         self._limits_of = limits_of
         self._complaint = ""

@@ -5,33 +5,20 @@ as they were.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from log_aggregator.storage.expiry import OWN_RULES, ExpiryRule
 from log_aggregator.storage.s3_client import s3_client
 from log_aggregator.storage.s3_errors import our_errors
 from log_aggregator.storage.s3_settings import S3Settings
 
-_OWN: Final = "log-aggregator "
 _NO_RULES: Final = "NoSuchLifecycleConfiguration"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ExpiryRule:
-    """Objects below the prefix go so many days after they were written."""
-
-    prefix: str
-    days: int
-
-    @property
-    def rule_id(self) -> str:
-        return f"{_OWN}{self.prefix}"
-
-
 class BucketLifecycle:
-    """Raises StoreUnavailable, StorePermissionDenied; StoreRefused where the server does not know such rules."""
+    """The `ExpiryRules` of a bucket."""
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
@@ -78,14 +65,14 @@ class BucketLifecycle:
 
 
 def _is_own(rule: Mapping[str, Any]) -> bool:
-    return str(rule.get("ID", "")).startswith(_OWN)
+    return str(rule.get("ID", "")).startswith(OWN_RULES)
 
 
 def _own(rules: Sequence[Mapping[str, Any]]) -> list[ExpiryRule]:
     """In order. One of ours that somebody has changed beyond recognition has 0 days."""
     return sorted(
         ExpiryRule(
-            str(rule["ID"]).removeprefix(_OWN),
+            str(rule["ID"]).removeprefix(OWN_RULES),
             int(rule.get("Expiration", {}).get("Days", 0)) if _is_in_force(rule) else 0,
         )
         for rule in rules
@@ -94,7 +81,7 @@ def _own(rules: Sequence[Mapping[str, Any]]) -> list[ExpiryRule]:
 
 
 def _is_in_force(rule: Mapping[str, Any]) -> bool:
-    prefix = str(rule["ID"]).removeprefix(_OWN)
+    prefix = str(rule["ID"]).removeprefix(OWN_RULES)
     return rule.get("Status") == "Enabled" and rule.get("Filter", {}).get("Prefix", rule.get("Prefix")) == prefix
 
 
