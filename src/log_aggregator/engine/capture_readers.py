@@ -6,7 +6,7 @@ import polars as pl
 
 from log_aggregator.engine.entry_labels import REPLACEMENT
 from log_aggregator.engine.fields import coalesced
-from log_aggregator.engine.label_reader import Parsed, lines_of
+from log_aggregator.engine.label_reader import Parsed, Shapes, lines_of
 from log_aggregator.engine.pattern_columns import pattern_columns
 from log_aggregator.engine.regexp_columns import regexp_columns, regexp_labels
 from log_aggregator.engine.shapes import Shape
@@ -25,24 +25,17 @@ class RegexpReader:
         self._pattern = pattern
         self._labels = frozenset(regexp_labels(pattern))
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         return {LINE}
 
     def stored_columns(self, names: Collection[str]) -> set[str]:
         return set()
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         return self._labels
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         lines = lines_of(frame)
         return Parsed(_unbroken(lines), None, regexp_columns(self._pattern, lines, sorted(names)), self._labels)
@@ -55,7 +48,7 @@ class PatternReader:
         self._pattern = pattern
         self._labels = frozenset(parse_pattern(pattern).names)
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         wanted: set[str] = set()
         for shape in shapes or ():
             captured = self._captured(shape, available, names)
@@ -66,18 +59,11 @@ class PatternReader:
     def stored_columns(self, names: Collection[str]) -> set[str]:
         return set()
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         return self._labels
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         if shapes is not None and (words := self._words(frame, shapes, names)) is not None:
             return Parsed(None, None, words, self._labels)

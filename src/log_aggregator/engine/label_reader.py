@@ -15,6 +15,8 @@ import polars as pl
 from log_aggregator.engine.shapes import Shape
 from log_aggregator.model.segment import LINE
 
+Shapes = Sequence[Shape] | None
+"""Those that the column SHAPE of a batch has the numbers of, from 1 on; None if it has no such column."""
 KINDS: Final = pl.Enum(["json", "logfmt", "nothing"])
 """How a line is read; `nothing`: as one that the parsers find nothing in."""
 KIND: Final = ""
@@ -48,12 +50,9 @@ class Parsed:
 
 
 class LabelReader(Protocol):
-    """Parsers that read one line, as columns stand for them. Safe to use from several threads.
+    """Parsers that read one line, as columns stand for them. Safe to use from several threads."""
 
-    `shapes` are those that the column SHAPE of a batch has the numbers of, from 1 on; None if it has no such column.
-    """
-
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         """What `read` wants of a batch with these columns and shapes to tell labels of these names."""
         ...
 
@@ -61,9 +60,7 @@ class LabelReader(Protocol):
         """The columns that the fields of these labels may be stored in, each under its own name."""
         ...
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         """All labels that parsers may give in a batch with these columns and shapes.
 
         None if that is not known, or, if all of them are to be stored, some fields are not.
@@ -71,12 +68,7 @@ class LabelReader(Protocol):
         ...
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded.
 

@@ -1,6 +1,6 @@
 """Labels that a label_format makes of others by templates, as columns: equal to the stage on each row.
 
-What a template gives follows from the labels that it reads. So it is rendered once for each distinct combination of
+What a template gives follows from the labels that it reads. So it is worked out once for each distinct combination of
 their values, of which there may be as many as rows; what is made of them, such as the route of a path, often has few.
 """
 
@@ -40,7 +40,7 @@ class MadeLabel:
     @property
     def names(self) -> frozenset[str]:
         """The labels that it is made of."""
-        return compile_template(self.template).needs or frozenset()
+        return compile_template(self.template, "label").needs or frozenset()
 
     def column(
         self, column_of: Callable[[int, str], pl.Series | None], rows: int, counted: pl.Series | None

@@ -14,14 +14,13 @@ import polars as pl
 
 from log_aggregator.engine.entry_labels import EntryLabels
 from log_aggregator.engine.label_columns import LabelColumns, both
-from log_aggregator.engine.label_reader import KIND, LabelReader, Parsed
+from log_aggregator.engine.label_reader import KIND, LabelReader, Parsed, Shapes
 from log_aggregator.engine.made_lines import MadeLine
 from log_aggregator.engine.metadata_columns import mentions
 from log_aggregator.engine.outlines import outline_line, outline_parser
 from log_aggregator.engine.parsers import ParserStage, labels_of, may_fail
 from log_aggregator.engine.pipeline import compile_stage
 from log_aggregator.engine.readers import reader_of
-from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.stage import Process
 from log_aggregator.logql.ast import Stage
 from log_aggregator.model.columns import constant
@@ -129,7 +128,7 @@ class ParserChain:
         """The labels of extractions, which are there, if only empty, whatever the line has."""
         return _extracted(self.readings)
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         """What the readings want of a batch with these columns and shapes to tell labels of these names."""
         stored = [one.reader.columns(available, shapes, names) for one in self.readings if one.line is None]
         # Some of the lines that are made or read again are none that columns tell of.
@@ -140,14 +139,12 @@ class ParserChain:
         stored = [one.reader.stored_columns(names) for one in self.readings if one.line is None]
         return {column for columns in stored for column in columns}
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         """As `LabelReader` has it."""
         return self.readings[0].reader.all_names(available, shapes, are_stored=are_stored) if self.is_single else None
 
     def read_first(
-        self, frame: pl.DataFrame, shapes: Sequence[Shape] | None, names: Collection[str], *, are_all_names: bool
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool
     ) -> Findings:
         """The labels of these names, of which it may matter that there are no others. Raises LinesNeeded."""
         first = self.readings[0].reader.read(frame, shapes, names, are_all_names=are_all_names)
@@ -156,7 +153,7 @@ class ParserChain:
     def read_next(
         self,
         frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
+        shapes: Shapes,
         streams: Mapping[int, Labels],
         names: Collection[str],
         found: Findings,

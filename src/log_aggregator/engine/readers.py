@@ -6,10 +6,9 @@ import polars as pl
 
 from log_aggregator.engine.capture_readers import PatternReader, RegexpReader
 from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand, is_made
-from log_aggregator.engine.label_reader import LabelReader, Parsed
+from log_aggregator.engine.label_reader import LabelReader, Parsed, Shapes
 from log_aggregator.engine.parsers import ParserStage, labels_of
 from log_aggregator.engine.regexp_columns import has_regexp_columns, regexp_labels
-from log_aggregator.engine.shapes import Shape
 from log_aggregator.engine.structured_parsers import StructuredParsers
 from log_aggregator.engine.structured_reader import StructuredReader
 from log_aggregator.engine.unpack_reader import UnpackReader
@@ -79,23 +78,16 @@ def _are_plain_extractions(parser: ParserStage) -> bool:
 class _NoParsers:
     """A `LabelReader` of a line that nothing parses."""
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         return set()
 
     def stored_columns(self, names: Collection[str]) -> set[str]:
         return set()
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         return ()
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         return Parsed(None, None, {})

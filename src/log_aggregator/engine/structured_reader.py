@@ -16,7 +16,7 @@ from log_aggregator.engine.entry_labels import OF_ERRORS
 from log_aggregator.engine.fields import extract, shapes_of, stored_fields
 from log_aggregator.engine.hard_lines import HardLines
 from log_aggregator.engine.irregular_lines import OBJECT
-from log_aggregator.engine.label_reader import JSON, LOGFMT, NOTHING, UNKNOWN, Parsed, kinds_of, lines_of
+from log_aggregator.engine.label_reader import JSON, LOGFMT, NOTHING, UNKNOWN, Parsed, Shapes, kinds_of, lines_of
 from log_aggregator.engine.pairs_in_text import are_well_formed
 from log_aggregator.engine.shape_table import ShapeTable, shape_table
 from log_aggregator.engine.shapes import IRREGULAR_JSON, Shape
@@ -39,7 +39,7 @@ class StructuredReader:
         # Of the last shapes: the row groups of a chunk come together. Read and replaced whole by threads.
         self._known: ShapeTable | None = None
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         if shapes is None:
             return {LINE}
         wanted = {SHAPE}
@@ -55,9 +55,7 @@ class StructuredReader:
     def stored_columns(self, names: Collection[str]) -> set[str]:
         return {FIELD_PREFIX + name for name in self._parsers.fields(names).values()}
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         if self._parsers.extracted:
             return self._parsers.extracted
         names = None if shapes is None else self._table(shapes).names
@@ -66,12 +64,7 @@ class StructuredReader:
         return names
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         fields = self._parsers.fields(names)
         wanted = sorted(set(fields.values()))

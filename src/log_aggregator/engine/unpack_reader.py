@@ -1,6 +1,6 @@
 """The reader of `unpack`, which leaves another line beside the labels."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -8,8 +8,7 @@ import polars as pl
 
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.json_stages import PACKED_ENTRY
-from log_aggregator.engine.label_reader import JSON, NOTHING, Parsed, kinds_of, lines_of
-from log_aggregator.engine.shapes import Shape
+from log_aggregator.engine.label_reader import JSON, NOTHING, Parsed, Shapes, kinds_of, lines_of
 from log_aggregator.engine.unpacked_lines import unpacked
 from log_aggregator.model.columns import constant
 from log_aggregator.model.segment import LINE
@@ -24,24 +23,17 @@ class UnpackReader:
     def __init__(self, demand: Demand) -> None:
         self._does_nothing = demand.names == frozenset()
 
-    def columns(self, available: Collection[str], shapes: Sequence[Shape] | None, names: Collection[str]) -> set[str]:
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
         return {LINE}
 
     def stored_columns(self, names: Collection[str]) -> set[str]:
         return set()
 
-    def all_names(
-        self, available: Collection[str], shapes: Sequence[Shape] | None, *, are_stored: bool
-    ) -> Collection[str] | None:
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
         return None
 
     def read(
-        self,
-        frame: pl.DataFrame,
-        shapes: Sequence[Shape] | None,
-        names: Collection[str],
-        *,
-        are_all_names: bool = False,
+        self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
     ) -> Parsed:
         lines = lines_of(frame)
         nothing = constant(None, len(lines), pl.String)
