@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from both_ways import Entry, Form
-from hostile_entries import assert_columns_give_what_rows_give, forms, grouped_leaf, records, steps
+from hostile_entries import (
+    assert_columns_choose_what_rows_need,
+    assert_columns_give_what_rows_give,
+    forms,
+    grouped_leaf,
+    log_if_valid,
+    records,
+    steps,
+)
+from log_aggregator.engine.order import Direction
 from log_aggregator.engine.steps import Steps
 from log_aggregator.logql.ast import RangeAggregation
 
@@ -98,13 +107,7 @@ unwraps = st.builds(
 
 
 @st.composite
-def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
-    unwrap = draw(st.just("") | unwraps)
-    operation = draw(
-        st.sampled_from(
-            ("sum_over_time", "max_over_time", "first_over_time") if unwrap else ("count_over_time", "rate")
-        )
-    )
+def pipelines(draw: st.DrawFn) -> str:
     stages = [
         *draw(st.lists(parsers, max_size=1) | parsers.map(lambda one: [one])),
         *draw(st.lists(others, max_size=1)),
@@ -113,9 +116,20 @@ def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
         *draw(st.lists(label_formats, max_size=1)),
         *draw(st.lists(others, max_size=1)),
     ]
+    return " ".join(stages)
+
+
+@st.composite
+def range_aggregations(draw: st.DrawFn) -> RangeAggregation:
+    unwrap = draw(st.just("") | unwraps)
+    operation = draw(
+        st.sampled_from(
+            ("sum_over_time", "max_over_time", "first_over_time") if unwrap else ("count_over_time", "rate")
+        )
+    )
     labels = ", ".join(draw(st.lists(names, max_size=2, unique=True)))
     grouping = draw(st.sampled_from((f"by ({labels})", f"by ({labels})", f"by ({labels})", f"without ({labels})", "")))
-    text = f'{operation}({{app=~".+"}} {" ".join(stages)} {unwrap} [7s])'
+    text = f'{operation}({{app=~".+"}} {draw(pipelines())} {unwrap} [7s])'
     return grouped_leaf(draw, text, grouping, is_own=operation in ("max_over_time", "first_over_time"))
 
 
@@ -126,3 +140,11 @@ def test_columns_give_what_rows_give(
 ) -> None:
 
     assert_columns_give_what_rows_give(leaf, records, forms, times)
+
+
+@settings(max_examples=300)
+@given(pipelines(), records, forms, st.sampled_from(("forward", "backward")), st.integers(1, 12))
+def test_columns_choose_what_rows_need(
+    stages: str, records: list[list[Entry]], forms: list[Form], direction: Direction, limit: int
+) -> None:
+    assert_columns_choose_what_rows_need(log_if_valid(stages), records, forms, direction, limit)

@@ -104,12 +104,14 @@ class ColumnarLeaf:
         plan = self._plan
         stored = plan.labels.chain.stored_columns
         behind = plan.names_behind_filters
-        numeric = set() if behind is None else plan.labels.numeric_columns - stored(behind) - stored(plan.made_of)
+        numeric = set() if behind is None else plan.labels.numeric_columns - stored(behind)
+        if plan.made is not None:
+            numeric -= stored(plan.made.names)
         unwrap = plan.aggregation.range.unwrap
         if unwrap is None:
             return forms_of(columns, numeric)
         unwrapped = stored((unwrap.label,))
-        are_texts = not unwrapped.isdisjoint(stored(plan.made_of))
+        are_texts = not unwrapped.isdisjoint(stored(plan.labels.made_of))
         are_numbers = unwrapped <= plan.labels.numeric_columns or not unwrapped & stored(plan.labels.filter_names)
         if plan.labels.chain.is_single and not unwrap.conversion and are_numbers and not are_texts:
             return forms_of(columns, numeric | unwrapped)
@@ -194,13 +196,11 @@ class ColumnarLeaf:
             return
         frame, found = read
         labels = plan.labels.chain.labels(frame, present, found)
-        judgement, made = UNDECIDED, {}
+        judgement = UNDECIDED
         are_judged = bool(plan.labels.leading.numbers) and (reads is None or not _are_few_outlines(frame, found))
         if are_judged:
             judgement = plan.labels.judge(labels, frame.height, found)
-        for one in plan.labels.made:
-            column = one.column(labels, frame.height, judgement.passes)
-            made[one.key] = constant(None, frame.height, pl.String) if column is None else column
+        made = dict(plan.labels.make(labels, frame.height, judgement.passes))
         if are_judged and plan.labels.leading.of_made:
             judgement = judgement.and_also(plan.labels.judge_made(labels, frame.height, found, made))
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).

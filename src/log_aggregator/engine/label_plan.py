@@ -29,6 +29,7 @@ from log_aggregator.logql import ast
 from log_aggregator.logql.ast import Stage
 from log_aggregator.logql.idle_formats import without_idle
 from log_aggregator.logql.template import compile_template
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA
 
@@ -72,6 +73,8 @@ class LabelPlan:
         self.made: Sequence[MadeLabel] = [one for made in leading.made.values() for one in made]
         """The labels that columns make for the stages."""
         self.made_keys = frozenset(one.key for one in self.made)
+        self.made_of = with_sources(name for one in self.made for name in one.names)
+        """The labels that these are made of."""
         self._stages = {**dict(enumerate(stages)), **{number: named(made) for number, made in leading.made.items()}}
         self.chain = _chain(self.stages, leading, demand)
         self.filter_names = with_sources(
@@ -79,9 +82,10 @@ class LabelPlan:
                 *(name for number in leading.labels for name in self._given_names(number)),
                 *(name for line in leading.lines.values() for name in line.names),
                 *self.chain.line_names,
+                *self.made_of,
             ]
         )
-        """The labels that the leading filters and parsers read."""
+        """The labels that the leading filters and parsers read, and that others are made of."""
         self.numeric_columns = self._numeric_columns()
         """The columns of the fields that the leading filters only compare with numbers."""
 
@@ -168,6 +172,22 @@ class LabelPlan:
         """The same by the other filters; what is made is known of the rows, by key."""
         return self._judged(frozenset(self.leading.of_made), labels, rows, found, made)
 
+    def make(self, labels: LabelOf, rows: int, counted: pl.Series | None) -> Mapping[str, pl.Series]:
+        """The labels that are made, by key, of so many rows, or of those of them that are counted (None: all).
+
+        Null where the row-wise stages tell.
+        """
+        columns = {one.key: one.column(labels, rows, counted) for one in self.made}
+        nothing = constant(None, rows, pl.String)
+        return {key: nothing if column is None else column for key, column in columns.items()}
+
+    def reads_formatted(self, decided: frozenset[int]) -> bool:
+        """Whether a filter that is not decided reads a label that a label_format sets or renames."""
+        formats = (stage for stage in self.stages if isinstance(stage, ast.LabelFormatStage))
+        names = {name for stage in formats for one in stage.assignments for name in (one.name, one.value)}
+        left = filters_of([stage for number, stage in enumerate(self.stages) if number not in decided])
+        return any(not names.isdisjoint(names_read(node)) for node in left)
+
     def _judged(
         self,
         filters: frozenset[int],
@@ -230,6 +250,7 @@ class LabelPlan:
         if not self.chain.is_single:
             return set()  # what one reading does not find another may, as a text
         texts = {name for line in self.leading.lines.values() for name in line.names}
+        texts |= self.made_of
         numbers: set[str] = set()
         for number in self.leading.labels:
             given = self._given_names(number)
@@ -266,17 +287,18 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
     """Of as many stages from the front as columns may tell about.
 
-    These are parsers that have columns, label filters, stages that drop or keep labels, and line_formats of labels and
-    filters of their lines.
+    These are parsers that have columns, label filters, stages that drop or keep labels, line_formats of labels and
+    filters of their lines, and label_formats that rename labels or make them on columns.
     """
     is_ordered = order_matters(filters_of(stages))
-    parsers = leading_of(stages).parsers
+    leading = leading_of(stages)
     taken: list[Stage] = []
     for number, stage in enumerate(stages):
         if is_ordered and has_address(stage):
             break
         is_made = isinstance(stage, ast.LineFormatStage) and parts_of(stage) is not None
-        if not is_made and number not in parsers and not isinstance(stage, _FILTERS | ast.DropStage | ast.KeepStage):
+        is_known = is_made or number in leading.parsers or number in leading.made or _only_renames(stage)
+        if not is_known and not isinstance(stage, _FILTERS | ast.DropStage | ast.KeepStage):
             break
         taken.append(stage)
     # A parser tries comparisons that come later, too, and these may fail before a filter of errors.
@@ -286,6 +308,10 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
         if end < len(taken):
             return plan_leading(taken[:end])
     return LabelPlan(None, taken, leading_of(taken))
+
+
+def _only_renames(stage: Stage) -> bool:
+    return isinstance(stage, ast.LabelFormatStage) and all(one.is_rename for one in stage.assignments)
 
 
 def _kept(lines: pl.Series, stage: Stage) -> pl.Series:

@@ -179,10 +179,8 @@ class LeafPlan:
         )
         """Labels that a later parser does not look for where those before have found all of them."""
         names = self.names_behind_filters
-        of_line = frozenset() if self.made is None else self.made.names
-        self.made_of = with_sources(of_line.union(*(one.names for one in labels.made)))
-        """The labels that lines whose bytes are counted, and other labels, are made of."""
-        self.names = None if names is None else names | labels.filter_names | self.looked_for | self.made_of
+        of_line = with_sources(self.made.names) if self.made is not None else frozenset()
+        self.names = None if names is None else names | labels.filter_names | self.looked_for | of_line
         """All labels that are looked at, but the one that is unwrapped; None for all."""
         self.may_show_errors = demand.keeps_errors or demand.names is None
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""

@@ -121,9 +121,13 @@ class RowChooser:
         if read is None:
             return _Passing(np.arange(0), None)
         frame, found = read
-        judgement = labels.judge(labels.chain.labels(frame, present, found), frame.height, found)
+        own = labels.chain.labels(frame, present, found)
+        judgement = labels.judge(own, frame.height, found)
+        made = labels.make(own, frame.height, judgement.passes)
+        if made:
+            judgement = judgement.and_also(labels.judge_made(own, frame.height, found, made))
         passes, unsure = judgement.passes, judgement.unsure
-        if not labels.are_outlined(judgement.decided):
+        if not labels.are_outlined(judgement.decided) or labels.reads_formatted(judgement.decided):
             unsure = constant(True, frame.height, pl.Boolean)
         elif (combinations := self._undecided(labels, judgement.decided)) is not None:
             names = combinations.names or frozenset()
@@ -134,9 +138,9 @@ class RowChooser:
             else:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
-        if found.easy is not None:
-            unsure = either(unsure, ~found.easy)
-            passes = None if passes is None else passes | ~found.easy
+        for hard in (*([] if found.easy is None else [~found.easy]), *(one.is_null() for one in made.values())):
+            unsure = either(unsure, hard)
+            passes = None if passes is None else passes | hard
         if unsure is not None and not unsure.any():
             unsure = None
         sure = None if unsure is None else ~unsure

@@ -625,6 +625,14 @@ def test_what_no_column_tells_is_not_planned(query: str) -> None:
 
 
 LOG_CASES: dict[str, tuple[str, list[list[Entry]]]] = {
+    "filters of labels that templates make, one of which fails": (
+        "| json | label_format d=`{{div 6 (int .n)}}`, made=`{{.level | ToUpper}}` | made=`A` | d > 2",
+        [[entry(SHOP, 10 - n, f'{{"n":{n},"level":"a"}}') for n in range(4)], [entry(SHOP, 5, '{"level":"b"}')]],
+    ),
+    "filters of labels that are renamed, and of others behind": (
+        "| json | label_format d=n | level=`a` | d=`1` | n=``",
+        [[entry(SHOP, 10 - n, f'{{"n":{n},"level":"a"}}') for n in range(4)], [entry(SHOP, 5, '{"level":"b"}')]],
+    ),
     "an entry pushed again beside one that the limit cuts off": (
         "",
         [[entry(SHOP, 10, "a"), entry(SHOP, 10, "a"), entry(SHOP, 9, "b")], [entry(SHOP, 8, "c")]],

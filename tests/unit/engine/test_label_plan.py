@@ -109,10 +109,27 @@ def test_parsers_without_columns_have_no_plan(text: str) -> None:
     assert plan_labels(stages_of(text)) is None
 
 
-@pytest.mark.parametrize("last", ["| label_format a=b", "| unpack", "| json a=`b[0].c`", "| json a=`b`"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "| label_format a=b, c=`{{.d}}`",
+        "| label_format a=`{{__line__}}`",
+        "| unpack",
+        "| json a=`b[0].c`",
+        "| json a=`b`",
+    ],
+)
 def test_stages_from_the_front_end_where_columns_do(last: str) -> None:
     stages = stages_of(f"| level=`x` | json | status=`y` | drop __error__ {last} | b=`z`")
     assert plan_leading(stages).stages == stages[:4]
+
+
+@pytest.mark.parametrize("format_", ["a=b", "a=b, c=d", "a=`{{.b | ToUpper}}`", "a=`{{.b}}-{{.d}}`, c=`{{.d}}`"])
+def test_they_go_on_behind_labels_that_are_renamed_or_made(format_: str) -> None:
+    stages = stages_of(f"| json | label_format {format_} | status=`y`")
+    plan = plan_leading(stages)
+    assert plan.stages == stages
+    assert plan.leading.numbers == {2}
 
 
 def test_columns_are_numbers_where_filters_compare_alone() -> None:
