@@ -67,7 +67,7 @@ def test_columns_give_what_rows_give(text: str, a: list[str], b: list[str]) -> N
         template = compile_template(text)
     except TemplateError:
         return
-    found = template_column(template, {"a": pl.Series(a), "b": pl.Series(b), "none": pl.Series(["", "", ""])})
+    found = template_column(template, {"a": pl.Series(a), "b": pl.Series(b), "none": pl.Series(["", "", ""])}, 1 << 30)
     event(f"known: {found is not None}")
     if found is None:
         return

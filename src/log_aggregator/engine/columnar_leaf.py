@@ -200,15 +200,15 @@ class ColumnarLeaf:
         are_judged = bool(plan.labels.leading.numbers) and (reads is None or not _are_few_outlines(frame, found))
         if are_judged:
             judgement = plan.labels.judge(labels, frame.height, found)
-        made = dict(plan.labels.make(labels, frame.height, judgement.passes))
+        columns, unknown = plan.labels.make(labels, frame.height, judgement.passes)
+        made = dict(columns)
         if are_judged and plan.labels.leading.of_made:
             judgement = judgement.and_also(plan.labels.judge_made(labels, frame.height, found, made))
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
-        for column in made.values():
-            if column.null_count():
-                unsure = either(unsure, column.is_null())
-                counted = None if counted is None else counted | column.is_null()
+        if unknown is not None:
+            unsure = either(unsure, unknown)
+            counted = None if counted is None else counted | unknown
         if plan.unwrap is not None:
             if plan.unwrapped_made is not None:
                 value, convertible = self._converted(made.pop(plan.unwrapped_made.key))

@@ -19,7 +19,7 @@ from log_aggregator.engine.label_columns import both, either, judged
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.leading import Leading, has_address, leading_of, leaves, names_of, with_sources
 from log_aggregator.engine.made_labels import MadeLabel, is_key, named
-from log_aggregator.engine.made_lines import MadeLine, parts_of
+from log_aggregator.engine.made_lines import MOST_BYTES, MadeLine, parts_of
 from log_aggregator.engine.parser_chain import Findings, LabelOf, ParserChain, Reading
 from log_aggregator.engine.parsers import ParserStage
 from log_aggregator.engine.readers import reader_of
@@ -172,14 +172,20 @@ class LabelPlan:
         """The same by the other filters; what is made is known of the rows, by key."""
         return self._judged(frozenset(self.leading.of_made), labels, rows, found, made)
 
-    def make(self, labels: LabelOf, rows: int, counted: pl.Series | None) -> Mapping[str, pl.Series]:
+    def make(
+        self, labels: LabelOf, rows: int, counted: pl.Series | None
+    ) -> tuple[Mapping[str, pl.Series], pl.Series | None]:
         """The labels that are made, by key, of so many rows, or of those of them that are counted (None: all).
 
-        Null where the row-wise stages tell.
+        And which of the counted rows are for the row-wise stages to tell (None: none).
         """
-        columns = {one.key: one.column(labels, rows, counted) for one in self.made}
-        nothing = constant(None, rows, pl.String)
-        return {key: nothing if column is None else column for key, column in columns.items()}
+        columns, unknown = {}, None
+        for one in self.made:
+            column = one.column(labels, rows, counted, MOST_BYTES // len(self.made))
+            columns[one.key] = constant(None, rows, pl.String) if column is None else column
+            if columns[one.key].null_count():
+                unknown = either(unknown, both(counted, columns[one.key].is_null()))
+        return columns, unknown
 
     def reads_formatted(self, decided: frozenset[int]) -> bool:
         """Whether a filter that is not decided reads a label that a label_format sets or renames."""

@@ -123,7 +123,7 @@ class RowChooser:
         frame, found = read
         own = labels.chain.labels(frame, present, found)
         judgement = labels.judge(own, frame.height, found)
-        made = labels.make(own, frame.height, judgement.passes)
+        made, unknown = labels.make(own, frame.height, judgement.passes)
         if made:
             judgement = judgement.and_also(labels.judge_made(own, frame.height, found, made))
         passes, unsure = judgement.passes, judgement.unsure
@@ -138,9 +138,11 @@ class RowChooser:
             else:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
-        for hard in (*([] if found.easy is None else [~found.easy]), *(one.is_null() for one in made.values())):
-            unsure = either(unsure, hard)
-            passes = None if passes is None else passes | hard
+        if found.easy is not None:
+            unknown = either(unknown, ~found.easy)
+        if unknown is not None:
+            unsure = either(unsure, unknown)
+            passes = None if passes is None else passes | unknown
         if unsure is not None and not unsure.any():
             unsure = None
         sure = None if unsure is None else ~unsure

@@ -43,15 +43,16 @@ class MadeLabel:
         return compile_template(self.template, "label").needs or frozenset()
 
     def column(
-        self, column_of: Callable[[int, str], pl.Series | None], rows: int, counted: pl.Series | None
+        self, column_of: Callable[[int, str], pl.Series | None], rows: int, counted: pl.Series | None, most_bytes: int
     ) -> pl.Series | None:
-        """The values, null where the row-wise stages tell; None if the column of a label that is read is not known.
+        """The values, null where the row-wise stages tell.
 
-        Rows that are not `counted` (None: all are) may have any.
+        None if the column of a label that is read is not known, or the distinct values would have more bytes than
+        `most_bytes`. Rows that are not `counted` (None: all are) may have any.
         """
         template = compile_template(self.template, "label")
         if template.simple is not None:
-            made = MadeLine(template.simple, self.readings).column(column_of, rows)
+            made = MadeLine(template.simple, self.readings).column(column_of, rows, most_bytes)
             return None if made is None else _without_replacement(made)
         columns = []
         for name in sorted(self.names):
@@ -59,7 +60,7 @@ class MadeLabel:
             if column is None:
                 return None
             columns.append(column if counted is None else where(counted, column))
-        return _rendered(template, sorted(self.names), columns)
+        return _rendered(template, sorted(self.names), columns, most_bytes)
 
 
 def made_labels(stage: LabelFormatStage, first: int, readings: int) -> Sequence[MadeLabel] | None:
@@ -87,8 +88,10 @@ def named(made: Sequence[MadeLabel]) -> LabelFormatStage:
     return LabelFormatStage(tuple(LabelAssignment(one.name, one.key, is_rename=True) for one in made))
 
 
-def _rendered(template: Template, names: Sequence[str], columns: Sequence[pl.Series]) -> pl.Series | None:
-    """None if the combinations have no numbers."""
+def _rendered(
+    template: Template, names: Sequence[str], columns: Sequence[pl.Series], most_bytes: int
+) -> pl.Series | None:
+    """None if the combinations have no numbers, or what is made of them is more than so many bytes."""
     kinds: list[pl.Series] = []
     size, combination = 1, np.zeros(len(columns[0]), np.int64)
     for column in columns:
@@ -103,10 +106,16 @@ def _rendered(template: Template, names: Sequence[str], columns: Sequence[pl.Ser
     for name, texts in zip(names, kinds, strict=True):
         rest, codes = np.divmod(rest, len(texts))
         labels[name] = texts.gather(codes)
-    made = template_column(template, labels)
+    made = template_column(template, labels, most_bytes)
     if made is None:
-        rows = zip(*(column.to_list() for column in labels.values()), strict=True)
-        made = pl.Series([_text(template, dict(zip(names, row, strict=True))) for row in rows], dtype=pl.String)
+        given, left_bytes = [], most_bytes
+        for row in zip(*(column.to_list() for column in labels.values()), strict=True):
+            text = _text(template, dict(zip(names, row, strict=True)))
+            left_bytes -= len(text or "")
+            if left_bytes < 0:
+                return None
+            given.append(text)
+        made = pl.Series(given, dtype=pl.String)
     made = _without_replacement(made)
     values = made.drop_nulls().unique()
     return (made.cast(pl.Enum(values)) if len(values) <= _FEW_VALUES else made).gather(places_of_rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -9,6 +10,9 @@ from log_aggregator.logql.ast import LineFormatStage
 from log_aggregator.logql.template import Field, compile_template
 from log_aggregator.model.columns import constant
 from log_aggregator.model.segment import LINE
+
+MOST_BYTES: Final = 256 << 20
+"""Of texts that are made of the rows of a batch: a template may make much of little, and columns hold it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +27,30 @@ class MadeLine:
         """The labels that it holds."""
         return frozenset(part.name for part in self.parts if isinstance(part, Field))
 
-    def column(self, column_of: Callable[[int, str], pl.Series | None], rows: int) -> pl.Series | None:
-        """The lines, of labels that are null where they are missing; None if the column of one is not known."""
+    def column(
+        self, column_of: Callable[[int, str], pl.Series | None], rows: int, most_bytes: int = MOST_BYTES
+    ) -> pl.Series | None:
+        """The lines, of labels that are null where they are missing.
+
+        None if the column of one is not known, or they would have more bytes than `most_bytes`.
+        """
         columns: list[pl.Series] = []
+        texts: dict[str, pl.Series] = {}
         for part in self.parts:
-            column = constant(part, 1, pl.String) if isinstance(part, str) else column_of(self.readings, part.name)
-            if column is None:
-                return None
-            columns.append(column.cast(pl.String).fill_null("").alias(str(len(columns))))
+            if isinstance(part, str):
+                column = constant(part, 1, pl.String)
+            elif part.name in texts:
+                column = texts[part.name]
+            else:
+                label = column_of(self.readings, part.name)
+                if label is None:
+                    return None
+                column = texts[part.name] = label.cast(pl.String).fill_null("")
+            columns.append(column.alias(str(len(columns))))
         if all(isinstance(part, str) for part in self.parts):
             return constant("".join(map(str, self.parts)), rows, pl.String).alias(LINE)
+        if sum(int(one.str.len_bytes().sum()) * (rows // len(one)) for one in columns) > most_bytes:
+            return None
         return pl.select(pl.concat_str(columns)).to_series().alias(LINE)
 
 

@@ -12,10 +12,12 @@ from log_aggregator.engine.column_regex import column_regex
 from log_aggregator.logql.regex import InvalidRegex, compile_regex
 from log_aggregator.logql.template import Template
 from log_aggregator.logql.template.nodes import Action, Command, FieldPath, Identifier, Node, Number, Pipe, String, Text
-from log_aggregator.logql.template.strconv import SPACE
+from log_aggregator.logql.template.strconv import MAX_INT64, SPACE
 
 # Of each text that is read or made; so none is too long for a template.
 _LONGEST_BYTES: Final = 16 << 10
+# Of a column that a single function makes.
+_MOST_BYTES: Final = 64 << 20
 
 _Value = pl.Series | str | int
 """A text of each row, or one that stands in the template."""
@@ -25,60 +27,72 @@ class _NotKnown(Exception):
     """The template has to be rendered."""
 
 
-def template_column(template: Template, labels: Mapping[str, pl.Series]) -> pl.Series | None:
-    """What the template gives of labels that it reads, of as many rows each; None if it has to be rendered."""
+def template_column(template: Template, labels: Mapping[str, pl.Series], most_bytes: int) -> pl.Series | None:
+    """What the template gives of labels that it reads, of as many rows each; None if it has to be rendered.
+
+    All that is made on the way is of so many bytes at most.
+    """
+    columns = _Columns(labels, most_bytes)
     try:
-        parts = [_part(node, labels) for node in template.body]
+        parts = [columns.part(node) for node in template.body]
+        return _joined(parts) if any(isinstance(part, pl.Series) for part in parts) else None
     except (_NotKnown, ValueError):
         return None
-    return _joined(parts) if any(isinstance(part, pl.Series) for part in parts) else None
 
 
-def _part(node: Node, labels: Mapping[str, pl.Series]) -> _Value:
-    match node:
-        case Text(value):
-            return _constant(value)
-        case Action(pipe=pipe):
-            return _text(_piped(pipe, labels))
-        case _:
+class _Columns:
+    """Of the nodes of one template. All methods raise _NotKnown, and ValueError as functions do."""
+
+    def __init__(self, labels: Mapping[str, pl.Series], most_bytes: int) -> None:
+        self._labels = labels
+        self._left_bytes = most_bytes
+
+    def part(self, node: Node) -> _Value:
+        match node:
+            case Text(value):
+                return _constant(value)
+            case Action(pipe=pipe):
+                return _text(self._piped(pipe))
+            case _:
+                raise _NotKnown
+
+    def _piped(self, pipe: Pipe) -> _Value:
+        if pipe.names:
             raise _NotKnown
+        value: _Value | None = None
+        for command in pipe.commands:
+            value = self._commanded(command, value)
+        assert value is not None, "a pipeline has commands"
+        return value
 
-
-def _piped(pipe: Pipe, labels: Mapping[str, pl.Series]) -> _Value:
-    if pipe.names:
-        raise _NotKnown
-    value: _Value | None = None
-    for command in pipe.commands:
-        value = _commanded(command, value, labels)
-    assert value is not None, "a pipeline has commands"
-    return value
-
-
-def _commanded(command: Command, final: _Value | None, labels: Mapping[str, pl.Series]) -> _Value:
-    first, *args = command.args
-    if not isinstance(first, Identifier):
-        if args or final is not None:
+    def _commanded(self, command: Command, final: _Value | None) -> _Value:
+        first, *args = command.args
+        if not isinstance(first, Identifier):
+            if args or final is not None:
+                raise _NotKnown
+            return self._operand(first)
+        function = _FUNCTIONS.get(first.name)
+        if function is None:
             raise _NotKnown
-        return _operand(first, labels)
-    function = _FUNCTIONS.get(first.name)
-    if function is None:
-        raise _NotKnown
-    values = [*(_operand(arg, labels) for arg in args), *([] if final is None else [final])]
-    return _bounded(function(values))
-
-
-def _operand(node: object, labels: Mapping[str, pl.Series]) -> _Value:
-    match node:
-        case FieldPath(fields=(name,)):
-            return _bounded(labels[name])
-        case String(value=value):
-            return _constant(value)
-        case Number(integer=int(integer), is_float_text=False):
-            return integer
-        case Pipe():
-            return _piped(node, labels)
-        case _:
+        values = [*map(self._operand, args), *([] if final is None else [final])]
+        made = _bounded(function(values))
+        self._left_bytes -= _size_bytes(made)
+        if self._left_bytes < 0:
             raise _NotKnown
+        return made
+
+    def _operand(self, node: object) -> _Value:
+        match node:
+            case FieldPath(fields=(name,)):
+                return _bounded(self._labels[name])
+            case String(value=value):
+                return _constant(value)
+            case Number(integer=int(integer), is_float_text=False) if integer <= MAX_INT64:
+                return integer
+            case Pipe():
+                return self._piped(node)
+            case _:
+                raise _NotKnown
 
 
 def _constant(text: bytes) -> str:
@@ -95,7 +109,19 @@ def _bounded(column: pl.Series) -> pl.Series:
     return column
 
 
+def _size_bytes(column: pl.Series) -> int:
+    return int(column.str.len_bytes().sum())
+
+
+def _check_size(size_bytes: int) -> None:
+    """Before so much is made at once."""
+    if size_bytes > _MOST_BYTES:
+        raise _NotKnown
+
+
 def _joined(parts: Sequence[_Value]) -> pl.Series:
+    rows = max(len(part) for part in parts if isinstance(part, pl.Series))
+    _check_size(sum(_size_bytes(part) if isinstance(part, pl.Series) else 4 * len(str(part)) * rows for part in parts))
     return pl.select(pl.concat_str([pl.lit(part) for part in parts])).to_series()
 
 
@@ -157,14 +183,22 @@ def _replaced(pattern: _Value, text: _Value, replacement: str) -> pl.Series:
     found = column_regex(_literal(pattern))
     if found is None:
         raise _NotKnown
+    _check_growth(_column(text), found, replacement, literal=False)
     return _column(text).str.replace_all(found, replacement)
 
 
 def _replace(values: Sequence[_Value]) -> pl.Series:
     old, new, text = values
-    if not old:
+    if not _literal(old):
         raise _NotKnown
+    _check_growth(_column(text), _literal(old), _literal(new), literal=True)
     return _column(text).str.replace_all(_literal(old), _literal(new), literal=True)
+
+
+def _check_growth(text: pl.Series, pattern: str, replacement: str, *, literal: bool) -> None:
+    size_bytes, new_bytes = _size_bytes(text), 4 * len(replacement)
+    if size_bytes + (size_bytes + len(text)) * new_bytes > _MOST_BYTES:  # if each character were replaced
+        _check_size(size_bytes + int(text.str.count_matches(pattern, literal=literal).sum()) * new_bytes)
 
 
 def _truncated(values: Sequence[_Value]) -> pl.Series:

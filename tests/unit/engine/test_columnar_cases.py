@@ -1,6 +1,7 @@
 """Entries and queries for which columns once told, or might tell, another story than rows."""
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,10 @@ from both_ways import (
     log_by_columns,
     log_by_rows,
 )
+from log_aggregator.engine import label_plan, template_columns
+from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.columnar_leaf import ColumnarLeaf
+from log_aggregator.engine.label_reader import LinesNeeded
 from log_aggregator.engine.leaf_plan import plan_leaf
 from log_aggregator.engine.log_plan import plan_log
 from log_aggregator.engine.log_rows import RowChooser
@@ -28,7 +32,7 @@ from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.windows import Windows
 from log_aggregator.logql.ast import LogExpr
 from log_aggregator.logql.parser import parse_expr
-from log_aggregator.model.segment import TIMESTAMP
+from log_aggregator.model.segment import LINE, TIMESTAMP
 
 # The streams of `both_ways`.
 SHOP, SHOP_PROD, WITH_LEVEL, WITH_N, WITH_KIND = range(5)
@@ -69,6 +73,15 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
     "a label that is made may be unwrapped": (
         'sum by (app) (sum_over_time({app="x"} | json | label_format n=`{{.n}}KB` | unwrap bytes(n) [10ms]))',
         [entry(SHOP, 5, '{"n":2}'), entry(WITH_N, 5, '{"n":3}'), entry(SHOP, 5, '{"n":""}'), entry(SHOP, 5, '{"d":1}')],
+    ),
+    "what is replaced in a label may be another": (
+        'sum by (d) (count_over_time({app="x"} | json | label_format d=`{{ replace .n "-" .level }}` [10ms]))',
+        [entry(SHOP, 5, '{"n":"a","level":"bad"}'), entry(SHOP, 5, '{"level":"bad"}')],
+    ),
+    "numbers in templates that are no integers of Go fail": (
+        'sum by (d, n) (count_over_time({app="x"} | json | label_format d=`{{ trunc 18446744073709551615 .level }}`, '
+        "n=`{{ substr 0 9223372036854775808 .level }}` [10ms]))",
+        [entry(SHOP, 5, '{"level":"bad"}')],
     ),
     "cut characters and U+FFFD in what a template gives are for rows": (
         'sum by (n) (count_over_time({app="x"} | json | label_format n=`{{trunc 1 .d}}` [10ms]))',
@@ -564,7 +577,43 @@ def test_what_is_in_no_window_does_not_fail(form: Form, offset_ms: int) -> None:
         assert_same(by_rows(leaf, batches_of([lines], [form]), TIMES), found)
 
 
+def _without_lines(batch: Batch) -> Batch:
+    return replace(batch, frame=batch.frame.drop(LINE))
+
+
 MANY = 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{.n}}" * 300, "{{ repeat 2000 .n }}", f'{{{{ regexReplaceAll "" .n "{"x" * 900}" }}}}', "{{.n|upper}}" * 300],
+)
+def test_labels_that_templates_make_take_no_memory_for_all_rows(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_plan, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(template_columns, "_MOST_BYTES", 1 << 20)
+    leaf = leaf_of(f'sum by (x) (count_over_time({{app="x"}} | json | label_format x=`{text}` | x="" [10ms]))')
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    batches = batches_of([[entry(SHOP, 5, f'{{"n":"{number}"}}') for number in range(1000, 3000)]], FORMS[2:])
+    with pytest.raises(LinesNeeded):
+        ColumnarLeaf(plan, Windows(leaf, TIMES)).add(_without_lines(batches[0]))
+    assert_same(by_rows(leaf, batches, TIMES), by_columns(plan, batches, TIMES))
+
+
+def test_templates_that_fail_of_what_filters_refuse_need_no_lines() -> None:
+    leaf = leaf_of(
+        'sum by (x) (count_over_time({app="x"} | json | level="info" | label_format x=`{{div 6 (int .n)}}` [10ms]))'
+    )
+    plan = plan_leaf(leaf)
+    assert plan is not None
+    levels = ("info", "warn", "error")
+    (batch,) = batches_of(
+        [[entry(SHOP, 5, f'{{"level":"{levels[n % 3]}","n":{3 - n % 3}}}') for n in range(99)]],
+        ["chunk with every field"],
+    )
+    columnar = ColumnarLeaf(plan, Windows(leaf, TIMES))
+    columnar.add(_without_lines(batch))
+    assert_same(by_rows(leaf, [batch], TIMES), columnar.vectors())
 
 
 @pytest.mark.parametrize("form", FORMS)
