@@ -272,7 +272,7 @@ class ColumnarLeaf:
         def telling(name: str, column: pl.Series) -> pl.Series | None:
             if name in outlined.presence_only:
                 return presence(column)
-            return column if name != self._plan.unwrap and (reads is None or name in reads) else None
+            return column if name not in self._unwrap and (reads is None or name in reads) else None
 
         return found.fields(telling)
 

@@ -385,7 +385,8 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                 set_behind.update(one.name for one in assignments)
                 for one in reversed(assignments):
                     if is_key(one.value):  # which is there, whatever label of the name is
-                        names = None if names is None else names - {one.name} | {one.value}
+                        if names is not None and one.name in names:
+                            names = names - {one.name} | {one.value}
                         continue
                     reads = {one.value, one.name} if one.is_rename else set(compile_template(one.value).needs or ())
                     # What fails, fails whether its label is needed or not; to rename does not fail.

@@ -102,7 +102,7 @@ class OutlinedLeaf:
 
     def _series(self, stream: Labels, metadata: Mapping[str, str], fields: _Fields) -> Labels | None:
         if self._unwrap is not None:
-            keys = [key for key in fields if name_of(key) == self._unwrap.label] or [self._key_of_unwrapped(fields)]
+            keys = self._keys_of_unwrapped(self._unwrap.label, fields)
             fields = {**fields, **dict.fromkeys(keys, _UNWRAPPED[self._unwrap.conversion])}
         if self._made_keys:
             metadata = {**metadata, **{key: value for key, value in fields.items() if key in self._made_keys}}
@@ -110,14 +110,15 @@ class OutlinedLeaf:
         sample = self._sampler.process(0, self._chain.outline(fields), stream, metadata)
         return sample[0] if sample else None
 
-    def _key_of_unwrapped(self, fields: _Fields) -> str:
-        """Of the label that is unwrapped, if it is not made, in the first reading that finds something."""
+    def _keys_of_unwrapped(self, label: str, fields: _Fields) -> Sequence[str]:
+        """Of the label that is unwrapped: made, or else of the readings that find it, or the first with something."""
         if self._unwrapped_made is not None:
-            return self._unwrapped_made.key
+            return (self._unwrapped_made.key,)
+        if found := [key for key in fields if name_of(key) == label]:
+            return found
         readings = range(len(self._chain.readings))
         finding = (number for number in readings if fields.get(field_key(number, KIND)) != "nothing")
-        assert self._unwrap is not None
-        return field_key(next(finding, 0), self._unwrap.label)
+        return (field_key(next(finding, 0), label),)
 
 
 def _demand(plan: "LeafPlan", decided: frozenset[int]) -> Demand:
@@ -250,7 +251,7 @@ def _is_outlined(aggregation: RangeAggregation, stages: Sequence[Stage], made: S
     names = names_at_the_start(aggregation, stages)
     # Series have all labels but the one that is unwrapped.
     read = names_needed(stages, frozenset()) if names is None else names
-    return read is not None and unwrap.label not in read
+    return read is not None and read.isdisjoint((unwrap.label, *(one.key for one in own)))
 
 
 def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str]:

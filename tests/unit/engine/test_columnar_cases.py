@@ -74,6 +74,14 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'sum by (app) (sum_over_time({app="x"} | json | label_format n=`{{.n}}KB` | unwrap bytes(n) [10ms]))',
         [entry(SHOP, 5, '{"n":2}'), entry(WITH_N, 5, '{"n":3}'), entry(SHOP, 5, '{"n":""}'), entry(SHOP, 5, '{"d":1}')],
     ),
+    "so it may where series have it, too": (
+        'sum by (n) (sum_over_time({app="x"} | json | label_format n=`{{.d}}0` | unwrap n [10ms]))',
+        [entry(SHOP, 5, '{"d":2}'), entry(SHOP, 5, '{"d":3}')],
+    ),
+    "and where the line has a field of its name beside one of the stream": (
+        'max_over_time({app="x"} | logfmt | label_format level=`{{.n}}0` | unwrap level [10ms])',
+        [entry(WITH_LEVEL, 5, "level=warn n=2"), entry(WITH_LEVEL, 5, "level=error n=3")],
+    ),
     "what is replaced in a label may be another": (
         'sum by (d) (count_over_time({app="x"} | json | label_format d=`{{ replace .n "-" .level }}` [10ms]))',
         [entry(SHOP, 5, '{"n":"a","level":"bad"}'), entry(SHOP, 5, '{"level":"bad"}')],
