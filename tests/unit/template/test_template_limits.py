@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log_aggregator.errors import ErrorCode
-from log_aggregator.logql.template import TemplateError, TemplateRuntimeError, compile_template
+from log_aggregator.logql.template import TemplateError, TemplateRuntimeError, compile_template, printf
 from log_aggregator.logql.template.limits import MAX_NESTING, MAX_STEPS, MAX_STRING_BYTES, MAX_WORK_BYTES
 
 STRING = f"string exceeds {MAX_STRING_BYTES} bytes"
@@ -158,3 +158,11 @@ def test_bytes_that_are_not_utf8_pass_through(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     template = compile_template("{{ __line__ }}{{ print .a }}")
     assert template.render({"a": text}, text, 0) == (data + data).decode("utf-8", "surrogateescape")
+
+
+def test_long_layouts_are_not_remembered() -> None:
+    template = compile_template("{{ printf .a .b }}")
+    before = printf._plain_layout.cache_info().currsize
+    for number in range(10):
+        assert template.render({"a": "%s" * 600 + str(number), "b": "x"}, "", 0).startswith("x%!s(MISSING)")
+    assert printf._plain_layout.cache_info().currsize == before

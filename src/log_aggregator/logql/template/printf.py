@@ -18,6 +18,8 @@ _MAX_WIDTH = 1_000_000
 _STRINGABLE = frozenset("vsxXq")
 _INTEGER_BASES = {"v": 10, "d": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
 _FLOAT_DEFAULTS = {"v": -1, "b": -1, "g": -1, "G": -1, "x": -1, "X": -1, "f": 6, "F": 6, "e": 6, "E": 6}
+# Layouts are remembered, and may be labels.
+_LONGEST_REMEMBERED = 1024
 _PLAIN_VERB = re.compile(rb"%[sv]")
 _FLAGS = {"#": "sharp", "0": "zero", "+": "plus", "-": "minus", " ": "space"}
 _CAN_BACKQUOTE = re.compile("[^\x00-\x08\x0a-\x1f`\x7f\ufeff\ud800-\udfff]*")
@@ -63,7 +65,7 @@ def sprintln(values: Sequence[Value]) -> bytes:
 
 def sprintf(layout: bytes, values: Sequence[Value]) -> bytes:
     """Format values; what does not fit is reported in the text itself, as in `%!d(string=x)`."""
-    texts = _plain_layout(layout)
+    texts = _plain_layout(layout) if len(layout) <= _LONGEST_REMEMBERED else None
     if texts is not None and len(texts) == len(values) + 1 and all(type(value) is bytes for value in values):
         return _joined(texts, values)
     return _Format(decode_utf8(layout), values).text()
