@@ -29,7 +29,7 @@ PATTERNS = (
 TEXTS = ("N", "", "$1", "$$", "-", "é", "\\\\", "a", " ", "%s", "%v/", "100%", "%d", "\ufffd", "\\xff")
 texts = st.sampled_from(TEXTS).map(lambda text: f'"{text}"')
 patterns = st.sampled_from(PATTERNS).map(lambda text: f'"{text}"')
-numbers = st.sampled_from(("0", "1", "2", "7", "-1", "1.5", "9999999999"))
+numbers = st.sampled_from(("0", "1", "2", "7", "-1", "1.5", "9999999999", "18446744073709551615"))
 fields = st.sampled_from((".a", ".b", ".none"))
 operands = fields | fields | texts
 functions = st.one_of(
@@ -42,7 +42,7 @@ functions = st.one_of(
 )
 replacements = st.builds(
     "regexReplaceAll{} {} {} {}".format, st.sampled_from(("", "Literal")), patterns, fields, texts
-) | st.builds("replace {} {} {}".format, texts, texts, fields)
+) | st.builds("replace {} {} {}".format, operands, operands, fields)
 calls = (
     replacements
     | st.builds("{} {}".format, functions, operands)
