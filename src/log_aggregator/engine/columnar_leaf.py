@@ -12,7 +12,7 @@ from log_aggregator.engine.batch import Batch, Form, Integers
 from log_aggregator.engine.combinations import FEW_COMBINATIONS, Combinations, common_names
 from log_aggregator.engine.conversions import Conversion, NotConvertible, to_seconds, to_size_bytes
 from log_aggregator.engine.label_columns import PLAIN_NUMBER, both, durations_seconds, either
-from log_aggregator.engine.label_plan import UNDECIDED, fields_read, forms_of
+from log_aggregator.engine.label_plan import fields_read, forms_of
 from log_aggregator.engine.label_reader import LinesNeeded
 from log_aggregator.engine.label_texts import labels_of_text, text_of
 from log_aggregator.engine.leaf_plan import LeafPlan, OutlinedLeaf
@@ -196,19 +196,11 @@ class ColumnarLeaf:
             return
         frame, found = read
         labels = plan.labels.chain.labels(frame, present, found)
-        judgement = UNDECIDED
-        are_judged = bool(plan.labels.leading.numbers) and (reads is None or not _are_few_outlines(frame, found))
-        if are_judged:
-            judgement = plan.labels.judge(labels, frame.height, found)
-        columns, unknown = plan.labels.make(labels, frame.height, judgement.passes)
-        made = dict(columns)
-        if are_judged and plan.labels.leading.of_made:
-            judgement = judgement.and_also(plan.labels.judge_made(labels, frame.height, found, made))
+        has_filters = bool(plan.labels.leading.numbers) and (reads is None or not _are_few_outlines(frame, found))
+        judgement = plan.labels.judge(labels, frame.height, found, has_filters=has_filters)
+        made = dict(judgement.made)
         # About which rows only the row-wise stages tell (None: about none), and which may count (None: all).
         unsure, counted = judgement.unsure, judgement.passes
-        if unknown is not None:
-            unsure = either(unsure, unknown)
-            counted = None if counted is None else counted | unknown
         if plan.unwrap is not None:
             if plan.unwrapped_made is not None:
                 value, convertible = self._converted(made.pop(plan.unwrapped_made.key))

@@ -44,12 +44,13 @@ class Judgement:
     """What columns tell of the leading filters: the numbers of those that are `decided`.
 
     Of each row: whether it passes these or may pass (None: all do), and whether that is for the row-wise stages to tell
-    (None: of no row).
+    (None: of no row). And the labels that are `made` of the others, by key.
     """
 
     decided: frozenset[int]
     passes: pl.Series | None = field(repr=False)
     unsure: pl.Series | None = field(repr=False)
+    made: Mapping[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def and_also(self, other: "Judgement") -> "Judgement":
         """What both tell of the same rows."""
@@ -164,15 +165,20 @@ class LabelPlan:
         passes = self._judged(filters, self.chain.labels(frame, streams, found), frame.height, found, {}).passes
         return passes if passes is None or found.easy is None else passes | ~found.easy
 
-    def judge(self, labels: LabelOf, rows: int, found: Findings) -> Judgement:
-        """Of so many rows, with these labels, by the filters that do not read any that is made."""
-        return self._judged(self.leading.of_given, labels, rows, found, {})
+    def judge(self, labels: LabelOf, rows: int, found: Findings, *, has_filters: bool = True) -> Judgement:
+        """Of so many rows, with these labels; with `has_filters` false, no filter is decided."""
+        judgement = self._judged(self.leading.of_given, labels, rows, found, {}) if has_filters else UNDECIDED
+        if not self.made:
+            return judgement
+        made, unknown = self._make(labels, rows, judgement.passes)
+        if has_filters and self.leading.of_made:
+            judgement = judgement.and_also(self._judged(frozenset(self.leading.of_made), labels, rows, found, made))
+        passes = judgement.passes
+        if passes is not None and unknown is not None:
+            passes |= unknown
+        return Judgement(judgement.decided, passes, either(judgement.unsure, unknown), made)
 
-    def judge_made(self, labels: LabelOf, rows: int, found: Findings, made: Mapping[str, pl.Series]) -> Judgement:
-        """The same by the other filters; what is made is known of the rows, by key."""
-        return self._judged(frozenset(self.leading.of_made), labels, rows, found, made)
-
-    def make(
+    def _make(
         self, labels: LabelOf, rows: int, counted: pl.Series | None
     ) -> tuple[Mapping[str, pl.Series], pl.Series | None]:
         """The labels that are made, by key, of so many rows, or of those of them that are counted (None: all).
@@ -398,7 +404,7 @@ def names_needed(stages: Sequence[Stage], end: frozenset[str] | None) -> frozens
                 kept = set(names_of(labels))
                 if not is_last_parser_behind:
                     names = kept if names is None else names & (kept | OF_ERRORS)
-                names = _and(names, set_behind - kept)  # what is taken away is not shown, if it is set again
+                names = _and(names, set_behind - kept)  # not shown, if they are set again (`EntryLabels.grouped_by`)
             case ast.DropStage(labels) if names is not None:
                 if not is_last_parser_behind:
                     names -= {one for one in labels if isinstance(one, str)}

@@ -45,7 +45,7 @@ class OutlinedLeaf:
         self._made_keys = plan.labels.made_keys
         self._unwrapped_made = plan.unwrapped_made
         stages = plan.labels.stages_without(decided)
-        names = plan.names_at_the_start(stages)
+        names = plan.given_names_at_the_start(stages)
         others = plan.looked_for - (names or frozenset())
         self.fields = names if names is None or not shows_errors else names | others
         """The fields that the series depends on; None for all."""
@@ -164,7 +164,7 @@ class LeafPlan:
         """The line whose bytes are counted, if not the stored one's are."""
         self.unwrapped_made = next((one for one in labels.made if one.name == self.unwrap), None)
         """The label that is unwrapped, if a template makes it."""
-        self.names_behind_filters = self.names_at_the_start(labels.stages_without(labels.leading.numbers))
+        self.names_behind_filters = self.given_names_at_the_start(labels.stages_without(labels.leading.numbers))
         """The labels that are looked at when all leading filters are decided; None for all."""
         self.is_direct = all(map(_ignores_values, labels.stages_without(labels.leading.numbers)))
         """Whether no stage looks at values, when all leading filters are decided."""
@@ -186,7 +186,7 @@ class LeafPlan:
         self.may_show_errors = demand.keeps_errors or demand.names is None
         """Whether series show that a parser has failed: by the error, or by the labels that are left of its entry."""
 
-    def names_at_the_start(self, stages: Sequence[Stage]) -> frozenset[str] | None:
+    def given_names_at_the_start(self, stages: Sequence[Stage]) -> frozenset[str] | None:
         """The labels that the aggregation depends on before these stages of its plan, beside those that are made."""
         names = names_at_the_start(self.aggregation, stages)
         return None if names is None else names - self.labels.made_keys
@@ -320,7 +320,10 @@ def _may_make(stage: Stage, label: str) -> bool:
 
 
 def names_at_the_start(aggregation: RangeAggregation, stages: Sequence[Stage]) -> frozenset[str] | None:
-    """The labels that the aggregation depends on, before these stages of it; None for all."""
+    """The labels that the aggregation depends on, before these stages of it; None for all.
+
+    Those that are made are among them under their keys.
+    """
     grouping = grouping_of(aggregation)
     if grouping.without:
         # Where one of two parsers has failed, what is left of its error depends on what the other finds.

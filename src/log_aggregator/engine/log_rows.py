@@ -121,11 +121,7 @@ class RowChooser:
         if read is None:
             return _Passing(np.arange(0), None)
         frame, found = read
-        own = labels.chain.labels(frame, present, found)
-        judgement = labels.judge(own, frame.height, found)
-        made, unknown = labels.make(own, frame.height, judgement.passes)
-        if made:
-            judgement = judgement.and_also(labels.judge_made(own, frame.height, found, made))
+        judgement = labels.judge(labels.chain.labels(frame, present, found), frame.height, found)
         passes, unsure = judgement.passes, judgement.unsure
         if not labels.are_outlined(judgement.decided) or labels.reads_formatted(judgement.decided):
             unsure = constant(True, frame.height, pl.Boolean)
@@ -139,10 +135,8 @@ class RowChooser:
                 kept = pl.Series(combinations.answers(packed, packed.numbers) >= 0)
                 passes = both(passes, kept if judgement.unsure is None else kept | judgement.unsure)
         if found.easy is not None:
-            unknown = either(unknown, ~found.easy)
-        if unknown is not None:
-            unsure = either(unsure, unknown)
-            passes = None if passes is None else passes | unknown
+            unsure = either(unsure, ~found.easy)
+            passes = None if passes is None else passes | ~found.easy
         if unsure is not None and not unsure.any():
             unsure = None
         sure = None if unsure is None else ~unsure

@@ -13,6 +13,7 @@ from log_aggregator.logql.template.strconv import (
 from log_aggregator.logql.template.values import Value
 
 _PLAIN_INTEGER = re.compile(r"[1-9][0-9]{0,17}")
+# So many digits at most that the number is finite.
 _PLAIN_FLOAT = re.compile(rb"[0-9]{1,200}(?:\.[0-9]{1,200})?")
 _WITH_FRACTION = re.compile(r"([-+]?[0-9]*)\.[0-9]*")
 
