@@ -30,7 +30,7 @@ Answer = Callable[[Labels, Mapping[str, str], Mapping[str, str]], int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Codes:
+class Codes:
     """A column as numbers of its distinct values; the numbers are not needed if there is one value."""
 
     numbers: Integers | None
@@ -46,7 +46,7 @@ class Packed:
 
     numbers: Integers
     size: int
-    parts: Sequence[_Codes | None]
+    parts: Sequence[Codes | None]
     fields: Sequence[str]
     leaves_out: bool = False
     """Whether the last number is that of rows which do not count."""
@@ -95,7 +95,7 @@ class Combinations:
 
         None: there are too many for a number, or a field is a column of floats, which does not tell its text.
         """
-        codes = list(map(_codes, fields.values()))
+        codes = list(map(codes_of, fields.values()))
         if any(one is None for one in codes):
             return None
         names = self.names
@@ -149,7 +149,7 @@ class Combinations:
         own = [(tuple(pair for pair in streams[number] if pair[0] in names), ()) for number in present]
         return dict(zip(present, self._known_answers(own, ()).tolist(), strict=True))
 
-    def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> _Codes:
+    def _stream_codes(self, frame: pl.DataFrame, present: Mapping[int, Labels]) -> Codes:
         names = self.names
         kept: dict[Labels, int] = {}
         table = [0] * (max(present) + 1)
@@ -158,7 +158,7 @@ class Combinations:
             table[number] = kept.setdefault(own, len(kept))
         return _looked_up(table, kept, lambda: frame[STREAM].to_numpy())
 
-    def _metadata_codes(self, column: pl.Series) -> _Codes:
+    def _metadata_codes(self, column: pl.Series) -> Codes:
         names = self.names
         # What is text even here differs in most rows, mostly by an id that nothing depends on.
         if names is not None and column.dtype == pl.String and len(column) > FEW_COMBINATIONS:
@@ -216,16 +216,16 @@ def common_names(streams: Sequence[Labels]) -> set[str]:
     return common
 
 
-def _codes(column: pl.Series) -> _Codes | None:
+def codes_of(column: pl.Series) -> Codes | None:
     """Null is a value of its own, the last. None of floats."""
     found = _told_apart(column)
     if found is None:
         return None
     column, values = found
-    return _Codes(_physical(column, values) if len(values) > 1 else None, values)
+    return Codes(_physical(column, values) if len(values) > 1 else None, values)
 
 
-def _member_codes(metadata: pl.Series, names: Sequence[str]) -> _Codes | None:
+def _member_codes(metadata: pl.Series, names: Sequence[str]) -> Codes | None:
     """Of metadata with these labels alone, as pairs. None if they are not known, or too many to be put together."""
     size, numbers = 1, np.zeros(len(metadata), np.int64)
     values: list[Labels] = [()]
@@ -233,7 +233,7 @@ def _member_codes(metadata: pl.Series, names: Sequence[str]) -> _Codes | None:
         if not mentions(metadata, name):
             continue
         column = values_of(metadata, name)
-        codes = None if column is None else _codes(column)
+        codes = None if column is None else codes_of(column)
         if codes is None or size * len(codes.values) > _MOST_REMEMBERED:
             return None
         if codes.numbers is not None:
@@ -241,12 +241,12 @@ def _member_codes(metadata: pl.Series, names: Sequence[str]) -> _Codes | None:
             size *= len(codes.values)
         pairs = [() if value is None else ((name, str(value)),) for value in codes.values]
         values = [(*before, *pair) for pair in pairs for before in values]
-    return _Codes(numbers if size > 1 else None, values)
+    return Codes(numbers if size > 1 else None, values)
 
 
-def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], Integers]) -> _Codes:
+def _looked_up(table: Sequence[int], kept: Collection[object], codes: Callable[[], Integers]) -> Codes:
     """Codes that stand in the table for other codes."""
-    return _Codes(np.array(table)[codes()] if len(kept) > 1 else None, list(kept))
+    return Codes(np.array(table)[codes()] if len(kept) > 1 else None, list(kept))
 
 
 def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]] | None:

@@ -187,7 +187,7 @@ class LabelPlan:
         """
         columns, unknown = {}, None
         for one in self.made:
-            column = one.column(labels, rows, counted, MOST_BYTES // len(self.made))
+            column = one.column(labels, counted, MOST_BYTES // len(self.made))
             columns[one.key] = constant(None, rows, pl.String) if column is None else column
             if columns[one.key].null_count():
                 unknown = either(unknown, both(counted, columns[one.key].is_null()))

@@ -13,16 +13,19 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Integers
+from log_aggregator.engine.combinations import codes_of
 from log_aggregator.engine.entry_labels import REPLACEMENT
-from log_aggregator.engine.made_lines import MadeLine, are_texts
 from log_aggregator.engine.template_columns import template_column
 from log_aggregator.logql.ast import LabelAssignment, LabelFormatStage
 from log_aggregator.logql.template import Template, TemplateRuntimeError, compile_template
-from log_aggregator.model.columns import told_apart, where
+from log_aggregator.model.columns import where
 
 _KEY: Final = "|label_format"
-_LONE_BYTE: Final = re.compile("[\ud800-\udfff]")
-_FEW_VALUES: Final = 1000
+# What answers do not show as it is: bytes that are no characters, and what may stand for them.
+_NO_TEXT: Final = re.compile(f"[\ud800-\udfff{REPLACEMENT}]")
+# Rendering so many takes less than to begin with columns of them.
+_FEW_VALUES: Final = 64
+_MOST_CODES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class MadeLabel:
         return compile_template(self.template, "label").needs or frozenset()
 
     def column(
-        self, column_of: Callable[[int, str], pl.Series | None], rows: int, counted: pl.Series | None, most_bytes: int
+        self, column_of: Callable[[int, str], pl.Series | None], counted: pl.Series | None, most_bytes: int
     ) -> pl.Series | None:
         """The values, null where the row-wise stages tell.
 
@@ -51,9 +54,6 @@ class MadeLabel:
         `most_bytes`. Rows that are not `counted` (None: all are) may have any.
         """
         template = compile_template(self.template, "label")
-        if template.simple is not None:
-            made = MadeLine(template.simple, self.readings).column(column_of, rows, most_bytes)
-            return None if made is None else _without_replacement(made)
         columns = []
         for name in sorted(self.names):
             column = column_of(self.readings, name)
@@ -71,8 +71,6 @@ def made_labels(stage: LabelFormatStage, first: int, readings: int) -> Sequence[
             return None
         template = compile_template(one.value, "label")
         if not template.needs or template.uses_line or template.uses_timestamp:
-            return None
-        if template.simple is not None and not are_texts(template.simple):
             return None
         made.append(MadeLabel(one.name, f"{_KEY}{number}", one.value, readings))
     return made
@@ -92,33 +90,40 @@ def _rendered(
     template: Template, names: Sequence[str], columns: Sequence[pl.Series], most_bytes: int
 ) -> pl.Series | None:
     """None if the combinations have no numbers, or what is made of them is more than so many bytes."""
-    kinds: list[pl.Series] = []
-    size, combination = 1, np.zeros(len(columns[0]), np.int64)
+    size, combination, values = 1, np.zeros(len(columns[0]), np.int64), []
     for column in columns:
-        texts, places = told_apart(column)
-        combination += places.to_numpy().astype(np.int64) * size
-        size *= len(texts)
-        kinds.append(texts.fill_null(""))
+        codes = codes_of(column)
+        if codes is None:
+            return None
+        if codes.numbers is not None:
+            combination += codes.numbers.astype(np.int64) * size
+        size *= len(codes.values)
+        values.append(["" if value is None else str(value) for value in codes.values])
         if size >= 1 << 62:
             return None
-    rest, places_of_rows = _numbered(combination, size)
-    labels = {}
-    for name, texts in zip(names, kinds, strict=True):
-        rest, codes = np.divmod(rest, len(texts))
-        labels[name] = texts.gather(codes)
-    made = template_column(template, labels, most_bytes)
-    if made is None:
-        given, left_bytes = [], most_bytes
-        for row in zip(*(column.to_list() for column in labels.values()), strict=True):
-            text = _text(template, dict(zip(names, row, strict=True)))
-            left_bytes -= len(text or "")
-            if left_bytes < 0:
-                return None
-            given.append(text)
-        made = pl.Series(given, dtype=pl.String)
-    made = _without_replacement(made)
-    values = made.drop_nulls().unique()
-    return (made.cast(pl.Enum(values)) if len(values) <= _FEW_VALUES else made).gather(places_of_rows)
+    rest, places = _numbered(combination, size)
+    labels: dict[str, list[str]] = {}
+    for name, texts in zip(names, values, strict=True):
+        rest, chosen = np.divmod(rest, len(texts))
+        labels[name] = list(map(texts.__getitem__, chosen.tolist()))
+    if len(rest) > _FEW_VALUES:
+        columns_of_labels = {name: pl.Series(texts, dtype=pl.String) for name, texts in labels.items()}
+        made = template_column(template, columns_of_labels, most_bytes)
+        if made is not None:
+            return _coded_if_few(_without_replacement(made)).gather(places)
+    given: list[str | None] = []
+    for row in zip(*labels.values(), strict=True):
+        text = _text(template, dict(zip(names, row, strict=True)))
+        most_bytes -= len(text or "")
+        if most_bytes < 0:
+            return None
+        given.append(text)
+    return _coded_if_few(pl.Series(given, dtype=pl.String)).gather(places)
+
+
+def _coded_if_few(texts: pl.Series) -> pl.Series:
+    kinds = texts.drop_nulls().unique()
+    return texts.cast(pl.Enum(kinds)) if len(kinds) <= _MOST_CODES else texts
 
 
 def _without_replacement(texts: pl.Series) -> pl.Series:
@@ -142,4 +147,4 @@ def _text(template: Template, labels: dict[str, str]) -> str | None:
         text = template.render(labels, "", 0)
     except TemplateRuntimeError:
         return None
-    return text if text.isascii() or not _LONE_BYTE.search(text) else None
+    return text if text.isascii() or not _NO_TEXT.search(text) else None
