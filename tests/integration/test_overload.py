@@ -268,6 +268,6 @@ def test_same_load_again_takes_no_more_memory(server: SmallServer, client: httpx
         return server.peak_bytes()
 
     load()
-    first = load()
-    assert max(load() for _ in range(2)) < first + 48 * MEBIBYTE
+    first = max(load() for _ in range(3))  # which differ by how requests meet
+    assert max(load() for _ in range(3)) < first + 48 * MEBIBYTE
     assert query(client, "lines", "{cluster=~`.+`}", limit="1").status_code == 200
