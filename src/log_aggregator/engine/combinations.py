@@ -108,17 +108,7 @@ class Combinations:
             self._metadata_codes(frame[METADATA]) if needs_metadata else None,
             *codes,
         ]
-        told = [(part.numbers, len(part.values)) for part in parts if part is not None and part.numbers is not None]
-        size = math.prod(count for _, count in told)
-        if size >= 1 << 62:
-            return None
-        width = narrowest(size)
-        numbers: Integers = np.zeros(frame.height, width)
-        weight = 1
-        for own, count in told:
-            numbers += np.multiply(own, weight, dtype=width)
-            weight *= count
-        return Packed(numbers, size, parts, list(fields))
+        return packed_of(parts, list(fields), frame.height)
 
     def answers(self, packed: Packed, numbers: Integers) -> Integers:
         """The answers for combinations by number; negative where the answer is none. Raises what the answer raises."""
@@ -214,6 +204,21 @@ def common_names(streams: Sequence[Labels]) -> set[str]:
     for labels in streams[1:]:
         common.intersection_update(name for name, _ in labels)
     return common
+
+
+def packed_of(parts: Sequence[Codes | None], fields: Sequence[str], rows: int) -> Packed | None:
+    """The combinations of so many rows; None if there are too many for a number."""
+    told = [(part.numbers, len(part.values)) for part in parts if part is not None and part.numbers is not None]
+    size = math.prod(count for _, count in told)
+    if size >= 1 << 62:
+        return None
+    width = narrowest(size)
+    numbers: Integers = np.zeros(rows, width)
+    weight = 1
+    for own, count in told:
+        numbers += np.multiply(own, weight, dtype=width)
+        weight *= count
+    return Packed(numbers, size, parts, fields)
 
 
 def codes_of(column: pl.Series) -> Codes | None:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from log_aggregator.engine.batch import Integers
-from log_aggregator.engine.combinations import codes_of
+from log_aggregator.engine.combinations import codes_of, packed_of
 from log_aggregator.engine.entry_labels import REPLACEMENT
 from log_aggregator.engine.template_columns import template_column
 from log_aggregator.logql.ast import LabelAssignment, LabelFormatStage
@@ -90,29 +90,21 @@ def _rendered(
     template: Template, names: Sequence[str], columns: Sequence[pl.Series], most_bytes: int
 ) -> pl.Series | None:
     """None if the combinations have no numbers, or what is made of them is more than so many bytes."""
-    size, combination, values = 1, np.zeros(len(columns[0]), np.int64), []
-    for column in columns:
-        codes = codes_of(column)
-        if codes is None:
-            return None
-        if codes.numbers is not None:
-            combination += codes.numbers.astype(np.int64) * size
-        size *= len(codes.values)
-        values.append(["" if value is None else str(value) for value in codes.values])
-        if size >= 1 << 62:
-            return None
-    rest, places = _numbered(combination, size)
-    labels: dict[str, list[str]] = {}
-    for name, texts in zip(names, values, strict=True):
-        rest, chosen = np.divmod(rest, len(texts))
-        labels[name] = list(map(texts.__getitem__, chosen.tolist()))
-    if len(rest) > _FEW_VALUES:
-        columns_of_labels = {name: pl.Series(texts, dtype=pl.String) for name, texts in labels.items()}
-        made = template_column(template, columns_of_labels, most_bytes)
+    codes = list(map(codes_of, columns))
+    packed = None if None in codes else packed_of(codes, names, len(columns[0]))
+    if packed is None:
+        return None
+    distinct, places = _numbered(packed.numbers, packed.size)
+    texts = [tuple("" if value is None else str(value) for value in row) for row in packed.values(distinct)]
+    if len(texts) > _FEW_VALUES:
+        labels = {
+            name: pl.Series(own, dtype=pl.String) for name, own in zip(names, zip(*texts, strict=True), strict=True)
+        }
+        made = template_column(template, labels, most_bytes)
         if made is not None:
             return _coded_if_few(_without_replacement(made)).gather(places)
     given: list[str | None] = []
-    for row in zip(*labels.values(), strict=True):
+    for row in texts:
         text = _text(template, dict(zip(names, row, strict=True)))
         most_bytes -= len(text or "")
         if most_bytes < 0:

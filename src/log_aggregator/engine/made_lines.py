@@ -1,6 +1,6 @@
 """Lines that a line_format makes of labels, as a column: equal to the stage on each row."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,12 +27,10 @@ class MadeLine:
         """The labels that it holds."""
         return frozenset(part.name for part in self.parts if isinstance(part, Field))
 
-    def column(
-        self, column_of: Callable[[int, str], pl.Series | None], rows: int, most_bytes: int = MOST_BYTES
-    ) -> pl.Series | None:
+    def column(self, column_of: Callable[[int, str], pl.Series | None], rows: int) -> pl.Series | None:
         """The lines, of labels that are null where they are missing.
 
-        None if the column of one is not known, or they would have more bytes than `most_bytes`.
+        None if the column of one is not known, or they would have more than MOST_BYTES.
         """
         columns: list[pl.Series] = []
         texts: dict[str, pl.Series] = {}
@@ -49,7 +47,7 @@ class MadeLine:
             columns.append(column.alias(str(len(columns))))
         if all(isinstance(part, str) for part in self.parts):
             return constant("".join(map(str, self.parts)), rows, pl.String).alias(LINE)
-        if sum(int(one.str.len_bytes().sum()) * (rows // len(one)) for one in columns) > most_bytes:
+        if sum(int(one.str.len_bytes().sum()) * (rows // len(one)) for one in columns) > MOST_BYTES:
             return None
         return pl.select(pl.concat_str(columns)).to_series().alias(LINE)
 
@@ -57,10 +55,11 @@ class MadeLine:
 def parts_of(stage: LineFormatStage) -> tuple[str | Field, ...] | None:
     """What the stage puts together; None if it does anything else, or columns cannot hold a text of it."""
     parts = compile_template(stage.template).simple
-    return parts if parts is not None and are_texts(parts) else None
+    if parts is None or not all(_is_text(part) for part in parts if isinstance(part, str)):
+        return None
+    return parts
 
 
-def are_texts(parts: Iterable[str | Field]) -> bool:
-    """Whether no text among the parts has bytes that are no characters."""
-    texts = "".join(part for part in parts if isinstance(part, str))
-    return texts.isascii() or not any("\ud800" <= char <= "\udfff" for char in texts)
+def _is_text(part: str) -> bool:
+    """Whether it has no bytes that are no characters."""
+    return part.isascii() or not any("\ud800" <= char <= "\udfff" for char in part)
