@@ -15,16 +15,31 @@ from log_aggregator.formats.chunk import (
 )
 from log_aggregator.formats.delta import Effort
 from log_aggregator.formats.skip_filter import encode_filter
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
 
+_SUSPECT = "suspect"
+
 
 def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
-    """Exact duplicates (stream, timestamp, line, metadata) once, the first arrival. Sorted by stream and time."""
-    same = (pl.col(STREAM) == pl.col(STREAM).shift(1)) & (pl.col(TIMESTAMP) == pl.col(TIMESTAMP).shift(1))
-    if not frame.select(same.any()).item():
+    """Exact duplicates (stream, timestamp, line, metadata) once, the first arrival. Sorted by stream and time.
+
+    Texts are compared only where a stream has several entries of one time.
+    """
+    again = frame.select(
+        (pl.col(STREAM) == pl.col(STREAM).shift(1)) & (pl.col(TIMESTAMP) == pl.col(TIMESTAMP).shift(1))
+    ).to_series()
+    again = again.fill_null(False)
+    rows = (again | again.shift(-1, fill_value=False)).arg_true()
+    if not len(rows):
         return frame
-    return frame.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first", maintain_order=True)
+    suspects = frame.select(STREAM, TIMESTAMP, LINE, METADATA)[rows].with_row_index(_SUSPECT)
+    first = suspects.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first")[_SUSPECT]
+    if len(first) == len(rows):
+        return frame
+    kept = constant(True, frame.height, pl.Boolean).scatter(rows, False).scatter(rows.gather(first), True)
+    return frame.filter(kept)
 
 
 def encode_rows(

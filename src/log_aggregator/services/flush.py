@@ -128,7 +128,7 @@ class Flusher:
 
     async def _flush_tenant(self, lease: Lease, tenant: str, records: Sequence[LogRecord], last: Position) -> _Flushed:
         async with self._slots:
-            streams, frame = await asyncio.to_thread(_merged, records, self._period_ns)
+            streams, periods = await asyncio.to_thread(_merged, records, self._period_ns)
             span = records[0].position, last
             slots = asyncio.Semaphore(_CONCURRENT_PERIODS)
 
@@ -137,7 +137,7 @@ class Flusher:
                     return await self._flush_period(lease, tenant, streams, rows, span)
 
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(flushed(rows)) for rows in _by_period(frame)]
+                tasks = [group.create_task(flushed(rows)) for rows in periods]
             return _Flushed.together(task.result() for task in tasks)
 
     async def _flush_period(
@@ -153,10 +153,11 @@ class Flusher:
         period = period_rows[_PERIOD][0]
         stored = await self._stored(lease, tenant, period, first)
         coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
-        rows = _uncovered(period_rows.drop(_PERIOD), coverages)
+        rows = await asyncio.to_thread(_uncovered, period_rows.drop(_PERIOD), coverages)
         if rows.is_empty():
             return _Flushed(tuple(stored), ())
-        written = await self._write(tenant, period, streams, without_duplicates(rows), _coverage(lease, rows, last))
+        distinct = await asyncio.to_thread(without_duplicates, rows)
+        written = await self._write(tenant, period, streams, distinct, _coverage(lease, rows, last))
         # Those of an attempt that did not come to its commit have to join the lists.
         return _Flushed((*stored, written.index), (written,))
 
@@ -182,7 +183,7 @@ class Flusher:
         origin = ChunkOrigin(tenant, period, (coverage,))
         index = await self._chunks.write(chunk_key(tenant, period, coverage, 0), origin, streams, rows)
         key = index_key(tenant, period, *_bounds(rows, TIMESTAMP), coverage)
-        await self._store.put(key, encode_index(index))
+        await self._store.put(key, await asyncio.to_thread(encode_index, index))
         return WrittenChunk(parse_index_key(key), rows.height, index.chunks[0].size)
 
 
@@ -213,11 +214,12 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
     yield from sorted(tenants.items())
 
 
-def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], pl.DataFrame]:
-    """The records as one frame sorted by stream, time and arrival, periods marked."""
+def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], list[pl.DataFrame]]:
+    """The rows of each period, sorted by stream, time and arrival, periods marked."""
     whole = joined_columns([record.columns for record in records], [record.position.arrival for record in records])
     frame = whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    return whole.streams, frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
+    marked = frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
+    return whole.streams, _by_period(marked)
 
 
 def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:

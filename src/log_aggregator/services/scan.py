@@ -131,7 +131,7 @@ class Scanner:
             final, pool = _split(pool, following, direction)
             if final.height:
                 table = tuple(streams)
-                yield Batch(table, in_order(final, table, direction))
+                yield Batch(table, await asyncio.to_thread(in_order, final, table, direction))
             scan.memory.release(held_bytes - bytes_in_memory(pool))
             held_bytes = bytes_in_memory(pool)
 
