@@ -5,9 +5,11 @@ fields of its line. A caller gives the function from those to an answer, and row
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
+from operator import itemgetter
 from threading import Lock
 
 import numpy as np
@@ -198,12 +200,8 @@ class Combinations:
 
 def common_names(streams: Sequence[Labels]) -> set[str]:
     """The labels that every stream has."""
-    if not streams:
-        return set()
-    common = {name for name, _ in streams[0]}
-    for labels in streams[1:]:
-        common.intersection_update(name for name, _ in labels)
-    return common
+    counts = Counter(map(itemgetter(0), chain.from_iterable(streams)))
+    return {name for name, count in counts.items() if count == len(streams)}
 
 
 def packed_of(parts: Sequence[Codes | None], fields: Sequence[str], rows: int) -> Packed | None:
