@@ -38,7 +38,7 @@ from log_aggregator.formats.keys import (
 )
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage
-from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAMP, merge_streams, renumber
+from log_aggregator.model.segment import ARRIVAL, BATCH_SCHEMA, STREAM, TIMESTAMP
 from log_aggregator.services.catalog import IndexCatalog, known_keys, newest_compacted
 from log_aggregator.services.chunk_rows import without_duplicates
 from log_aggregator.services.chunk_writer import ChunkWriter
@@ -302,17 +302,16 @@ def _sorted(batches: Sequence[Batch]) -> tuple[tuple[Labels, ...], pl.DataFrame]
     """The rows of all batches by stream, time and arrival, duplicates left out. Like streams stand side by side."""
     if not batches:
         return (), pl.DataFrame(schema=BATCH_SCHEMA)
-    used = [batch.frame[STREAM].unique().sort() for batch in batches]
-    tables = [[batch.streams[number] for number in numbers] for batch, numbers in zip(batches, used, strict=True)]
-    ordered = sorted({labels for table in tables for labels in table})
-    streams, renumbered = merge_streams([ordered, *tables])
+    present = [batch.frame[STREAM].unique() for batch in batches]
+    streams = sorted(
+        {batch.streams[number] for batch, numbers in zip(batches, present, strict=True) for number in numbers}
+    )
+    number_of = {labels: number for number, labels in enumerate(streams)}
     frames = []
-    for batch, numbers, new in zip(batches, used, renumbered[1:], strict=True):
-        dense = batch.frame[STREAM].replace_strict(
-            numbers, pl.int_range(numbers.len(), eager=True), return_dtype=pl.UInt32
-        )
-        frames.append(renumber(batch.frame.with_columns(dense.alias(STREAM)), new))
-    return streams, without_duplicates(pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
+    for batch, numbers in zip(batches, present, strict=True):
+        own = pl.Series([number_of[batch.streams[number]] for number in numbers], dtype=pl.UInt32)
+        frames.append(batch.frame.with_columns(batch.frame[STREAM].replace_strict(numbers, own)))
+    return tuple(streams), without_duplicates(pl.concat(frames).sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True))
 
 
 def _without(index: Index, chunks: Collection[str]) -> Index:

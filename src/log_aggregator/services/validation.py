@@ -196,7 +196,7 @@ class _Streams:
         """`metadata` is empty when no row has any."""
         texts = self._metadata_texts(lines, metadata, limits)
         of_row = pl.Series(STREAM, self._of_row, dtype=pl.UInt32)
-        frame = pl.DataFrame({STREAM: of_row, TIMESTAMP: timestamps_ns, LINE: lines, METADATA: texts})
+        frame = pl.DataFrame([of_row, timestamps_ns.alias(TIMESTAMP), lines.alias(LINE), texts.alias(METADATA)])
         size = sum(share.bytes for share in self._shares)
         return AcceptedBatch(tuple(self._streams), tuple(self._shares), frame, frame.height, size)
 
@@ -214,7 +214,7 @@ class _Streams:
 def _texts_of(levels: pl.Series) -> pl.Series:
     """Few levels, many rows: each text is made once."""
     if len(levels) < _FEW_ROWS:
-        return pl.Series(list(map(_text_of, levels)), dtype=pl.String)
+        return pl.Series(list(map(_text_of, levels.to_list())), dtype=pl.String)
     names = levels.unique()
     texts = pl.Series(list(map(_text_of, names)), dtype=pl.String)
     return texts.gather(levels.cast(pl.Enum(names)).to_physical())
