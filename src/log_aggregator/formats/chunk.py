@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
+import numpy as np
 import polars as pl
 import xxhash
 
@@ -149,11 +150,15 @@ class ChunkEncoder:
         extra = [(nothing if column in varied else values).alias(column) for column, values in stored.items()]
         if shape is not None:
             extra.append(shape.alias(SHAPE))
-        columns = frame.with_columns(
-            self._labels.gather(frame[STREAM]).alias(LABELS),
-            pl.col(LINE).str.len_bytes().alias(LINE_BYTES),
-            nothing.alias(LINE),
-        ).select(*COLUMNS, *extra)
+        own = {
+            LABELS: self._labels.gather(frame[STREAM]),
+            TIMESTAMP: frame[TIMESTAMP],
+            ARRIVAL: frame[ARRIVAL],
+            LINE_BYTES: frame[LINE].str.len_bytes(),
+            METADATA: frame[METADATA],
+            LINE: nothing,
+        }
+        columns = pl.DataFrame([*(own[name].alias(name) for name in COLUMNS), *extra])
         buffer = io.BytesIO()
         columns.write_parquet(
             buffer,
@@ -248,24 +253,19 @@ def check_column(chunk: str, column: str, data: bytes | memoryview, checksum: in
 
 def _refs(frame: pl.DataFrame, row_group: int) -> pl.DataFrame:
     """To the rows of one row group."""
-    return (
-        frame.select(
-            STREAM,
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW_OFFSET),
-            TIMESTAMP,
-            text_bytes_of_rows().alias(TEXT_BYTES),
-        )
-        .group_by(STREAM, maintain_order=True)
-        .agg(
-            pl.lit(row_group, dtype=pl.UInt32).alias(ROW_GROUP),
-            pl.col(ROW_OFFSET).first(),
-            pl.len().cast(pl.UInt32).alias(ROWS),
-            pl.col(TIMESTAMP).min().alias(MIN),
-            pl.col(TIMESTAMP).max().alias(MAX),
-            pl.col(TEXT_BYTES).sum(),
-        )
-        .select(REF_SCHEMA.names())
-    )
+    streams, times_ns = frame[STREAM].to_numpy(), frame[TIMESTAMP].to_numpy()
+    sizes = frame.select(text_bytes_of_rows()).to_series().to_numpy()
+    begins = np.flatnonzero(np.append(True, streams[1:] != streams[:-1]))
+    columns = {
+        STREAM: streams[begins],
+        ROW_GROUP: np.full(len(begins), row_group, np.uint32),
+        ROW_OFFSET: begins.astype(np.uint32),
+        ROWS: np.diff(begins, append=len(streams)).astype(np.uint32),
+        MIN: np.minimum.reduceat(times_ns, begins),
+        MAX: np.maximum.reduceat(times_ns, begins),
+        TEXT_BYTES: np.add.reduceat(sizes, begins),
+    }
+    return pl.DataFrame(columns, REF_SCHEMA)
 
 
 def _checksums(data: bytes, footer: ParquetFooter) -> dict[str, list[int]]:

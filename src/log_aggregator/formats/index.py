@@ -11,6 +11,7 @@ import zstandard
 from log_aggregator.formats.chunk import REF_SCHEMA, StoredShape
 from log_aggregator.formats.envelope import seal, unseal
 from log_aggregator.formats.errors import CorruptData
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.position import Coverage, Position
 from log_aggregator.model.segment import STREAM
@@ -191,5 +192,8 @@ def joined(tenant: str, period_start_ns: int, coverage: tuple[Coverage, ...], pa
 
 def number_refs(refs_by_chunk: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Refs of several chunks as one frame that numbers them."""
-    numbered = [refs.select(pl.lit(n, pl.UInt32).alias(CHUNK), pl.all()) for n, refs in enumerate(refs_by_chunk)]
+    numbered = [
+        pl.DataFrame([constant(number, refs.height, pl.UInt32).alias(CHUNK), *refs.get_columns()])
+        for number, refs in enumerate(refs_by_chunk)
+    ]
     return pl.concat(numbered) if numbered else pl.DataFrame(schema=INDEX_REF_SCHEMA)

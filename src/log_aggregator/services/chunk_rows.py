@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from log_aggregator.engine.field_columns import choose_fields, field_columns
@@ -27,13 +28,11 @@ def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
 
     Texts are compared only where a stream has several entries of one time.
     """
-    again = frame.select(
-        (pl.col(STREAM) == pl.col(STREAM).shift(1)) & (pl.col(TIMESTAMP) == pl.col(TIMESTAMP).shift(1))
-    ).to_series()
-    again = again.fill_null(False)
-    rows = (again | again.shift(-1, fill_value=False)).arg_true()
-    if not len(rows):
+    streams, times_ns = frame[STREAM].to_numpy(), frame[TIMESTAMP].to_numpy()
+    again = (streams[1:] == streams[:-1]) & (times_ns[1:] == times_ns[:-1])
+    if not again.any():
         return frame
+    rows = pl.Series(np.flatnonzero(np.append(again, False) | np.append(False, again)))
     suspects = frame.select(STREAM, TIMESTAMP, LINE, METADATA)[rows].with_row_index(_SUSPECT)
     first = suspects.unique([STREAM, TIMESTAMP, LINE, METADATA], keep="first")[_SUSPECT]
     if len(first) == len(rows):
@@ -49,7 +48,7 @@ def encode_rows(
     present = rows[STREAM].unique(maintain_order=True)
     numbers = pl.Series(STREAM, range(present.len()), dtype=pl.UInt32)
     used = tuple(streams[number] for number in present)
-    frame = rows.with_columns(rows[STREAM].replace_strict(present, numbers))
+    frame = rows.clone().replace_column(rows.get_column_index(STREAM), rows[STREAM].replace_strict(present, numbers))
     choice = choose_fields(frame[LINE])
     shapes = tuple(StoredShape(one.parser, one.names, one.pattern, one.prefix) for one in choice.shapes)
     encoder = ChunkEncoder(origin, used, shapes, effort)

@@ -132,28 +132,28 @@ class Flusher:
             span = records[0].position, last
             slots = asyncio.Semaphore(_CONCURRENT_PERIODS)
 
-            async def flushed(rows: pl.DataFrame) -> _Flushed:
+            async def flushed(period: int, rows: pl.DataFrame) -> _Flushed:
                 async with slots:
-                    return await self._flush_period(lease, tenant, streams, rows, span)
+                    return await self._flush_period(lease, tenant, period, streams, rows, span)
 
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(flushed(rows)) for rows in periods]
+                tasks = [group.create_task(flushed(*one)) for one in periods]
             return _Flushed.together(task.result() for task in tasks)
 
     async def _flush_period(
         self,
         lease: Lease,
         tenant: str,
+        period: int,
         streams: tuple[Labels, ...],
         period_rows: pl.DataFrame,
         span: tuple[Position, Position],
     ) -> _Flushed:
         """The rows of one period among those of the records from the first of the span to the last."""
         first, last = span
-        period = period_rows[_PERIOD][0]
         stored = await self._stored(lease, tenant, period, first)
         coverages = [coverage for key in stored for coverage in key.coverages if coverage.wal == lease.wal]
-        rows = await asyncio.to_thread(_uncovered, period_rows.drop(_PERIOD), coverages)
+        rows = await asyncio.to_thread(_uncovered, period_rows, coverages) if coverages else period_rows
         if rows.is_empty():
             return _Flushed(tuple(stored), ())
         distinct = await asyncio.to_thread(without_duplicates, rows)
@@ -187,12 +187,14 @@ class Flusher:
         return WrittenChunk(parse_index_key(key), rows.height, index.chunks[0].size)
 
 
-def _by_period(frame: pl.DataFrame) -> list[pl.DataFrame]:
-    """In the order of the periods, of which there is one most of the time."""
-    if frame[_PERIOD].min() == frame[_PERIOD].max():
-        return [frame]
-    parts = frame.partition_by(_PERIOD, maintain_order=True)
-    return sorted(parts, key=lambda part: part[_PERIOD][0])
+def _by_period(frame: pl.DataFrame, period_ns: int) -> list[tuple[int, pl.DataFrame]]:
+    """The start of each and its rows, in the order of the periods, of which there is one most of the time."""
+    first, last = (time_ns - time_ns % period_ns for time_ns in _bounds(frame, TIMESTAMP))
+    if first == last:
+        return [(first, frame)]
+    marked = frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
+    parts = marked.partition_by(_PERIOD, maintain_order=True, as_dict=True, include_key=False)
+    return sorted((period, part) for (period,), part in parts.items())
 
 
 def _uncovered(rows: pl.DataFrame, coverages: Sequence[Coverage]) -> pl.DataFrame:
@@ -214,12 +216,11 @@ def _by_tenant(records: Iterable[LogRecord]) -> Iterator[tuple[str, list[LogReco
     yield from sorted(tenants.items())
 
 
-def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], list[pl.DataFrame]]:
-    """The rows of each period, sorted by stream, time and arrival, periods marked."""
+def _merged(records: Sequence[LogRecord], period_ns: int) -> tuple[tuple[Labels, ...], list[tuple[int, pl.DataFrame]]]:
+    """The start and the rows of each period, sorted by stream, time and arrival."""
     whole = joined_columns([record.columns for record in records], [record.position.arrival for record in records])
     frame = whole.frame.sort(STREAM, TIMESTAMP, ARRIVAL, maintain_order=True)
-    marked = frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
-    return whole.streams, _by_period(marked)
+    return whole.streams, _by_period(frame, period_ns)
 
 
 def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:
@@ -228,5 +229,5 @@ def _coverage(lease: Lease, rows: pl.DataFrame, last: Position) -> Coverage:
 
 
 def _bounds(rows: pl.DataFrame, column: str) -> tuple[int, int]:
-    low, high = rows.select(low=pl.col(column).min(), high=pl.col(column).max()).row(0)
-    return low, high
+    values = rows[column]
+    return values.min(), values.max()  # type: ignore[return-value]
