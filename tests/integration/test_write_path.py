@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -53,6 +54,26 @@ async def test_pushes_of_many_tenants_at_once_go_their_own_ways(cluster: Cluster
     await writer.flush()
     for tenant in tenants:
         await assert_found(cluster.reader(), entries_of("x", tenant), tenant=tenant)
+
+
+async def test_texts_are_compared_beside_the_event_loop(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a whole flush of them."""
+    threads: set[threading.Thread] = set()
+    unique = pl.DataFrame.unique
+
+    def watched(frame: pl.DataFrame, *arguments: Any, **options: Any) -> pl.DataFrame:
+        threads.add(threading.current_thread())
+        return unique(frame, *arguments, **options)
+
+    monkeypatch.setattr(pl.DataFrame, "unique", watched)
+    writer = await cluster.writer()
+    await writer.push(entries_of("x"))
+    await writer.push(entries_of("x"))
+    await assert_found(writer, entries_of("x"))
+    await writer.flush()
+    await assert_found(cluster.reader(), entries_of("x"))
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def steps_of_a_flush(cluster: Cluster) -> int:
