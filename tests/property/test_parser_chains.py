@@ -115,11 +115,28 @@ def _in_text(random: Random, inner: Writer) -> Writer:
     return lambda: f"2026-01-01T00:00:0{random.randint(0, 9)}Z {random.choice(('stdout', 'stderr'))} F {inner()}"
 
 
+def _coloured(random: Random, inner: Writer) -> Writer:
+    """In colours, as a program writes for a terminal, and with what is no sequence, or only becomes one."""
+    colours = ("\x1b[31m", "\x1b[0m")
+    others = ("\x1b[1;32m", "\x9b1m", "\x1b]0;title\x07", "\x1b", "\x1b[", "\x1b\x1b[0m[0m", "\x07")
+    few = random.choice((colours, (*colours, *others)))
+
+    def line() -> str:
+        text = inner()
+        for at in sorted((random.randint(0, len(text)) for _ in range(random.randint(0, 3))), reverse=True):
+            text = f"{text[:at]}{random.choice(few)}{text[at:]}"
+        return text
+
+    return line
+
+
 @st.composite
 def records_of_runtimes(draw: st.DrawFn) -> list[list[Entry]]:
     random = Random(draw(st.integers(0, 2**32)))
     program = random.choice((_json_writer, _json_writer, _logfmt_writer, _logfmt_writer, _hostile_writer))(random)
     runtime = random.choice((_in_json, _in_json, _packed, _packed, _in_text, lambda _, inner: inner))(random, program)
+    if random.random() < 0.3:
+        runtime = _coloured(random, runtime)
     noise, metadata = random.choice((0, 0, 0.1)), random.choice((0, 0, 0, 0.2))
     streams = random.choice(((0,), (0,), (0, 1), (0, 2), tuple(range(len(STREAMS)))))
 
@@ -192,7 +209,11 @@ makings = st.sampled_from(
 def pipelines(draw: st.DrawFn) -> str:
     some = st.lists(st.one_of(label_filters, label_filters, line_filters), max_size=1)
     few = st.lists(st.one_of(label_filters, label_filters, line_filters, other_stages), max_size=1)
+    if draw(st.integers(0, 19)) == 0:
+        return " ".join((*draw(some), "| decolorize", *draw(few), *draw(few)))
     stages = [
+        *draw(some),
+        draw(st.sampled_from(("", "", "| decolorize"))),
         *draw(some),
         draw(first_parsers),
         *draw(few),

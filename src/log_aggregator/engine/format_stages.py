@@ -21,6 +21,9 @@ _NUMBERS = r"(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?"
 _FINAL = r"[0-9A-PRZcf-ntqry<=>~]"
 _ESCAPE_SEQUENCE = re.compile(f"{_BEGINNING}(?:{_TEXT}|{_NUMBERS}{_FINAL})")
 
+ESCAPE_SEQUENCE: Final = _ESCAPE_SEQUENCE.pattern.replace("*+", "*")
+"""What `decolorize` takes out of a line, for a column: its expressions go back over nothing anyway."""
+
 
 def compile_line_format(stage: LineFormatStage) -> Process:
     template = compile_template(stage.template, "line")

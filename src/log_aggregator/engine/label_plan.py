@@ -13,6 +13,7 @@ import polars as pl
 
 from log_aggregator.engine.batch import Form
 from log_aggregator.engine.columnar import CHANGES_LINE, line_filter_expression, push_line_filters
+from log_aggregator.engine.decolorize_reader import DecolorizeReader
 from log_aggregator.engine.demand import filters_of
 from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand
 from log_aggregator.engine.label_columns import both, either, judged
@@ -277,7 +278,8 @@ def _chain(stages: Sequence[Stage], leading: Leading, demand: Demand | None) -> 
     for reading, line in enumerate(leading.read):
         own = (stages[number] for number, other in leading.parsers.items() if other == reading)
         parsers = [stage for stage in own if isinstance(stage, ParserStage)]
-        readings.append(Reading(line, parsers, reader_of(parsers, demand, are_followed=are_followed)))
+        reader = reader_of(parsers, demand, are_followed=are_followed) if parsers else DecolorizeReader()
+        readings.append(Reading(line, parsers, reader))
     return ParserChain(readings)
 
 
@@ -299,8 +301,8 @@ def plan_labels(stages: Sequence[Stage], demand: Demand | None = None) -> LabelP
 def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
     """Of as many stages from the front as columns may tell about.
 
-    These are parsers that have columns, label filters, stages that drop or keep labels, line_formats of labels and
-    filters of their lines, and label_formats that rename labels or make them on columns.
+    These are parsers that have columns, decolorize before them, label filters, stages that drop or keep labels,
+    line_formats of labels and filters of their lines, and label_formats that rename labels or make them on columns.
     """
     is_ordered = order_matters(filters_of(stages))
     leading = leading_of(stages)
@@ -309,7 +311,9 @@ def plan_leading(stages: Sequence[Stage]) -> LabelPlan:
         if is_ordered and has_address(stage):
             break
         is_made = isinstance(stage, ast.LineFormatStage) and parts_of(stage) is not None
-        is_known = is_made or number in leading.parsers or number in leading.made or _only_renames(stage)
+        is_uncoloured = isinstance(stage, ast.DecolorizeStage) and number in leading.formats
+        is_read = number in leading.parsers or is_uncoloured
+        is_known = is_read or is_made or number in leading.made or _only_renames(stage)
         if not is_known and not isinstance(stage, _FILTERS | ast.DropStage | ast.KeepStage):
             break
         taken.append(stage)

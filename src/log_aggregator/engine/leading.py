@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from log_aggregator.engine.decolorize_reader import UNCOLOURED
 from log_aggregator.engine.entry_labels import EXTRACTED, OF_ERRORS, Demand, EntryLabels, is_made
 from log_aggregator.engine.label_filter import compile_label_filter, names_read
 from log_aggregator.engine.made_labels import MadeLabel, made_labels
@@ -17,6 +18,7 @@ from log_aggregator.logql.paths import parse_logfmt_key
 from log_aggregator.logql.template import Field
 
 _UNPACKED_LINE: Final = MadeLine((Field(UNPACKED),), 1)
+_UNCOLOURED_LINE: Final = MadeLine((Field(UNCOLOURED),), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,10 @@ class Leading:
     """What sees nothing but what parsers, stream and metadata give, by the number of the stage.
 
     `parsers` are those that columns stand for, by the reading that each belongs to, and `read` the line that each
-    reading is of (None: the stored one). Filters of labels come with how many readings are before them, those of lines
-    with the line. `formats` are the stages that make a line, up to the last of the parsers. `last` is the line that all
-    stages leave, if it is made so. `made` is what those behind the last of the parsers make that do nothing but labels,
-    and `of_made` the filters that read such labels, by name.
+    reading is of (None: the stored one); one without parsers is of `decolorize`. Filters of labels come with how many
+    readings are before them, those of lines with the line. `formats` are the stages that make a line, up to the last of
+    the parsers. `last` is the line that all stages leave, if it is made so. `made` is what those behind the last of the
+    parsers make that do nothing but labels, and `of_made` the filters that read such labels, by name.
     """
 
     parsers: Mapping[int, int]
@@ -103,6 +105,8 @@ class _Walk:
                     self.lines[number] = self.line
             case ast.LineFormatStage() as stage:
                 return self._make_line(number, stage)
+            case ast.DecolorizeStage():
+                return self._decolorize(number)
             case ast.DropStage(dropped):
                 self._change(names_of(dropped))
             case ast.KeepStage(chosen):
@@ -138,6 +142,15 @@ class _Walk:
         line = MadeLine(parts, len(self.read))
         self._is_line_known = self._are_as_given(line.names) and not any(map(is_made, line.names))
         self.line = line if self._is_line_known else None
+        self.formats.append(number)
+        return True
+
+    def _decolorize(self, number: int) -> bool:
+        """Stored lines alone, and for the parsers behind it."""
+        if self.read or self.line is not None or not self._is_line_known:
+            return False
+        self.read.append(None)
+        self.line = _UNCOLOURED_LINE
         self.formats.append(number)
         return True
 
@@ -185,12 +198,12 @@ class _Walk:
 
     def _may_follow(self, parser: ParserStage, *, is_changed: bool) -> bool:
         """Whether columns tell what becomes of its labels beside those of the readings before."""
-        if not self.read:
+        if not self.parsers:
             # What is extracted already may be all that is asked for, and then `unpack` leaves the line as it is.
-            if is_changed and isinstance(parser, ast.UnpackStage):
+            if isinstance(parser, ast.UnpackStage) and (is_changed or self.read):
                 return False
             # The key of an extraction is passed over if it is a label already.
-            return self.line is None and self._changed.isdisjoint(_keys_of(parser))
+            return self.line in (None, _UNCOLOURED_LINE) and self._changed.isdisjoint(_keys_of(parser))
         return not labels_of(parser) and not isinstance(parser, ast.UnpackStage)
 
     def _are_as_given(self, names: Iterable[str]) -> bool:

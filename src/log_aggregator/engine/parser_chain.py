@@ -92,11 +92,12 @@ class Findings:
         """What so many readings give under the names of fields: of each, the first that is found."""
         if readings == 0:
             return {}
-        labels, extracted = dict(self.parts[0].values), _extracted(self.readings)
-        for part in self.parts[1:readings]:
+        labels = dict(self.parts[0].values)
+        for number, part in enumerate(self.parts[1:readings], 1):
+            before = _extracted(self.readings[:number])
             for name, column in part.values.items():
                 # What an extraction does not find is empty, and stays so.
-                if name not in extracted:
+                if name not in before:
                     labels[name] = _first_of(labels[name], column)
         return labels
 
@@ -105,7 +106,7 @@ class ParserChain:
     """Safe to use from several threads."""
 
     def __init__(self, readings: Sequence[Reading]) -> None:
-        """Only the first may have extractions."""
+        """Only the first that has parsers may have extractions."""
         self.readings = tuple(readings) or (Reading(None, (), reader_of(())),)
 
     @property
@@ -175,14 +176,13 @@ class ParserChain:
 
     def labels(self, frame: pl.DataFrame, streams: Mapping[int, Labels], found: Findings) -> LabelOf:
         """Of these rows, as no stage has changed them."""
-        extracted = self.extracted
         columns: dict[int, LabelColumns] = {}
 
         def label(readings: int, name: str) -> pl.Series | None:
             if readings not in columns:
                 columns[readings] = LabelColumns(frame, streams, found.labels(readings))
             column = columns[readings].of(name, parsed=readings > 0)
-            if column is None or not readings or name not in extracted or not column.null_count():
+            if column is None or name not in _extracted(self.readings[:readings]) or not column.null_count():
                 return column
             return column.cast(pl.String).fill_null("")
 

@@ -65,6 +65,8 @@ LEADING = (
     ("| json | line_format `{{.log}}` | json x=`a` | status=`z`", {}),
     ("| json | line_format `{{.log}}` | unpack | json | status=`z`", {}),
     ("|= `x` | json | level=`x` |= `y`", {1: 1}),
+    ("| decolorize | level=`x` | json | status=`y`", {1: 1, 3: 2}),
+    ("| decolorize | json | decolorize | json | status=`y`", {}),
     ("| json | status > 5 | addr=ip(`::1`)", {1: 1}),
 )
 
@@ -86,6 +88,7 @@ LINES = (
     ("| json | line_format `{{.a | lower}}` |= `x`", {}),
     ("| json | line_format `{{.a}}` | decolorize | a=`b` |= `x`", {}),
     ("| json | line_format `{{.a}}` | unpack |= `x`", {}),
+    ("| app=`a` | decolorize | json | level=`b` |= `x`", {4: {"|decolorize"}}),
     ("| json | line_format `{{.a}}` | line_format `{{.b}}` |= `x` != `y`", {3: {"b"}, 4: {"b"}}),
 )
 
