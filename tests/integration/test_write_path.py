@@ -76,6 +76,16 @@ async def test_texts_are_compared_beside_the_event_loop(cluster: Cluster, monkey
     assert threading.current_thread() not in threads
 
 
+async def test_times_of_a_period_that_begins_before_64_bits_stop_no_flush(cluster: Cluster) -> None:
+    """They are refused today. A log may have them from earlier."""
+    writer = await cluster.writer()
+    await writer.push([Entry("tenant", "old", -(1 << 63) + number, "x") for number in range(2)])
+    await writer.push(entries_of("x"))
+    await writer.flush()
+    found = await cluster.reader().entries("tenant")
+    assert set(entries_of("x")) <= set(found)
+
+
 async def steps_of_a_flush(cluster: Cluster) -> int:
     writer = await cluster.writer()
     await writer.push(entries_of("counted", "counted"))

@@ -143,22 +143,25 @@ class Distributor:
             count.discarded(Reason.RATE_LIMITED, batch.lines, batch.bytes)
             limit = int(limits.ingestion_rate_mb * (1 << 20))
             raise PushLimited(messages.rate_limited(tenant, limit, batch.lines, batch.bytes))
-        refused: dict[int, str] = {}
+        # All of them before any bytes of a stream are counted: Redis may fail midway, and the client tries again.
+        entered: list[bool] = []
         for start in range(0, len(batch.streams), _STREAMS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)  # what is known needs no answer from Redis
-            part = slice(start, start + _STREAMS_AT_ONCE)
-            entered = await self._quotas.admit_streams(tenant, limits, batch.streams[part])
-            shares = zip(batch.streams[part], batch.shares[part], entered, strict=True)
-            for number, (labels, (lines, size, last_ns), admitted) in enumerate(shares, start):
-                if not admitted:
-                    refused[number] = messages.stream_limit_exceeded(labels, tenant)
-                    count.discarded(Reason.STREAM_LIMIT, lines, size)
-                elif not self._quotas.admit_stream_bytes(tenant, limits, labels, size):
-                    refused[number] = messages.stream_rate_limited(
-                        labels, last_ns, limits.per_stream_rate_limit, lines, size, tenant
-                    )
-                    count.discarded(Reason.STREAM_RATE_LIMIT, lines, size)
+            entered += await self._quotas.admit_streams(tenant, limits, batch.streams[start : start + _STREAMS_AT_ONCE])
+        refused: dict[int, str] = {}
+        shares = zip(batch.streams, batch.shares, entered, strict=True)
+        for number, (labels, (lines, size, last_ns), admitted) in enumerate(shares):
+            if number and not number % _STREAMS_AT_ONCE:
+                await asyncio.sleep(0)
+            if not admitted:
+                refused[number] = messages.stream_limit_exceeded(labels, tenant)
+                count.discarded(Reason.STREAM_LIMIT, lines, size)
+            elif not self._quotas.admit_stream_bytes(tenant, limits, labels, size):
+                refused[number] = messages.stream_rate_limited(
+                    labels, last_ns, limits.per_stream_rate_limit, lines, size, tenant
+                )
+                count.discarded(Reason.STREAM_RATE_LIMIT, lines, size)
         return (_without(batch, list(refused)) if refused else batch), list(refused.values())
 
 

@@ -19,6 +19,8 @@ from log_aggregator.services.structured_metadata import clean_metadata, metadata
 
 # Below this, one by one they cost less than an operation on a column.
 _FEW_LINES: Final = 200
+# In 1678: a year from where 64 bits begin, amid an index period whose start they do not hold.
+_EARLIEST_NS: Final = -(1 << 63) + 366 * 24 * 3600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,18 @@ class Entries:
 
 
 class Window(NamedTuple):
-    """The timestamps that are accepted, both bounds included. `oldest_ns` is None when any past will do."""
+    """The timestamps that are accepted, both bounds included."""
 
-    oldest_ns: int | None
+    oldest_ns: int
     newest_ns: int
 
     @classmethod
     def of(cls, limits: IngestLimits, now_ns: int) -> "Window":
-        oldest_ns = now_ns - limits.reject_old_samples_max_age if limits.reject_old_samples else None
-        return cls(oldest_ns, now_ns + limits.creation_grace_period)
+        oldest_ns = now_ns - limits.reject_old_samples_max_age if limits.reject_old_samples else _EARLIEST_NS
+        return cls(max(oldest_ns, _EARLIEST_NS), now_ns + limits.creation_grace_period)
 
     def holds(self, timestamps_ns: Iterable[int]) -> bool:
-        return all((self.oldest_ns is None or self.oldest_ns <= one) and one <= self.newest_ns for one in timestamps_ns)
+        return all(self.oldest_ns <= one <= self.newest_ns for one in timestamps_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ def _metadata_fine(entries: Entries | PushEntries, limits: IngestLimits) -> bool
 
 def _problem(stream: str, entries: Entries, row: int, limits: IngestLimits, window: Window) -> Problem | None:
     timestamp_ns, line_bytes = entries.timestamps_ns[row], entries.line_bytes[row]
-    if window.oldest_ns is not None and timestamp_ns < window.oldest_ns:
+    if timestamp_ns < window.oldest_ns:
         return Problem(Reason.TOO_OLD, messages.timestamp_too_old(stream, timestamp_ns, window.oldest_ns))
     if timestamp_ns > window.newest_ns:
         return Problem(Reason.TOO_NEW, messages.timestamp_too_new(stream, timestamp_ns))

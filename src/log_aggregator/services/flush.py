@@ -189,11 +189,11 @@ class Flusher:
 
 def _by_period(frame: pl.DataFrame, period_ns: int) -> list[tuple[int, pl.DataFrame]]:
     """The start of each and its rows, in the order of the periods, of which there is one most of the time."""
-    first, last = (time_ns - time_ns % period_ns for time_ns in _bounds(frame, TIMESTAMP))
-    if first == last:
-        return [(first, frame)]
-    marked = frame.with_columns((pl.col(TIMESTAMP) - pl.col(TIMESTAMP) % period_ns).alias(_PERIOD))
-    parts = marked.partition_by(_PERIOD, maintain_order=True, as_dict=True, include_key=False)
+    times_ns = frame[TIMESTAMP]
+    starts_ns = (times_ns - times_ns % period_ns).alias(_PERIOD)  # of 64 bits: index objects hold no others
+    if starts_ns.min() == starts_ns.max():
+        return [(starts_ns[0], frame)]
+    parts = frame.with_columns(starts_ns).partition_by(_PERIOD, maintain_order=True, as_dict=True, include_key=False)
     return sorted((period, part) for (period,), part in parts.items())
 
 

@@ -14,6 +14,7 @@ from log_aggregator.services.validation import Validated, validate
 NOW = 1_768_471_200 * SECOND_NS  # 2026-01-15T10:00:00Z
 DAY = 86_400 * SECOND_NS
 PLAIN = Settings(discover_service_name=(), discover_log_levels=False)
+ANY_AGE = replace(PLAIN, reject_old_samples=False)
 LABELS: Labels = (("a", "b"),)
 
 
@@ -197,7 +198,7 @@ def test_a_bad_entry_is_dropped_and_the_others_are_not(
     ("good", "limits"),
     [
         (stream("x", at=NOW - 7 * DAY), PLAIN),
-        (stream("x", at=0), replace(PLAIN, reject_old_samples=False)),
+        (stream("x", at=0), ANY_AGE),
         (stream("x", at=NOW + 600 * SECOND_NS), PLAIN),
         (stream("abc"), replace(PLAIN, max_line_size=3)),
         (stream("abc"), replace(PLAIN, max_line_size=0)),
@@ -212,6 +213,13 @@ def test_entry_limits_are_inclusive_and_zero_is_none(good: PushStream, limits: S
     validated = check(good, limits=limits)
     assert not validated.errors
     assert validated.accepted.lines == 1
+
+
+def test_any_past_begins_where_64_bits_hold_whole_index_periods() -> None:
+    validated = check(stream("x", at=-(1 << 63)), stream("y", at=-(1 << 63) + 367 * DAY), limits=ANY_AGE)
+    assert validated.discarded == {Reason.TOO_OLD: (1, 1)}
+    assert validated.message(10).endswith("oldest acceptable timestamp is: 1678-09-22T00:12:43Z")
+    assert [line for _, _, line, _ in rows(validated)] == ["y"]
 
 
 def test_equal_errors_are_counted_and_only_the_first_are_told() -> None:

@@ -13,9 +13,9 @@ from log_aggregator.services.record_memory import memory_bytes
 RECORDS = 50
 
 
-def encoded(streams: int, labels: int, length: int) -> bytes:
+def encoded(streams: int, labels: int, length: int, letter: str) -> bytes:
     table = tuple(
-        tuple((f"label_{label:02}", f"{stream} {label} {'v' * length}") for label in range(labels))
+        tuple((f"{letter}_{label:02}", f"{stream} {label} {letter * length}") for label in range(labels))
         for stream in range(streams)
     )
     columns = {"stream": range(streams), "timestamp_ns": [1] * streams, "line": ["line"] * streams}
@@ -24,8 +24,9 @@ def encoded(streams: int, labels: int, length: int) -> bytes:
 
 
 @pytest.mark.parametrize(("streams", "labels", "length"), [(1, 2, 5), (1, 15, 1000), (80, 12, 20), (80, 1, 1)])
-def test_small_records_are_counted_with_their_streams(streams: int, labels: int, length: int) -> None:
-    data = encoded(streams, labels, length)
+@pytest.mark.parametrize("letter", ["v", "é", "日", "🙂"])
+def test_small_records_are_counted_with_their_streams(streams: int, labels: int, length: int, letter: str) -> None:
+    data = encoded(streams, labels, length, letter)
     decode_record(data)
     gc.collect()
     tracemalloc.start()
