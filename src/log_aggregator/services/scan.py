@@ -43,7 +43,9 @@ from log_aggregator.services.units import ChunkUnit, Scan, TailUnit, Unit
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_UNITS = 4
-_FEW_REFS = 256  # are looked at before a thread is woken
+# Are looked at before a thread is woken.
+_FEW_REFS = 256
+_FEW_ROWS = 5_000
 _PLAIN_TYPES = BATCH_SCHEMA | {LINE_BYTES: pl.UInt32(), SHAPE: pl.UInt16()}
 
 
@@ -131,7 +133,10 @@ class Scanner:
             final, pool = _split(pool, following, direction)
             if final.height:
                 table = tuple(streams)
-                yield Batch(table, await asyncio.to_thread(in_order, final, table, direction))
+                if final.height <= _FEW_ROWS:
+                    yield Batch(table, in_order(final, table, direction))
+                else:
+                    yield Batch(table, await asyncio.to_thread(in_order, final, table, direction))
             scan.memory.release(held_bytes - bytes_in_memory(pool))
             held_bytes = bytes_in_memory(pool)
 
