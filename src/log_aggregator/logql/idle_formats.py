@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from log_aggregator.logql import ast
 from log_aggregator.logql.ast import RangeAggregation, Stage
-from log_aggregator.logql.template import compile_template
 
+_LINE = "__line__"
 _READS_LINE = (
     ast.LineFilterStage | ast.JsonStage | ast.LogfmtStage | ast.RegexpStage | ast.PatternStage | ast.UnpackStage
 )
@@ -36,11 +36,11 @@ def without_idle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def _has_line(stage: Stage) -> bool:
-    """Whether a template of it reads the line."""
+    """Whether a template of it may read the line. What is idle is not compiled, and may be no template at all."""
     match stage:
         case ast.LineFormatStage(text):
-            return compile_template(text).uses_line
+            return _LINE in text
         case ast.LabelFormatStage(assignments):
-            return any(not one.is_rename and compile_template(one.value).uses_line for one in assignments)
+            return any(_LINE in one.value for one in assignments)
         case _:
             return False
