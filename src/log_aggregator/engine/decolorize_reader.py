@@ -6,25 +6,15 @@ from typing import Final
 import polars as pl
 
 from log_aggregator.engine.format_stages import ESCAPE_SEQUENCE
-from log_aggregator.engine.label_reader import Parsed, Shapes, lines_of
+from log_aggregator.engine.label_reader import Parsed, Shapes, TextReader, lines_of
 from log_aggregator.model.columns import constant
-from log_aggregator.model.segment import LINE
 
 UNCOLOURED: Final = "|decolorize"
 """Stands among labels for the stored line without colours: no label has this name."""
 
 
-class DecolorizeReader:
+class DecolorizeReader(TextReader):
     """A `LabelReader`, which reads UNCOLOURED whether it is among the names or not, and nothing else."""
-
-    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
-        return {LINE}
-
-    def stored_columns(self, names: Collection[str]) -> set[str]:
-        return set()
-
-    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
-        return None
 
     def read(
         self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False

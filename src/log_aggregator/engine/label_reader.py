@@ -77,6 +77,19 @@ class LabelReader(Protocol):
         ...
 
 
+class TextReader:
+    """The part of a `LabelReader` that one has which reads the text of lines, whatever is stored beside it."""
+
+    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
+        return {LINE}
+
+    def stored_columns(self, names: Collection[str]) -> set[str]:
+        return set()
+
+    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
+        return None
+
+
 def kinds_of(codes: npt.NDArray[np.integer[Any]] | pl.Series) -> pl.Series:
     """How rows of these codes are read, none of which is unknown."""
     return pl.Series(KINDS.categories, dtype=KINDS).gather(codes - 1)

@@ -8,29 +8,19 @@ import polars as pl
 
 from log_aggregator.engine.entry_labels import Demand
 from log_aggregator.engine.json_stages import PACKED_ENTRY
-from log_aggregator.engine.label_reader import JSON, NOTHING, Parsed, Shapes, kinds_of, lines_of
+from log_aggregator.engine.label_reader import JSON, NOTHING, Parsed, Shapes, TextReader, kinds_of, lines_of
 from log_aggregator.engine.unpacked_lines import unpacked
 from log_aggregator.model.columns import constant
-from log_aggregator.model.segment import LINE
 
 UNPACKED: Final = "|unpack"
 """Stands among labels for the line that `unpack` leaves: no label has this name."""
 
 
-class UnpackReader:
+class UnpackReader(TextReader):
     """A `LabelReader`, which reads UNPACKED whether it is among the names or not."""
 
     def __init__(self, demand: Demand) -> None:
         self._does_nothing = demand.names == frozenset()
-
-    def columns(self, available: Collection[str], shapes: Shapes, names: Collection[str]) -> set[str]:
-        return {LINE}
-
-    def stored_columns(self, names: Collection[str]) -> set[str]:
-        return set()
-
-    def all_names(self, available: Collection[str], shapes: Shapes, *, are_stored: bool) -> Collection[str] | None:
-        return None
 
     def read(
         self, frame: pl.DataFrame, shapes: Shapes, names: Collection[str], *, are_all_names: bool = False
