@@ -7,9 +7,10 @@ from log_aggregator.stopping import StopSignal
 
 def main() -> None:
     stop = StopSignal()
-    from log_aggregator.processes import keep_freed_columns
+    from log_aggregator.processes import keep_freed_columns, without_collections
 
     keep_freed_columns()
-    from log_aggregator.commands import run
+    with without_collections():
+        from log_aggregator.commands import run
 
     sys.exit(run(sys.argv[1:], stop))

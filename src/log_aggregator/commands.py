@@ -37,7 +37,13 @@ from log_aggregator.embedded import EmbeddedRedis
 from log_aggregator.errors import LogAggregatorError, failures_of
 from log_aggregator.logs import set_up_logs
 from log_aggregator.model.secret_hash import password_hash_text
-from log_aggregator.processes import die_with_parent, listen, open_all_files_allowed, usable_cores
+from log_aggregator.processes import (
+    die_with_parent,
+    listen,
+    open_all_files_allowed,
+    usable_cores,
+    without_collections,
+)
 from log_aggregator.stopping import StopSignal
 from log_aggregator.storage.filesystem import FilesystemSettings
 from log_aggregator.storage.s3_settings import S3Settings
@@ -273,7 +279,8 @@ async def _serve_all(
         for one in listening:
             stack.callback(one.close)
         if workers == 1:
-            from log_aggregator.app import serve
+            with without_collections():
+                from log_aggregator.app import serve
 
             await serve(configuration, store, listening[0], stopping)
         else:
@@ -281,7 +288,8 @@ async def _serve_all(
 
 
 async def _serve_one(assignment: Assignment, stop: StopSignal) -> None:
-    from log_aggregator.app import serve
+    with without_collections():
+        from log_aggregator.app import serve
 
     with socket.socket(fileno=assignment.listening_fd) as listening:
         await serve(assignment.configuration, assignment.store, listening, stop.event(), shown=summed_registry())

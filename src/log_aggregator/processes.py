@@ -8,7 +8,8 @@ import resource
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -97,14 +98,24 @@ def return_freed_memory() -> None:
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """For slow imports: what they make stays, and to look through it time and again takes a tenth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pass_over_present_objects() -> None:
     """Makes the garbage collector leave alone what exists now (modules, classes, settings), and come less often.
 
     To look through all of it takes 100 ms, for which the event loop would stand still every few dozen queries. To come
     after every 700 objects takes half the time of a query with 100,000 samples, none of which is garbage.
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # the thousand objects among them that are garbage, too
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
