@@ -1,7 +1,7 @@
 """The body of a push as columns: Loki's JSON, its legacy JSON, and protobuf."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Final, TypeVar
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.labels_text import LabelsSyntaxError, parse_labels_text
+from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_entries import SHORTEST_PLAIN_ENTRY, plain_entries
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, format_labels, labels_of, quote
@@ -52,13 +53,14 @@ def decode_push(
     *,
     legacy: bool,
     max_decompressed_bytes: int,
+    max_parts: int = 0,
 ) -> Push:
     """The columns of a push of at least one stream; streams may be without entries.
 
     `legacy` says which JSON the path takes: /api/prom/push has labels as text and times as RFC 3339. A body without a
     content type, or with one that tells nothing, such as text/plain, is JSON if it begins with a brace; everything
     else is protobuf in snappy's block format, whatever the content encoding around it. Text that is not UTF-8 is kept
-    with U+FFFD for what is broken. `max_decompressed_bytes` of 0 means no bound.
+    with U+FFFD for what is broken. `max_decompressed_bytes` and `max_parts` of 0 mean no bound (`formats.parts`).
 
     Raises InvalidPush, EmptyPush, PushTooLarge.
     """
@@ -68,9 +70,9 @@ def decode_push(
     media_type = (content_type or "").partition(";")[0].strip().lower()
     is_json = media_type == _JSON
     if is_json or ("protobuf" not in media_type and data.lstrip()[:1] == b"{"):
-        push = Push.of(_decode_legacy_json(data) if legacy else _decode_json(data))
+        push = Push.of((_decode_legacy_json if legacy else _decode_json)(data, Parts(max_parts)))
     else:
-        push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes))
+        push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes), max_parts)
         is_json = False
     if push.streams:
         return push
@@ -83,17 +85,18 @@ def decode_push(
 # Protobuf
 
 
-def _decode_protobuf(data: bytes) -> Push:
-    return _plain_push(data) or Push.of(_protobuf_streams(data))
+def _decode_protobuf(data: bytes, max_parts: int) -> Push:
+    return _plain_push(data, Parts(max_parts)) or Push.of(_protobuf_streams(data, Parts(max_parts)))
 
 
-def _plain_push(data: bytes) -> Push | None:
+def _plain_push(data: bytes, parts: Parts) -> Push | None:
     """The push if it is large and its entries are of the plain form; also None for what is broken."""
     try:
         request = push_pb2.UncutPushRequest.FromString(data)
     except DecodeError:
         return None
     rows = [len(stream.entries) for stream in request.streams]
+    parts.add(sum(rows))
     if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
     entries = chain.from_iterable(stream.entries for stream in request.streams)
@@ -108,15 +111,27 @@ def _plain_push(data: bytes) -> Push | None:
     return Push(labels, rows, pl.concat(timestamps_ns, rechunk=True), pl.concat(lines, rechunk=True), None)
 
 
-def _protobuf_streams(data: bytes) -> list[PushStream]:
+def _protobuf_streams(data: bytes, parts: Parts) -> list[PushStream]:
+    return [_protobuf_stream(stream, index, parts) for index, stream in enumerate(_messages(data))]
+
+
+def _messages(data: bytes) -> Sequence[push_pb2.Stream | push_pb2.RawStream]:
+    """The streams, raw if some text is not UTF-8. Raises InvalidPush."""
     try:
-        request = push_pb2.PushRequest.FromString(data)
+        return push_pb2.PushRequest.FromString(data).streams
     except DecodeError:
-        request = _repaired_request(data)
-    return [_protobuf_stream(stream, index) for index, stream in enumerate(request.streams)]
+        pass
+    try:
+        return push_pb2.RawPushRequest.FromString(data).streams
+    except DecodeError as error:
+        raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
 
 
-def _protobuf_stream(stream: push_pb2.Stream, index: int) -> PushStream:
+def _protobuf_stream(stream: push_pb2.Stream | push_pb2.RawStream, index: int, parts: Parts) -> PushStream:
+    parts.add(1 + len(stream.entries))
+    if isinstance(stream, push_pb2.RawStream):
+        stream = _repaired_stream(stream)
+    parts.add(stream.labels.count("="))
     timestamps_ns: list[int] = []
     lines: list[str] = []
     metadata: list[dict[str, str]] = []
@@ -128,6 +143,7 @@ def _protobuf_stream(stream: push_pb2.Stream, index: int) -> PushStream:
         lines += [entry.line for entry in entries]
         pairs = [entry.structured_metadata for entry in entries]
         if any(pairs):  # most pushes have none, and to look into each entry's costs as much as all the rest
+            parts.add(sum(map(len, pairs)))
             metadata += [{}] * (begin - len(metadata))
             metadata += [{pair.name: pair.value for pair in own} for own in pairs]
     if timestamps_ns and (max(timestamps_ns) > _INT64_MAX or min(timestamps_ns) < _INT64_MIN):
@@ -137,16 +153,8 @@ def _protobuf_stream(stream: push_pb2.Stream, index: int) -> PushStream:
     return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata or None)
 
 
-def _repaired_request(data: bytes) -> push_pb2.PushRequest:
-    """The request with its text made valid UTF-8. Raises InvalidPush if that was not what is wrong."""
-    try:
-        raw = push_pb2.RawPushRequest.FromString(data)
-    except DecodeError as error:
-        raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
-    return push_pb2.PushRequest(streams=[_repaired_stream(stream) for stream in raw.streams])
-
-
 def _repaired_stream(stream: push_pb2.RawStream) -> push_pb2.Stream:
+    """The stream with its text made valid UTF-8."""
     return push_pb2.Stream(labels=_text(stream.labels), entries=[_repaired_entry(entry) for entry in stream.entries])
 
 
@@ -217,18 +225,21 @@ _legacy_decoder = msgspec.json.Decoder(_LegacyRequest | None)
 _Decoded = TypeVar("_Decoded")
 
 
-def _decode_json(data: bytes) -> list[PushStream]:
+def _decode_json(data: bytes, parts: Parts) -> list[PushStream]:
     try:
         request = _json_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         request = _decode_unusual_json(data)
     streams = (request.streams if request else None) or []
-    return [_json_stream(stream, index) for index, stream in enumerate(streams)]
+    return [_json_stream(stream, index, parts) for index, stream in enumerate(streams)]
 
 
-def _json_stream(stream: _Stream, index: int) -> PushStream:
+def _json_stream(stream: _Stream, index: int, parts: Parts) -> PushStream:
     entries = stream.values or []
+    parts.add(1 + len(entries) + len(stream.stream))
     metadata = [entry.metadata for entry in entries]
+    if any(metadata):
+        parts.add(sum(len(own) for own in metadata if own))
     return PushStream(
         _labels_of_json(stream.stream),
         _timestamps_ns([entry.timestamp for entry in entries], index),
@@ -307,16 +318,17 @@ def _timestamp_ns(text: str, stream_index: int, entry_index: int) -> int:
 # Legacy JSON
 
 
-def _decode_legacy_json(data: bytes) -> list[PushStream]:
+def _decode_legacy_json(data: bytes, parts: Parts) -> list[PushStream]:
     request = _decode_or_explain(_legacy_decoder.decode, data)
     streams = (request.streams if request else None) or []
-    return [_legacy_stream(stream, index) for index, stream in enumerate(streams)]
+    return [_legacy_stream(stream, index, parts) for index, stream in enumerate(streams)]
 
 
-def _legacy_stream(stream: _LegacyStream, index: int) -> PushStream:
+def _legacy_stream(stream: _LegacyStream, index: int, parts: Parts) -> PushStream:
     entries = stream.entries or []
-    timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
     metadata = [entry.metadata for entry in entries]
+    parts.add(1 + len(entries) + stream.labels.count("=") + sum(map(len, metadata)))
+    timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
     lines = [entry.line for entry in entries]
     return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)
 

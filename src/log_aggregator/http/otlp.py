@@ -44,7 +44,7 @@ class OtlpRoutes:
         headers, body = call.request.headers, call.request.body
         settings, now_ns = self.otlp_of(call.tenant), self.clock.now_ns()
 
-        def decode(max_decompressed_bytes: int) -> Push:
+        def decode(max_decompressed_bytes: int, max_parts: int) -> Push:
             return decode_otlp(
                 body,
                 headers.get("content-type"),
@@ -53,6 +53,7 @@ class OtlpRoutes:
                 index_labels=self.index_labels,
                 now_ns=now_ns,
                 max_decompressed_bytes=max_decompressed_bytes,
+                max_parts=max_parts,
             )
 
         try:

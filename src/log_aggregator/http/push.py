@@ -33,18 +33,19 @@ class PushRoutes:
         headers, body = call.request.headers, call.request.body
         content_type = headers.get("content-type")
 
-        def decode(max_decompressed_bytes: int) -> Push:
+        def decode(max_decompressed_bytes: int, max_parts: int) -> Push:
             return decode_push(
                 body,
                 content_type,
                 headers.get("content-encoding"),
                 legacy=legacy,
                 max_decompressed_bytes=max_decompressed_bytes,
+                max_parts=max_parts,
             )
 
         form: Format = "json" if content_type and "json" in content_type else "protobuf"
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode, is_literal=True), form)
+            await self.distributor.push(call.tenant, PushBody(len(body), decode), form)
         except IngestionBlocked as error:
             return error_line(str(error), error.status)
         return empty(204)

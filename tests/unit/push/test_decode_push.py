@@ -6,6 +6,7 @@ import cramjam
 import pytest
 
 from log_aggregator.formats import push_pb2
+from log_aggregator.formats.labels_text import parse_labels_text
 from log_aggregator.formats.push import decode_push
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushError, PushTooLarge
 from log_aggregator.model.labels import format_labels
@@ -306,6 +307,40 @@ def test_protobuf_timestamps_beyond_64_bits_are_refused() -> None:
 def test_protobuf_without_streams_is_empty() -> None:
     with pytest.raises(EmptyPush):
         decode(snappy(b""), PROTOBUF)
+
+
+@pytest.mark.parametrize(
+    ("streams", "parts"),
+    [
+        ([('{a="b"}', ["x"] * 9)], 11),
+        ([('{a="b"}', [])] * 9, 18),
+        ([('{a="b", c="d"}', ["x", "y"]), ('{e="f"}', ["z"])], 8),
+        ([('{a="b"}', ["x\xff"] * 9)], 11),
+        ([('{a="b"}', [{"k": "v", "l": "w"}] * 3)], 11),
+    ],
+)
+def test_parts_of_a_push_are_counted_before_they_cost_time(
+    streams: list[tuple[str, list[str | dict[str, str]]]], parts: int
+) -> None:
+    request = push_pb2.RawPushRequest()
+    json_streams = []
+    for labels, entries in streams:
+        stream = request.streams.add(labels=labels.encode())
+        values: list[list[object]] = []
+        for entry in entries:
+            line, metadata = (entry, {}) if isinstance(entry, str) else ("x", entry)
+            raw = stream.entries.add(line=line.encode("latin-1"))
+            for name, value in metadata.items():
+                raw.structured_metadata.add(name=name.encode(), value=value.encode())
+            values.append([str(NS), line, metadata])
+        json_streams.append({"stream": dict(parse_labels_text(labels)), "values": values})
+    bodies = ((snappy(request.SerializeToString()), PROTOBUF), (json.dumps({"streams": json_streams}).encode(), JSON))
+    for body, content_type in bodies:
+        for most in (parts, 0):
+            push = decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0, max_parts=most)
+            assert len(push.lines) == sum(len(entries) for _, entries in streams)
+        with pytest.raises(PushTooLarge):
+            decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0, max_parts=parts - 1)
 
 
 def test_labels_of_megabytes_are_too_large() -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
-from dataclasses import replace
 
 import pytest
 
 from log_aggregator.formats.compression import decompress
+from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import PushTooLarge
 from log_aggregator.model.push import Push
 from log_aggregator.services.decoding import Decoding, PushBody
@@ -14,9 +14,10 @@ from log_aggregator.services.decoding import Decoding, PushBody
 MEBIBYTE = 1 << 20
 
 
-def body(size: int) -> PushBody:
-    def decode(max_bytes: int) -> Push:
+def body(size: int, parts: int = 1) -> PushBody:
+    def decode(max_bytes: int, max_parts: int) -> Push:
         decompress(b"x" * size, None, max_bytes)
+        Parts(max_parts).add(parts)
         return Push.of([])
 
     return PushBody(min(size, 100), decode)
@@ -38,14 +39,12 @@ async def test_body_is_bounded_by_configuration_and_memory(configured: int, memo
 
 
 @pytest.mark.parametrize(
-    ("size", "is_literal", "is_on_the_loop"), [(8192, True, True), (8193, True, False), (100, False, False)]
+    ("size", "parts", "is_on_the_loop"),
+    [(MEBIBYTE // 2, 2000, True), (MEBIBYTE // 2 + 1, 1, False), (100, 2001, False)],
 )
-async def test_what_surely_takes_no_time_is_decoded_on_the_loop(
-    size: int, is_literal: bool, is_on_the_loop: bool
-) -> None:
-    """Entries that inherit, as those of OTLP, make much of little."""
-    small = replace(body(size), is_literal=is_literal)
-    thread = await Decoding(0, 100 * MEBIBYTE).run("tenant", small, lambda push: threading.get_ident())
+async def test_what_surely_takes_no_time_is_decoded_on_the_loop(size: int, parts: int, is_on_the_loop: bool) -> None:
+    one = body(size, parts)
+    thread = await Decoding(0, 100 * MEBIBYTE).run("tenant", one, lambda push: threading.get_ident())
     assert (thread == threading.get_ident()) == is_on_the_loop
 
 

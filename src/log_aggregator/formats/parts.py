@@ -1,0 +1,19 @@
+"""How much there is to do for a body, of which its bytes say little: some of them are an entry, or many metadata."""
+
+from log_aggregator.formats.push_errors import PushTooLarge
+
+
+class Parts:
+    """Streams, entries, and pairs of labels and metadata, which are counted before anything is made of them.
+
+    At most `most` of them; 0 for any number. `add` raises PushTooLarge.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if 0 < self._most < self._count:
+            raise PushTooLarge(f"more than {self._most} streams, entries, labels and metadata")
