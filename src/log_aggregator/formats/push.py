@@ -96,7 +96,7 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
     except DecodeError:
         return None
     rows = [len(stream.entries) for stream in request.streams]
-    parts.add(sum(rows))
+    parts.add(sum(rows) + sum(1 + stream.labels.count("=") for stream in request.streams))
     if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
     entries = chain.from_iterable(stream.entries for stream in request.streams)
