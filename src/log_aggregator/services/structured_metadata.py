@@ -1,14 +1,15 @@
 """The names and values that structured metadata may have, and how much of it there is."""
 
-from functools import lru_cache
 from typing import Final
 
 from log_aggregator.model.labels import clean_name
 from log_aggregator.services.level import DETECTED_LEVEL
 
 _BROKEN: Final = "\ufffd"
-_CACHED_NAMES: Final = 10_000
-_CACHED_LENGTH: Final = 128
+_KNOWN_NAMES: Final = 10_000
+_KNOWN_LENGTH: Final = 128
+_known_clean: Final[set[str]] = set()
+"""The same few names come with every entry."""
 
 
 def metadata_bytes(metadata: dict[str, str]) -> int:
@@ -25,7 +26,8 @@ def clean_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
     Of two names that become one, the one that had to be changed wins. A name that cannot be made one becomes "".
     """
-    if all(map(_is_clean, metadata)) and all(metadata.values()) and _BROKEN not in "".join(metadata.values()):
+    are_clean = _known_clean.issuperset(metadata) or all(map(_is_clean, metadata))
+    if are_clean and all(metadata.values()) and _BROKEN not in "".join(metadata.values()):
         return metadata
     repaired = [(name, value.replace(_BROKEN, " ")) for name, value in metadata.items()]
     kept = {name: value for name, value in repaired if value and _is_clean(name)}
@@ -34,10 +36,11 @@ def clean_metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _is_clean(name: str) -> bool:
-    return _is_clean_cached(name) if len(name) <= _CACHED_LENGTH else clean_name(name) == name
-
-
-@lru_cache(_CACHED_NAMES)
-def _is_clean_cached(name: str) -> bool:
-    """The same few names come with every entry."""
-    return clean_name(name) == name != ""
+    if name in _known_clean:
+        return True
+    is_clean = clean_name(name) == name != ""
+    if is_clean and len(name) <= _KNOWN_LENGTH:
+        if len(_known_clean) >= _KNOWN_NAMES:
+            _known_clean.clear()
+        _known_clean.add(name)
+    return is_clean
