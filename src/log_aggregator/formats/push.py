@@ -36,6 +36,8 @@ _FEW_ENTRIES: Final = 2000
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
 
+# A snappy block of 123 bytes begins with a brace, too, but not with what may come behind one in JSON.
+_JSON_OBJECT: Final = re.compile(rb"\s*\{\s*[\"}]")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # msgspec counts what it has read, the first byte too many included.
 _TRAILING: Final = re.compile(r"trailing characters \(byte ([0-9]+)\)")
@@ -58,7 +60,7 @@ def decode_push(
     """The columns of a push of at least one stream; streams may be without entries.
 
     `legacy` says which JSON the path takes: /api/prom/push has labels as text and times as RFC 3339. A body without a
-    content type, or with one that tells nothing, such as text/plain, is JSON if it begins with a brace; everything
+    content type, or with one that tells nothing, such as text/plain, is JSON if it begins like an object; everything
     else is protobuf in snappy's block format, whatever the content encoding around it. Text that is not UTF-8 is kept
     with U+FFFD for what is broken. `max_decompressed_bytes` and `max_parts` of 0 mean no bound (`formats.parts`).
 
@@ -69,7 +71,7 @@ def decode_push(
     data = decompress(body, None if encoding == "snappy" else content_encoding, max_decompressed_bytes)
     media_type = (content_type or "").partition(";")[0].strip().lower()
     is_json = media_type == _JSON
-    if is_json or ("protobuf" not in media_type and data.lstrip()[:1] == b"{"):
+    if is_json or ("protobuf" not in media_type and _JSON_OBJECT.match(data)):
         push = Push.of((_decode_legacy_json if legacy else _decode_json)(data, Parts(max_parts)))
     else:
         push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes), max_parts)

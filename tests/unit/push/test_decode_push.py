@@ -220,6 +220,16 @@ def test_protobuf_may_be_compressed_again() -> None:
     assert decode(gzip.compress(snappy(request().SerializeToString())), PROTOBUF, "gzip") == STREAMS
 
 
+@pytest.mark.parametrize("content_type", ["application/octet-stream", None])
+def test_protobuf_is_not_json_because_its_length_is_a_brace(content_type: str | None) -> None:
+    """A block of snappy begins with its length, and that of 123 bytes is "{"."""
+    whole = request()
+    whole.streams[1].entries[0].line += "x" * (ord("{") - whole.ByteSize())
+    body = snappy(whole.SerializeToString())
+    assert body.startswith(b"{")
+    assert decode(body, content_type) == [STREAMS[0], replace(STREAMS[1], lines=[whole.streams[1].entries[0].line])]
+
+
 def large_request() -> tuple[push_pb2.PushRequest, list[PushStream]]:
     """So many entries that they are decoded as columns, some whole seconds and empty lines among them."""
     parsed = [
