@@ -279,7 +279,7 @@ class Server:
                     QueryRoutes(queries, query_log, clock, call_limits, config.frontend.support_parquet_encoding),
                 ),
                 (Role.READ, ExportRoutes(exports, clock, call_limits)),
-                (Role.READ, LegacyQueryRoutes(queries, clock)),
+                (Role.READ, LegacyQueryRoutes(queries, clock, call_limits)),
                 (Role.READ, DetectedRoutes(Detection(queries, extents, period_ns), call_limits, clock)),
                 (Role.READ if patterns else Role(0), PatternRoutes(PatternQueries(self.scanner), call_limits, clock)),
                 (Role.READ, FormatQueryRoutes()),

@@ -195,6 +195,19 @@ def test_what_is_detected_is_of_all_tenants(client: httpx.Client) -> None:
     assert detected("patterns", query='{job="b", __tenant_id__="four"}')["data"] == []  # of too few lines
 
 
+def test_routes_of_old_clients_are_of_all_tenants_too(client: httpx.Client) -> None:
+    def legacy(path: str, **params: str) -> Any:
+        answer = client.get(f"/api/prom/{path}", params=RANGE | params, headers={"X-Scope-OrgID": "one|two"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert legacy("label")["data"] == ["__tenant_id__", "job", "original___tenant_id__"]
+    assert legacy("label/__tenant_id__/values")["data"] == ["one", "two"]
+    assert [labels["__tenant_id__"] for labels in legacy("series")["data"]] == ["one", "two"]
+    streams = legacy("query", query='{job="a", __tenant_id__="one"}')["streams"]
+    assert [(stream["labels"], len(stream["entries"])) for stream in streams] == [('{__tenant_id__="one", job="a"}', 5)]
+
+
 def test_one_tenant_alone_has_no_label(client: httpx.Client) -> None:
     assert get(client, "one", "labels") == ["job"]
     assert get(client, "one", "label/__tenant_id__/values") == ["one"]  # yet it can ask which tenant it is
@@ -252,6 +265,12 @@ def test_request_sets_itself_tighter_limits(client: httpx.Client) -> None:
         "max entries limit per query exceeded, limit > max_entries_limit_per_query (11 > 10)",
     )
     assert refusal(client, "one", "query_range", headers, query='{job="a"}', limit="5")[0] == 400
+    params = RANGE | {"query": '{job="a"}', "limit": "5"}
+    legacy = client.get("/api/prom/query", params=params, headers={"X-Scope-OrgID": "one"} | headers)
+    assert (legacy.status_code, legacy.text.splitlines()[0]) == (
+        400,
+        "stream selector is missing required matchers [env], labels present in the query were [job]",
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,17 +25,14 @@ class LabelRoutes:
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
-        methods = ("GET", "POST")
         values = ("/loki/api/v1/label/<name>/values", "/loki/api/v1/labels/<name>/values")
         return (
             Route.reading("loki_api_v1_labels", self._names, "/loki/api/v1/labels", "/loki/api/v1/label"),
             Route.reading("loki_api_v1_label_name_values", self._values, *values),
             Route.reading("loki_api_v1_series", self._series, "/loki/api/v1/series"),
-            Route("api_prom_label", ("/api/prom/label",), methods, self._names, partial=True),
-            Route(
-                "api_prom_label_name_values", ("/api/prom/label/<name>/values",), methods, self._values, partial=True
-            ),
-            Route("api_prom_series", ("/api/prom/series",), methods, self._series, partial=True),
+            Route.reading("api_prom_label", self._names, "/api/prom/label"),
+            Route.reading("api_prom_label_name_values", self._values, "/api/prom/label/<name>/values"),
+            Route.reading("api_prom_series", self._series, "/api/prom/series"),
         )
 
     async def _names(self, call: Call) -> HTTPResponse:

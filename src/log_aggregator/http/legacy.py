@@ -9,6 +9,7 @@ from log_aggregator.clock import Clock
 from log_aggregator.http import params
 from log_aggregator.http.encode import legacy_streams, statistics_data
 from log_aggregator.http.params import InvalidParameter
+from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import LogExpr
@@ -21,15 +22,23 @@ from log_aggregator.services.queries import Queries, RangeQuery, Streams
 class LegacyQueryRoutes:
     queries: Queries
     clock: Clock
+    limits: CallLimits
 
     def routes(self) -> tuple[Route, ...]:
-        return (
-            Route("api_prom_query", ("/api/prom/query",), ("GET", "POST"), self._query, is_query=True, partial=True),
+        route = Route(
+            "api_prom_query",
+            ("/api/prom/query",),
+            ("GET", "POST"),
+            self._query,
+            several_tenants=True,
+            is_query=True,
+            partial=True,
         )
+        return (route,)
 
     async def _query(self, call: Call) -> HTTPResponse:
         begun = time.perf_counter()
-        given = call.params
+        given, context = call.params, self.limits.context(call)
         asked = params.ranged(given, self.clock.now_ns())
         text = given.get("query")
         if not isinstance(parse_expr(text), LogExpr):
@@ -45,7 +54,7 @@ class LegacyQueryRoutes:
             asked.direction,
             interval_ns=0,
         )
-        answer = await self.queries.range(call.tenant, query)
+        answer = await self.queries.range(call.tenant, query, context)
         assert isinstance(answer, Streams)
         stats = statistics_data(answer.statistics, time.perf_counter() - begun, len(answer.rows))
         return json_response(call.request, {"streams": legacy_streams(answer.rows), "stats": stats})
