@@ -63,6 +63,13 @@ def test_selector_and_range_apply(client: httpx.Client) -> None:
     assert patterns(client, query='{app="one"}', start=str(START + 200)) == []
 
 
+def test_steps_between_lines_count_none(client: httpx.Client) -> None:
+    (_, errors) = patterns(client, query='{app=~".+"}', step="20s")
+    assert errors["samples"] == [[START, 20], [START + 20, 0], [START + 40, 0], [START + 60, 20]]
+    (_, errors) = patterns(client, query='{app=~".+"}', step="10s")
+    assert errors["samples"] == [[START, 20], [START + 60, 20]]
+
+
 def test_those_of_fewer_than_thirty_lines_are_left_out(client: httpx.Client) -> None:
     assert len(patterns(client, query='{app="one"}', end=str(START + 30))) == 1
     assert patterns(client, query='{app="one"}', end=str(START + 20)) == []

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from log_aggregator.engine.batch import Batch
 from log_aggregator.engine.log_patterns import RESOLUTION_NS, PatternMiner
@@ -22,6 +23,10 @@ from log_aggregator.services.units import ChunkUnit, Scan, TailUnit
 # As in Loki: those of fewer lines are chance.
 _MOST_PATTERNS = 300
 _LEAST_LINES = 30
+# Where lines are further apart, Loki began anew to count.
+_LONGEST_GAP_NS = 3_600_000_000_000
+# No chart has so many points, and zeros for three hundred patterns would take more memory than what was counted.
+_MOST_STEPS_WITH_GAPS = 2000
 # Of unflushed lines: parts that are looked at, and lines in all of them together.
 _MOST_UNITS = 256
 _MOST_LINES = 16_384
@@ -30,7 +35,7 @@ _COLUMNS = (STREAM, TIMESTAMP, LINE, METADATA)
 
 @dataclass(frozen=True, slots=True)
 class PatternSeries:
-    """How many lines have the pattern in each step. Times in nanoseconds, ascending; no level is ""."""
+    """How many lines have the pattern in each step, 0 in gaps. Times in nanoseconds, ascending; no level is ""."""
 
     pattern: str
     level: str
@@ -101,6 +106,22 @@ def _series(miner: PatternMiner, start_ns: int, end_ns: int, step_ns: int) -> li
                 step = time_ns - time_ns % step_ns
                 steps[step] = steps.get(step, 0) + count
         if sum(steps.values()) >= _LEAST_LINES:
-            found.append(PatternSeries(pattern, level, sorted(steps.items())))
+            found.append(PatternSeries(pattern, level, _with_gaps(sorted(steps.items()), step_ns)))
     found.sort(key=lambda series: -sum(count for _, count in series.samples))
     return found[:_MOST_PATTERNS]
+
+
+def _with_gaps(samples: list[tuple[int, int]], step_ns: int) -> list[tuple[int, int]]:
+    """With a zero for each step between two samples, as in Loki: a chart would draw a line from one to the other.
+
+    The finest steps have none there, either.
+    """
+    steps = (samples[-1][0] - samples[0][0]) // step_ns
+    if step_ns == RESOLUTION_NS or steps > _MOST_STEPS_WITH_GAPS:
+        return samples
+    filled = samples[:1]
+    for (before_ns, _), sample in pairwise(samples):
+        if sample[0] - before_ns < _LONGEST_GAP_NS:
+            filled += [(time_ns, 0) for time_ns in range(before_ns + step_ns, sample[0], step_ns)]
+        filled.append(sample)
+    return filled
