@@ -112,6 +112,7 @@ def test_limits_are_published(client: httpx.Client) -> None:
     assert drilldown["limits"]["max_entries_limit_per_query"] == 5000
     assert drilldown["limits"]["max_query_length"] == "30d1h"
     assert drilldown["limits"]["volume_enabled"] is True
+    assert drilldown["limits"]["log_level_fields"][:4] == ["level", "LEVEL", "Level", "log.level"]
     assert yaml.safe_load(client.get("/config/tenant/v1/limits").text) == drilldown["limits"]
 
 

@@ -12,6 +12,7 @@ from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.units import format_prometheus_duration
 from log_aggregator.model.limits import Limits
+from log_aggregator.services.level import level_fields
 
 # What Loki publishes unless it is told otherwise: limits that shape what a user interface offers.
 _PUBLISHED = {
@@ -63,4 +64,5 @@ class LimitsRoutes:
     def _published(self, tenant: str) -> dict[str, Any]:
         limits = self.limits_of(tenant)
         durations = {name: format_prometheus_duration(getattr(limits, name)) for name in _DURATIONS}
-        return limits.model_dump(mode="json", include=_PUBLISHED) | durations
+        levels = {"log_level_fields": list(level_fields(limits))}
+        return limits.model_dump(mode="json", include=_PUBLISHED) | durations | levels
