@@ -270,9 +270,9 @@ those flags:
 | flag | `-ingester.max-chunk-age=1h` or `--ingester.max-chunk-age 1h` |
 
 Also understood: `REDIS_URL`, `LOKI_LOG_LEVEL`, and Loki's own names of flags, such as `-auth.enabled`, `-log.level`,
-`-store.retention` and those of limits (`-validation.reject-old-samples`). `log-aggregator -verify-config` checks a
-configuration and the files of `runtime_config`; `-print-config-stderr`, `-log-config-reverse-order` and `GET /config`
-show the one in force, secrets masked.
+`-store.retention`, those of S3 (`-s3.endpoint`) and of limits (`-validation.reject-old-samples`).
+`log-aggregator -verify-config` checks a configuration and the files of `runtime_config`; `-print-config-stderr`,
+`-log-config-reverse-order` and `GET /config` show the one in force, secrets masked.
 
 *Durations* are written `30s`, `1h30m`, `7d`, in any unit from `ns` to `y`, everywhere; *sizes* `256KB`, `1.5GB`, in
 powers of 1024; *times* `2026-01-31T12:00:00Z`.

@@ -39,13 +39,21 @@ _LOKIS: Final[Mapping[str, Path]] = {
         "otlp_config",
         "default_resource_attributes_as_index_labels",
     ),
+    "ingester.chunks-idle-period": ("ingester", "chunk_idle_period"),
+    "ingester.max-ignored-stream-errors": ("ingester", "max_returned_stream_errors"),
+    "local.chunk-directory": ("storage_config", "filesystem", "directory"),
     "log.level": ("server", "log_level"),
+    "querier.max-outstanding-requests-per-tenant": ("frontend", "max_outstanding_per_tenant"),
     "store.retention": ("limits_config", "retention_period"),
     "runtime-config.reload-period": ("runtime_config", "period"),
+    "server.http-conn-limit": ("server", "http_listen_conn_limit"),
+    "server.http-idle-timeout": ("server", "http_server_idle_timeout"),
+    "server.http-read-timeout": ("server", "http_server_read_timeout"),
     "server.http-tls-ca-path": ("server", "http_tls_config", "client_ca_file"),
     "server.http-tls-cert-path": ("server", "http_tls_config", "cert_file"),
     "server.http-tls-client-auth": ("server", "http_tls_config", "client_auth_type"),
     "server.http-tls-key-path": ("server", "http_tls_config", "key_file"),
+    "server.http-write-timeout": ("server", "http_server_write_timeout"),
     "server.path-prefix": ("server", "http_path_prefix"),
 }
 _LOKIS_LIMITS: Final = {
@@ -75,6 +83,16 @@ _LOKIS_LIMITS: Final = {
         reject-old-samples.max-age=reject_old_samples_max_age
     """,
 }
+_LOKIS_S3: Final = """
+    access-key-id buckets=bucketnames endpoint force-path-style=s3forcepathstyle http.ca-file=http_config.ca_file
+    http.idle-conn-timeout=http_config.idle_conn_timeout
+    http.insecure-skip-verify=http_config.insecure_skip_verify
+    http.response-header-timeout=http_config.response_header_timeout http.timeout=http_config.timeout insecure
+    max-backoff=backoff_config.max_period max-retries=backoff_config.max_retries min-backoff=backoff_config.min_period
+    region secret-access-key session-token signature-version sse.kms-encryption-context sse.kms-key-id sse.type
+    storage-class url=s3
+"""
+_S3_BLOCKS: Final = {"s3": "storage_config.aws", "common.storage.s3": "common.storage.s3"}
 _OF_RINGS: Final = """
     availability-zone enable-inet6 final-sleep heartbeat-period heartbeat-timeout join-after lifecycler
     min-ready-duration multi num-tokens observe-period partition-ring prefix readiness-check-ring-health ring store
@@ -88,22 +106,39 @@ _NOT_HERE: Final = {
         ring shard-streams tsdb
     """,
     "common.storage": "hedge-max-per-second hedge-requests-at hedge-requests-up-to ring",
-    "compactor": "jobs ring worker",
+    "compactor": "client grpc-client jobs ring worker",
     "distributor": "excluded-zones replication-factor ring zone-awareness-enabled",
     "frontend": """
-        compression index-stats-results-cache instant-metric-results-cache label-results-cache series-results-cache
+        background compression default-validity embedded-cache index-stats-results-cache instance-addr instance-port
+        instant-metric-results-cache label-results-cache max-metadata-cache-freshness max-queriers-per-tenant
+        max-query-capacity max-stats-cache-freshness memcached min-sharding-lookback redis series-results-cache
         volume-results-cache
     """,
     "ingester": f"""
-        {_OF_RINGS} checkpoint-duration client flush-on-shutdown flush-op-backoff-max-period
-        flush-op-backoff-min-period flush-op-backoff-retries kafka-ingestion-enabled wal-dir wal-disk-full-threshold
-        wal-enabled wal-replay-memory-ceiling
+        {_OF_RINGS} checkpoint-duration chunks-block-size chunks-retain-period client flush-on-shutdown
+        flush-op-backoff-max-period flush-op-backoff-min-period flush-op-backoff-retries kafka-ingestion-enabled wal-dir
+        wal-disk-full-threshold wal-enabled wal-replay-memory-ceiling
     """,
     "pattern-ingester": f"""
         {_OF_RINGS} client client-cleanup-period distributor health-check-ingesters remote-timeout sample-interval tee
     """,
-    "server": "grpc-tls-ca-path grpc-tls-cert-path grpc-tls-client-auth grpc-tls-key-path",
-    "store": "congestion-control hedge-max-per-second hedge-requests-at hedge-requests-up-to",
+    "querier": """
+        align-querier-with-step cache-index-stats-results cache-instant-metric-results cache-label-results cache-results
+        cache-series-results cache-volume-results compress-http-responses dns-lookup-period frontend-address
+        frontend-client frontend-grpc-client id instant-metric-query-split-align max-retries-per-request
+        parallelise-shardable-queries scheduler-address scheduler-grpc-client shard-aggregations
+        split-ingester-queries-by-interval split-instant-metric-queries-by-interval split-metadata-queries-by-interval
+        tsdb-max-bytes-per-shard tsdb-precompute-chunks
+    """,
+    "s3": "chunk-delimiter disable-dualstack",
+    "server": """
+        grpc grpc-conn-limit grpc-max-concurrent-streams grpc-max-recv-msg-size-bytes grpc-max-send-msg-size-bytes
+        grpc-tls-ca-path grpc-tls-cert-path grpc-tls-client-auth grpc-tls-key-path http-read-header-timeout throughput
+    """,
+    "store": """
+        cardinality-limit chunks-cache chunks-cache-l2 congestion-control hedge-max-per-second hedge-requests-at
+        hedge-requests-up-to index-cache-read max-chunk-batch-size max-parallel-get-chunk query-chunk-limit
+    """,
 }
 _IGNORED: Final = frozenset(
     f"{block}.{name}".removeprefix(".") for block, names in _NOT_HERE.items() for name in names.split()
@@ -128,13 +163,29 @@ def keys_by_flag() -> dict[str, Path]:
     """Every key's flag is its dotted path, with dashes; some have Loki's own name as well."""
     renamed = [tuple(old.split(".")) for old in RENAMED]
     paths = [*leaf_fields(Config), *renamed]
-    return {".".join(path).replace("_", "-"): path for path in paths} | dict(_LOKIS) | _lokis_limits()
+    return {".".join(path).replace("_", "-"): path for path in paths} | dict(_LOKIS) | _lokis_limits() | _lokis_s3()
 
 
 def _lokis_limits() -> dict[str, Path]:
-    """In the table, the name of a flag is followed by its key where that is not the name with underscores."""
-    names = [(block, *name.partition("=")) for block, names in _LOKIS_LIMITS.items() for name in names.split()]
-    return {f"{block}.{name}": ("limits_config", key or name.replace("-", "_")) for block, name, _, key in names}
+    return {
+        f"{block}.{name}": ("limits_config", *key)
+        for block, names in _LOKIS_LIMITS.items()
+        for name, key in _named_keys(names)
+    }
+
+
+def _lokis_s3() -> dict[str, Path]:
+    return {
+        f"{flag}.{name}": (*block.split("."), *key)
+        for flag, block in _S3_BLOCKS.items()
+        for name, key in _named_keys(_LOKIS_S3)
+    }
+
+
+def _named_keys(names: str) -> Iterable[tuple[str, Path]]:
+    """In a table, the name of a flag is followed by its key where that is not the name with underscores."""
+    for name, _, key in (name.partition("=") for name in names.split()):
+        yield name, tuple((key or name.replace("-", "_")).split("."))
 
 
 def parse_flags(arguments: Sequence[str]) -> Flags:
