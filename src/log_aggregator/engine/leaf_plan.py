@@ -8,7 +8,7 @@ from typing import Final
 
 from log_aggregator.engine.columnar import CHANGES_LINE
 from log_aggregator.engine.demand import filters_of
-from log_aggregator.engine.entry_labels import ERROR, EXTRACTED, OF_ERRORS, Demand, is_made
+from log_aggregator.engine.entry_labels import ERROR, ERROR_DETAILS, EXTRACTED, OF_ERRORS, Demand, is_made
 from log_aggregator.engine.label_filter import names_read
 from log_aggregator.engine.label_plan import LabelPlan, depends_on_labels, names_needed, order_matters, plan_labels
 from log_aggregator.engine.label_reader import KIND
@@ -269,19 +269,19 @@ def _tried_early(aggregation: RangeAggregation, stages: Sequence[Stage]) -> froz
 
 
 def _drops_errors(stages: Sequence[Stage]) -> bool:
-    """Whether no entry in which a parser fails is left with that error, nor gets another one."""
+    """Whether no entry in which a parser fails is left with that error or its details, nor gets another one."""
     last_parser = max((number for number, stage in enumerate(stages) if isinstance(stage, ParserStage)), default=-1)
     behind = dropwhile(lambda stage: not _is_without_error(stage), stages[last_parser + 1 :])
     return next(behind, None) is not None and not any(map(_may_set_error, behind))
 
 
 def _is_without_error(stage: Stage) -> bool:
-    """Whether no entry has an error behind it."""
+    """Whether no entry has an error behind it, or the details of one, which are not dropped with it."""
     match stage:
         case ast.LabelFilterStage(ast.StringFilter(ast.Matcher(name, "=", ""))):
             return name == ERROR
         case ast.DropStage(labels):
-            return ERROR in labels
+            return ERROR in labels and ERROR_DETAILS in labels
         case _:
             return False
 

@@ -429,6 +429,14 @@ CASES: dict[str, tuple[str, list[Entry]]] = {
         'count_over_time({app="x"} | json | drop __error__ | logfmt | keep level [10ms])',
         [entry(SHOP, 5, '{"level":"info"}'), entry(SHOP, 6, ""), entry(SHOP, 7, "level=warn")],
     ),
+    "the details of an error that was dropped, where labels are not kept": (
+        'count_over_time({app="x"} | unpack | keep n | drop __error__ [10ms])',
+        [entry(SHOP, 5, "plain text"), entry(SHOP, 6, '{"n":"5"}'), entry(SHOP, 7, '{"_entry":"x","n":"5"}')],
+    ),
+    "or metadata stand beside it": (
+        'rate({app="x"} | unpack | drop __error__ [10ms])',
+        [entry(SHOP, 5, "plain text"), entry(SHOP, 6, "plain text", trace="x")],
+    ),
     "an unwrapped label beside an error that is asked for": (
         'sum by (level, __error__) (sum_over_time({app="x"} | json | logfmt | unwrap n [10ms]))',
         [entry(SHOP, 5, '{"n":5}'), entry(SHOP, 5, "level=info n=5")],
