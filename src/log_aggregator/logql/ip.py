@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from log_aggregator.logql.template.strconv import quote_text
+
 Address = IPv4Address | IPv6Address
 
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]*")
@@ -14,7 +16,7 @@ class InvalidIpPattern(ValueError):
     """In Loki's words."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f'ip: invalid pattern: "{text}"')
+        super().__init__(f"ip: invalid pattern: {quote_text(text)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,7 @@ def test_templates(query: str, message: str) -> None:
     ("query", "message"),
     [
         ('{app="x"} |= ip("z")', 'stage \'|= ip("z")\' : ip: invalid pattern: "z"'),
+        ('{app="x"} |= ip(`\\d`)', 'stage \'|= ip("\\\\d")\' : ip: invalid pattern: "\\\\d"'),
         ('{app="x"} |~ ip("1.2.3.4")', "stage '|~ ip(\"1.2.3.4\")' : ip: invalid operation"),
         ('{app="x"} |> ip("1.2.3.4")', "stage '|> ip(\"1.2.3.4\")' : ip: invalid operation"),
         ('{app="x"} | a=ip("1.2.3.4/33")', 'stage \'| a=ip("1.2.3.4/33")\' : ip: invalid pattern: "1.2.3.4/33"'),
