@@ -10,7 +10,7 @@ from log_aggregator.logql.ast import Expr, Grouping, LabelFilter, LogExpr, LogRa
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.pattern import InvalidPattern, parse_pattern
 from log_aggregator.logql.regex import InvalidRegex, compile_regex, group_names
-from log_aggregator.logql.template.strconv import parse_float
+from log_aggregator.logql.template.strconv import format_float, parse_float
 
 # Deeper than any query that a person or a dashboard writes, and far from Python's own limit.
 MAX_DEPTH = 200
@@ -156,7 +156,8 @@ def binary_operation(
         for side, leg in (("left", left), ("right", right)):
             if isinstance(leg, ast.NumberLiteral):
                 raise ParseError(
-                    f"unexpected literal for {side} leg of logical/set binary operation ({operator}): {leg.value:f}"
+                    f"unexpected literal for {side} leg of logical/set binary operation ({operator}): "
+                    f"{format_float(leg.value, 'f', 6)}"
                 )
     if isinstance(left, ast.NumberLiteral) and isinstance(right, ast.NumberLiteral):
         return ast.NumberLiteral(fold_literals(operator, left.value, right.value))

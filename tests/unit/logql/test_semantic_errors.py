@@ -67,6 +67,7 @@ def test_log_queries_are_no_operands(query: str, message: str) -> None:
             "unexpected literal for right leg of logical/set binary operation (unless): 2.500000",
         ),
         ("1 and 2", "unexpected literal for left leg of logical/set binary operation (and): 1.000000"),
+        ("3 ^ 1e3 or vector(1)", "unexpected literal for left leg of logical/set binary operation (or): +Inf"),
     ],
 )
 def test_set_operators_take_no_literals(query: str, message: str) -> None:
