@@ -371,6 +371,29 @@ def test_steps_beyond_the_range_count_towards_its_length(client: httpx.Client) -
     assert "(query length: 8760h1m0s, limit: 30d1h)" in refused.text
 
 
+def test_other_requests_do_not_wait_while_a_huge_query_is_read(server: LogAggregator, client: httpx.Client) -> None:
+    seconds: list[float] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=60) as own:
+            begun = time.perf_counter()
+            answer = own.post(
+                "/loki/api/v1/query", data={"query": "1" + "+1" * 65_000}, headers={"X-Scope-OrgID": "one"}
+            )
+            seconds.append(time.perf_counter() - begun)
+            assert answer.json()["data"]["result"][1] == "65001"
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    longest = 0.0
+    while asking.is_alive():
+        begun = time.perf_counter()
+        assert client.get("/loki/api/v1/status/buildinfo").status_code == 200
+        longest = max(longest, time.perf_counter() - begun)
+    asking.join()
+    assert longest < seconds[0] / 2
+
+
 def test_each_query_is_logged(server: LogAggregator, client: httpx.Client) -> None:
     tags = {"X-Query-Tags": 'Source=logvolhist,Bad=a b"c'}
     get(client, "one", "query_range", tags, query='{job="a"} |= "line"')

@@ -3,6 +3,7 @@
 The tenant may stand for several (`model.tenants`).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from log_aggregator.services.tightest_limits import limits_of_all
 _SECOND_NS = 1_000_000_000
 # How far back an instant log query looks, which Loki refuses and its older versions answered.
 _INSTANT_LOGS_NS = 3600 * _SECOND_NS
+# In characters, up to which a text is parsed on the event loop. One of 128 KB may take most of a second.
+_SHORT_QUERY = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Queries:
         self._allow_instant_logs = allow_instant_logs
 
     async def range(self, tenant: str, query: RangeQuery, context: QueryContext = NO_CONTEXT) -> Streams | Matrix:
-        expr, limits = self._allowed(tenant, query.text, context)
+        expr, limits = await self._allowed(tenant, query.text, context)
         if isinstance(expr, LogExpr):
             query_limits.check_entries(query.limit, limits)
         start_ns = query_limits.seen_start(query.start_ns, query.end_ns, self._clock.now_ns(), limits)
@@ -134,7 +137,7 @@ class Queries:
             return await self._matrix(tenant, expr, steps, limits, context)
 
     async def instant(self, tenant: str, query: InstantQuery, context: QueryContext = NO_CONTEXT) -> Answer:
-        expr, limits = self._allowed(tenant, query.text, context)
+        expr, limits = await self._allowed(tenant, query.text, context)
         async with self._admitted(tenant, expr, limits):
             if isinstance(expr, LogExpr):
                 return await self._instant_logs(tenant, expr, query, limits)
@@ -148,10 +151,10 @@ class Queries:
             vector = answer.vectors[0] if is_sorted(expr) else sorted(answer.vectors[0])
             return InstantVector(vector, query.time_ns, answer.statistics)
 
-    def _allowed(self, tenant: str, text: str, context: QueryContext) -> tuple[Expr, Limits]:
+    async def _allowed(self, tenant: str, text: str, context: QueryContext) -> tuple[Expr, Limits]:
         """The parsed query and the limits that hold for it. Raises what is wrong with it, whatever its range."""
         limits = context.tightened(limits_of_all(self._limits_of, tenant))
-        expr = parse_expr(text)
+        expr = parse_expr(text) if len(text) <= _SHORT_QUERY else await asyncio.to_thread(parse_expr, text)
         query_limits.check_enabled(limits)
         check_blocked(text, expr, context.tags, limits)
         query_limits.check_expr(expr, limits)
