@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from log_aggregator.services.level import DEFAULT_LEVEL_FIELDS, level_of_line
 from log_aggregator.services.level_columns import levels_of_lines
-from log_aggregator.services.level_reader import level_reader
+from log_aggregator.services.level_reader import LevelReader, level_reader
 
 # More rows than the number below which columns are not used at all.
 ROWS = 768
@@ -75,6 +75,8 @@ def test_lines_that_begin_alike(beginnings: list[str], ends: list[str], names: t
     column = pl.Series([batch[row % len(batch)] for row in range(ROWS)])
     expected = [level_of_line(line, names, depth) for line in batch]
     assert levels_of_lines(column, names, depth).to_list()[: len(batch)] == expected
+    reader = LevelReader(names, depth, lines_per_look=1)
+    assert [reader.level(line) for line in [*batch, *batch]] == expected * 2
 
 
 @example(" level=info lvl=warn", (" level", "lvl"), 2)
@@ -117,4 +119,5 @@ def test_lines_of_the_same_forms(templates: list[str], values: list[str], names:
     ]
     expected = [level_of_line(line, names, depth) for line in batch]
     assert levels_of_lines(pl.Series(batch), names, depth).to_list() == expected
-    assert [level_reader(names, depth).level(line) for line in batch] == expected
+    reader = LevelReader(names, depth, lines_per_look=1)
+    assert [reader.level(line) for line in batch] == expected

@@ -31,6 +31,11 @@ _PARTS_OF_WORDS: Final = ("err", "info", "warn", "debug", "trace", "fatal", "cri
 """Each level's name, in lower case and in ASCII, holds one."""
 _LONGEST_BEGINNING: Final = 256
 _ENDS_VALUE: Final = re.compile(rf'"|{GAP}')
+# Programs that put the level first are few; to look for a head takes twice as long as to read the level.
+_LINES_PER_LOOK: Final = 64
+_COMMON_LENGTH: Final = 10
+_MOST_BEGINNINGS: Final = 64
+_MOST_HEADS: Final = 8
 
 
 class Head(NamedTuple):
@@ -54,7 +59,7 @@ class Form(NamedTuple):
 class LevelReader:
     """For one list of fields and one depth."""
 
-    def __init__(self, fields: tuple[str, ...], max_depth: int) -> None:
+    def __init__(self, fields: tuple[str, ...], max_depth: int, lines_per_look: int = _LINES_PER_LOOK) -> None:
         self.fields = fields
         self._max_depth = max_depth
         self._quoted = [f'"{name}"' for name in fields]
@@ -64,8 +69,31 @@ class LevelReader:
         value = rf'=(?:"([^"\\]*)"|({BARE}*)(?:{GAP}|\Z))'
         first = rf"{key_in_any_case(fields[0])}(?:{value}|{GAP}|\Z)"
         self._logfmt = re.compile(rf"{GAP}*(?:{BARE}+(?:={_PAIR_VALUE})?{GAP}+)*?{first}")
+        self._heads: dict[str, list[Head]] = {}
+        self._lines_per_look = lines_per_look
+        self._lines_read = 0
 
     def level(self, line: str) -> str:
+        """The heads of some lines are remembered: a fifth of the time where programs put the level first."""
+        for head in self._heads.get(line[:_COMMON_LENGTH], ()):
+            if line.startswith(head.text) and (not head.is_json or line.endswith("}")):
+                return head.level
+        self._lines_read += 1
+        if not self._lines_read % self._lines_per_look:
+            self._remember(self.head(line))
+        return self._level(line)
+
+    def _remember(self, head: Head | None) -> None:
+        if head is None or len(head.text) < _COMMON_LENGTH:
+            return
+        beginning = head.text[:_COMMON_LENGTH]
+        if len(self._heads) >= _MOST_BEGINNINGS and beginning not in self._heads:
+            self._heads.clear()  # others may be common by now
+        heads = self._heads.setdefault(beginning, [])
+        if len(heads) < _MOST_HEADS and head not in heads:
+            heads.append(head)
+
+    def _level(self, line: str) -> str:
         value: str | None = None
         if is_json(line):
             may_have_one = _has_any(line, self._quoted)
