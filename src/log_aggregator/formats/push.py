@@ -1,9 +1,10 @@
 """The body of a push as columns: Loki's JSON, its legacy JSON, and protobuf."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from typing import Final, TypeVar
 
 import msgspec
@@ -88,7 +89,7 @@ def decode_push(
 
 
 def _decode_protobuf(data: bytes, max_parts: int) -> Push:
-    return _plain_push(data, Parts(max_parts)) or Push.of(_protobuf_streams(data, Parts(max_parts)))
+    return _plain_push(data, Parts(max_parts)) or _message_push(data, max_parts)
 
 
 def _plain_push(data: bytes, parts: Parts) -> Push | None:
@@ -113,50 +114,50 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
     return Push(labels, rows, pl.concat(timestamps_ns, rechunk=True), pl.concat(lines, rechunk=True), None)
 
 
-def _protobuf_streams(data: bytes, parts: Parts) -> list[PushStream]:
-    return [_protobuf_stream(stream, index, parts) for index, stream in enumerate(_messages(data))]
+def _message_push(data: bytes, max_parts: int) -> Push:
+    """The push as the library decodes it. Raises InvalidPush."""
+    streams, parts = _messages(data, max_parts), Parts(max_parts)
+    rows = [len(stream.entries) for stream in streams]
+    parts.add(sum(rows) + sum(1 + stream.labels.count("=") for stream in streams))
+    timestamps_ns: list[int] = []
+    lines: list[str] = []
+    metadata: list[dict[str, str]] = []
+    entries = chain.from_iterable(stream.entries for stream in streams)
+    while some := list(islice(entries, _ENTRIES_AT_ONCE)):
+        # One pass a field: a comprehension over the C objects costs a third of a loop that builds entries.
+        times = [entry.timestamp for entry in some]
+        timestamps_ns += [time.seconds * _SECOND_NS + time.nanos for time in times]
+        pairs = [entry.structured_metadata for entry in some]
+        if any(pairs):  # most pushes have none, and to look into each entry's costs as much as all the rest
+            parts.add(sum(map(len, pairs)))
+            metadata += [{}] * (len(lines) - len(metadata))
+            metadata += [{pair.name: pair.value for pair in own} for own in pairs]
+        lines += [entry.line for entry in some]
+    if timestamps_ns and (max(timestamps_ns) > _INT64_MAX or min(timestamps_ns) < _INT64_MIN):
+        row = next(row for row, time_ns in enumerate(timestamps_ns) if not _INT64_MIN <= time_ns <= _INT64_MAX)
+        index = bisect_right(list(accumulate(rows)), row)
+        raise InvalidPush(f"streams[{index}].entries: a timestamp lies outside of what 64 bits of nanoseconds can hold")
+    if metadata:
+        metadata += [{}] * (len(lines) - len(metadata))
+    labels = [_parse_labels(stream.labels) for stream in streams]
+    return Push.of_lists(labels, rows, timestamps_ns, lines, metadata or None)
 
 
-def _messages(data: bytes) -> Sequence[push_pb2.Stream | push_pb2.RawStream]:
-    """The streams, raw if some text is not UTF-8. Raises InvalidPush."""
+def _messages(data: bytes, max_parts: int) -> Sequence[push_pb2.Stream]:
+    """The streams, with their text made valid UTF-8. Raises InvalidPush."""
     try:
         return push_pb2.PushRequest.FromString(data).streams
     except DecodeError:
         pass
     try:
-        return push_pb2.RawPushRequest.FromString(data).streams
+        raw = push_pb2.RawPushRequest.FromString(data)
     except DecodeError as error:
         raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
-
-
-def _protobuf_stream(stream: push_pb2.Stream | push_pb2.RawStream, index: int, parts: Parts) -> PushStream:
-    parts.add(1 + len(stream.entries))
-    if isinstance(stream, push_pb2.RawStream):
-        stream = _repaired_stream(stream)
-    parts.add(stream.labels.count("="))
-    timestamps_ns: list[int] = []
-    lines: list[str] = []
-    metadata: list[dict[str, str]] = []
-    for begin in range(0, len(stream.entries), _ENTRIES_AT_ONCE):
-        # One pass a field: a comprehension over the C objects costs a third of a loop that builds entries.
-        entries = stream.entries[begin : begin + _ENTRIES_AT_ONCE]
-        times = [entry.timestamp for entry in entries]
-        timestamps_ns += [time.seconds * _SECOND_NS + time.nanos for time in times]
-        lines += [entry.line for entry in entries]
-        pairs = [entry.structured_metadata for entry in entries]
-        if any(pairs):  # most pushes have none, and to look into each entry's costs as much as all the rest
-            parts.add(sum(map(len, pairs)))
-            metadata += [{}] * (begin - len(metadata))
-            metadata += [{pair.name: pair.value for pair in own} for own in pairs]
-    if timestamps_ns and (max(timestamps_ns) > _INT64_MAX or min(timestamps_ns) < _INT64_MIN):
-        raise InvalidPush(f"streams[{index}].entries: a timestamp lies outside of what 64 bits of nanoseconds can hold")
-    if metadata:
-        metadata += [{}] * (len(lines) - len(metadata))
-    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata or None)
+    Parts(max_parts).add(sum(len(stream.entries) for stream in raw.streams))
+    return list(map(_repaired_stream, raw.streams))
 
 
 def _repaired_stream(stream: push_pb2.RawStream) -> push_pb2.Stream:
-    """The stream with its text made valid UTF-8."""
     return push_pb2.Stream(labels=_text(stream.labels), entries=[_repaired_entry(entry) for entry in stream.entries])
 
 
