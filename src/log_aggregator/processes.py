@@ -100,7 +100,10 @@ def return_freed_memory() -> None:
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """For slow imports: what they make stays, and to look through it time and again takes a tenth of a start."""
+    """For slow imports: what they make stays, and to look through it time and again takes a tenth of a start.
+
+    Later collections leave alone what exists at the end.
+    """
     gc.disable()
     try:
         yield

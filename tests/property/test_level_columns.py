@@ -69,6 +69,7 @@ def test_columns_agree_with_rows(batch: list[str], names: tuple[str, ...], depth
     assert levels_of_lines(column, names, depth).to_list()[: len(batch)] == expected
 
 
+@example(["  {a level=inf x"], ["", "}"], DEFAULT_LEVEL_FIELDS, 2)
 @given(st.lists(lines, min_size=1, max_size=4), st.lists(noise, min_size=1, max_size=16), fields, st.integers(-1, 3))
 def test_lines_that_begin_alike(beginnings: list[str], ends: list[str], names: tuple[str, ...], depth: int) -> None:
     batch = [beginning + end for end in ends for beginning in beginnings]

@@ -13,7 +13,6 @@ from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
-from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
 from log_aggregator.model.otlp import DEFAULT_INDEX_LABELS, Action, AttributeRule, OtlpSettings, action_for
@@ -28,9 +27,6 @@ _MAX_INHERITED_LENGTH: Final = 256 << 20
 """In characters, of all records of a request: each carries what its resource and scope say once, so that a body of a
 megabyte could become gigabytes. Batches of collectors stay below a hundredth of it."""
 
-_CHARACTERS_OF_PART: Final = 128
-"""What is inherited is written out for each record, which takes time of its own where it is long."""
-
 
 def decode_otlp(
     body: bytes,
@@ -41,7 +37,6 @@ def decode_otlp(
     index_labels: tuple[str, ...] = DEFAULT_INDEX_LABELS,
     now_ns: int,
     max_decompressed_bytes: int,
-    max_parts: int = 0,
 ) -> Push:
     """The columns of a logs request, whose streams have at least one entry each.
 
@@ -49,20 +44,19 @@ def decode_otlp(
 
     A record without any time is of `now_ns`. Where one name comes more than once, it is as in Loki: the scope's
     attributes win over the resource's, these over a record's own fields, such as trace_id, and these over its
-    attributes. A time beyond 64 bits of nanoseconds becomes the last that they hold. `max_decompressed_bytes` and
-    `max_parts` of 0 mean no bound (`formats.parts`); what records inherit counts for each of them.
+    attributes. A time beyond 64 bits of nanoseconds becomes the last that they hold. `max_decompressed_bytes` of 0
+    means no bound.
 
     Raises InvalidPush, EmptyPush, PushTooLarge.
     """
     data = decompress(body, content_encoding, max_decompressed_bytes)
     if is_json(content_type):
-        Parts(max_parts).add(data.count(b"{"))  # to make messages of them takes time, too
         request = decode_json_request(data)
     elif _media_type(content_type) in _PROTOBUF:
         request = _decode_protobuf(data)
     else:
         raise InvalidPush(f"content type: {content_type or ''} is not supported")
-    streams = _Mapping(settings, index_labels, now_ns, Parts(max_parts)).streams_of(request)
+    streams = _Mapping(settings, index_labels, now_ns).streams_of(request)
     if not streams:
         raise EmptyPush
     return Push.of(streams)
@@ -108,13 +102,12 @@ class _Places(dict[bytes, tuple[str, Action]]):
 class _Mapping:
     """One request under one tenant's settings."""
 
-    def __init__(self, settings: OtlpSettings, index_labels: tuple[str, ...], now_ns: int, parts: Parts) -> None:
+    def __init__(self, settings: OtlpSettings, index_labels: tuple[str, ...], now_ns: int) -> None:
         self._of_resource = _Places(settings.resource_attributes.rules(index_labels))
         self._of_scope = _Places(settings.scope_attributes)
         self._of_log = _Places(settings.log_attributes)
         self._severity_text_as_label = settings.severity_text_as_label
         self._now_ns = now_ns
-        self._parts = parts
         self._streams: dict[Labels, _Stream] = {}
         self._inherited_length = 0
 
@@ -122,7 +115,6 @@ class _Mapping:
         for logs in request.resource_logs:
             labels: dict[str, str] = {}
             metadata: dict[str, str] = {}
-            self._parts.add(1 + len(logs.resource.attributes))
             self._of_resource.put(logs.resource.attributes, labels, metadata)
             for scope_logs in logs.scope_logs:
                 self._add(scope_logs.log_records, labels, metadata | self._scope_metadata(scope_logs.scope))
@@ -130,7 +122,6 @@ class _Mapping:
 
     def _scope_metadata(self, scope: otlp_pb2.InstrumentationScope) -> dict[str, str]:
         metadata: dict[str, str] = {}
-        self._parts.add(1 + len(scope.attributes))
         self._of_scope.put(scope.attributes, {}, metadata)
         if scope.name:
             metadata["scope_name"] = text_of_bytes(scope.name)
@@ -141,15 +132,12 @@ class _Mapping:
         return metadata
 
     def _add(self, records: Sequence[otlp_pb2.LogRecord], labels: dict[str, str], inherited: dict[str, str]) -> None:
-        length = sum(len(name) + len(value) for name, value in inherited.items())
-        self._inherited_length += len(records) * length
+        self._inherited_length += len(records) * sum(len(name) + len(value) for name, value in inherited.items())
         if self._inherited_length > _MAX_INHERITED_LENGTH:
             raise PushTooLarge(
                 "attributes of resources and scopes, counted once for each of their records, "
                 f"are more than {_MAX_INHERITED_LENGTH} characters"
             )
-        inherited_parts = len(inherited) + length // _CHARACTERS_OF_PART
-        self._parts.add(len(records) * (1 + inherited_parts) + sum(len(record.attributes) for record in records))
         common: _Stream | None = None  # of the records that add no label of their own
         for record in records:
             own: dict[str, str] = {}

@@ -15,5 +15,9 @@ class Parts:
 
     def add(self, count: int) -> None:
         self._count += count
-        if 0 < self._most < self._count:
+        self.guess(self._count)
+
+    def guess(self, count: int) -> None:
+        """Raises PushTooLarge if there are more than so many, which are counted later."""
+        if 0 < self._most < count:
             raise PushTooLarge(f"more than {self._most} streams, entries, labels and metadata")

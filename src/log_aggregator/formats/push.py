@@ -28,21 +28,27 @@ _INT64_MAX: Final = 2**63 - 1
 _ENTRIES_AT_ONCE: Final = 4096
 """The objects that stand for the parts of a decoded message take several times what they stand for."""
 
+_BRACES_OF_PART: Final = 8
+_UNUSUAL_BYTES_OF_PART: Final = 4
+
 _PLAIN_ENTRIES_AT_ONCE: Final = 1 << 16
 """Columns take some 200 bytes of each meanwhile."""
 
 _FEW_ENTRIES: Final = 2000
 """Up to which, as measured, the objects cost less than the columns do."""
 
+_CHARACTERS_OF_PART: Final = 1 << 10
+
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
 
 # A snappy block of 123 bytes begins with a brace, too, but not with what may come behind one in JSON.
-_JSON_OBJECT: Final = re.compile(rb"\s*\{\s*[\"}]")
+_JSON_OBJECT: Final = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*[\"}]")
 _LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # msgspec counts what it has read, the first byte too many included.
 _TRAILING: Final = re.compile(r"trailing characters \(byte ([0-9]+)\)")
-_INTEGER: Final = re.compile(r"-?0*[0-9]{1,19}")
+# What leading zeros are there, int() need not see: it reads no more than some thousand digits.
+_INTEGER: Final = re.compile(r"(-?)(?=[0-9])0*+([0-9]{0,19})")
 _RFC3339: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -98,8 +104,9 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
         request = push_pb2.UncutPushRequest.FromString(data)
     except DecodeError:
         return None
+    parts.add(len(request.streams))
     rows = [len(stream.entries) for stream in request.streams]
-    parts.add(sum(rows) + sum(1 + stream.labels.count("=") for stream in request.streams))
+    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in request.streams], rows)))
     if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
     entries = chain.from_iterable(stream.entries for stream in request.streams)
@@ -117,8 +124,9 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
 def _message_push(data: bytes, max_parts: int) -> Push:
     """The push as the library decodes it. Raises InvalidPush."""
     streams, parts = _messages(data, max_parts), Parts(max_parts)
+    parts.add(len(streams))
     rows = [len(stream.entries) for stream in streams]
-    parts.add(sum(rows) + sum(1 + stream.labels.count("=") for stream in streams))
+    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
     timestamps_ns: list[int] = []
     lines: list[str] = []
     metadata: list[dict[str, str]] = []
@@ -143,6 +151,11 @@ def _message_push(data: bytes, max_parts: int) -> Push:
     return Push.of_lists(labels, rows, timestamps_ns, lines, metadata or None)
 
 
+def _parts_of_labels(text: str, rows: int) -> int:
+    """Pairs and escapes; and each entry may be refused with a message that has all of the text."""
+    return text.count("=") + text.count("\\") + rows * len(text) // _CHARACTERS_OF_PART
+
+
 def _messages(data: bytes, max_parts: int) -> Sequence[push_pb2.Stream]:
     """The streams, with their text made valid UTF-8. Raises InvalidPush."""
     try:
@@ -153,7 +166,11 @@ def _messages(data: bytes, max_parts: int) -> Sequence[push_pb2.Stream]:
         raw = push_pb2.RawPushRequest.FromString(data)
     except DecodeError as error:
         raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
-    Parts(max_parts).add(sum(len(stream.entries) for stream in raw.streams))
+    parts = Parts(max_parts)
+    parts.add(len(raw.streams))
+    for stream in raw.streams:
+        parts.add(len(stream.entries))
+        parts.add(sum(len(entry.structured_metadata) for entry in stream.entries))
     return list(map(_repaired_stream, raw.streams))
 
 
@@ -229,9 +246,12 @@ _Decoded = TypeVar("_Decoded")
 
 
 def _decode_json(data: bytes, parts: Parts) -> list[PushStream]:
+    # The decoder's objects take time, too. Lines of JSON have some braces each.
+    parts.guess(data.count(b"{") // _BRACES_OF_PART)
     try:
         request = _json_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        parts.guess(len(data) // _UNUSUAL_BYTES_OF_PART)
         request = _decode_unusual_json(data)
     streams = (request.streams if request else None) or []
     return [_json_stream(stream, index, parts) for index, stream in enumerate(streams)]
@@ -239,7 +259,8 @@ def _decode_json(data: bytes, parts: Parts) -> list[PushStream]:
 
 def _json_stream(stream: _Stream, index: int, parts: Parts) -> PushStream:
     entries = stream.values or []
-    parts.add(1 + len(entries) + len(stream.stream))
+    length = sum(len(name) + len(value) for name, value in stream.stream.items())
+    parts.add(1 + len(entries) + len(stream.stream) + len(entries) * length // _CHARACTERS_OF_PART)
     metadata = [entry.metadata for entry in entries]
     if any(metadata):
         parts.add(sum(len(own) for own in metadata if own))
@@ -310,7 +331,8 @@ def _timestamps_ns(texts: list[str], stream_index: int) -> list[int]:
 
 
 def _timestamp_ns(text: str, stream_index: int, entry_index: int) -> int:
-    if _INTEGER.fullmatch(text) and _INT64_MIN <= (timestamp_ns := int(text)) <= _INT64_MAX:
+    found = _INTEGER.fullmatch(text)
+    if found and _INT64_MIN <= (timestamp_ns := int(f"{found[1]}{found[2] or 0}")) <= _INT64_MAX:
         return timestamp_ns
     raise InvalidPush(
         f"streams[{stream_index}].values[{entry_index}][0]: expected the timestamp as nanoseconds since 1970, "
@@ -330,7 +352,7 @@ def _decode_legacy_json(data: bytes, parts: Parts) -> list[PushStream]:
 def _legacy_stream(stream: _LegacyStream, index: int, parts: Parts) -> PushStream:
     entries = stream.entries or []
     metadata = [entry.metadata for entry in entries]
-    parts.add(1 + len(entries) + stream.labels.count("=") + sum(map(len, metadata)))
+    parts.add(1 + len(entries) + _parts_of_labels(stream.labels, len(entries)) + sum(map(len, metadata)))
     timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
     lines = [entry.line for entry in entries]
     return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)

@@ -13,8 +13,8 @@ from log_aggregator.http.query_headers import CallLimits
 from log_aggregator.http.respond import json_response
 from log_aggregator.http.server import Call, Route
 from log_aggregator.logql.ast import LogExpr
-from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.labels import quote
+from log_aggregator.services.parsing import parsed
 from log_aggregator.services.queries import Queries, RangeQuery, Streams
 
 
@@ -41,7 +41,7 @@ class LegacyQueryRoutes:
         given, context = call.params, self.limits.context(call)
         asked = params.ranged(given, self.clock.now_ns())
         text = given.get("query")
-        if not isinstance(parse_expr(text), LogExpr):
+        if not isinstance(await parsed(text), LogExpr):
             raise InvalidParameter("legacy endpoints only support streams result type")
         if regexp := given.get("regexp"):
             text += f"\n|~ {quote(regexp)}"  # on a line of its own: the query may end in a comment

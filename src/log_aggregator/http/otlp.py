@@ -53,11 +53,10 @@ class OtlpRoutes:
                 index_labels=self.index_labels,
                 now_ns=now_ns,
                 max_decompressed_bytes=max_decompressed_bytes,
-                max_parts=max_parts,
             )
 
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode), "otlp")
+            await self.distributor.push(call.tenant, PushBody(len(body), decode, is_literal=False), "otlp")
         except PushRejected as error:
             # Nothing is sent again for either answer, but only this one says how many records were stored.
             if not error.stored_lines:

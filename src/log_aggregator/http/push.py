@@ -45,7 +45,7 @@ class PushRoutes:
 
         form: Format = "json" if content_type and "json" in content_type else "protobuf"
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode), form)
+            await self.distributor.push(call.tenant, PushBody(len(body), decode, is_literal=True), form)
         except IngestionBlocked as error:
             return error_line(str(error), error.status)
         return empty(204)

@@ -16,6 +16,7 @@ from log_aggregator.http.server import CLIENT_GONE
 from log_aggregator.logql.errors import ParseError
 from log_aggregator.logql.parser import parse_expr
 from log_aggregator.services.blocked_queries import query_hash, query_type
+from log_aggregator.services.parsing import SHORT
 from log_aggregator.services.queries import Answer, InstantVector, Matrix, Scalar, Streams
 from log_aggregator.services.query_context import QueryContext
 from log_aggregator.services.statistics import ScanStatistics
@@ -27,8 +28,6 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
 _BYTES = tuple(float(1 << shift) for shift in range(20, 40, 2))
 # A query that takes longer is slow, in the words of the `latency` field and of the metrics, as in Loki.
 _SLOW_SECONDS = 10.0
-# In characters. To read a text of 128 KB that has failed once more may take half a second, for a word in the log.
-_LONG = 8192
 
 RangeType = Literal["instant", "range"]
 
@@ -128,7 +127,7 @@ def _status_and_text(error: BaseException) -> tuple[int, str]:
 def _type(query: Watched) -> str:
     if isinstance(query.answer, Scalar | InstantVector | Matrix):
         return "metric"
-    if query.answer is None and len(query.text) > _LONG:
+    if len(query.text) > SHORT:  # to read it once more would keep others waiting, for a word in the log
         return ""
     try:
         return query_type(parse_expr(query.text))

@@ -11,10 +11,10 @@ from log_aggregator.http.encode import encoding_flags, legacy_streams, streams
 from log_aggregator.http.params import InvalidParameter
 from log_aggregator.http.server import Call, SocketRoute
 from log_aggregator.http.socket import Conversation, Socket
-from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.labels import format_labels
 from log_aggregator.model.quantity import format_rfc3339
 from log_aggregator.services.live_tail import Frame, LiveTails, TailQuery
+from log_aggregator.services.parsing import parsed
 
 _MAX_DELAY_SECONDS = 5
 
@@ -31,7 +31,7 @@ class TailRoutes:
         )
 
     async def _tail(self, call: Call) -> Conversation:
-        query, flags = self._query(call), encoding_flags(call.request.headers)
+        query, flags = await self._query(call), encoding_flags(call.request.headers)
 
         async def conversation(socket: Socket) -> None:
             async def send(frame: Frame) -> None:
@@ -42,7 +42,7 @@ class TailRoutes:
         return conversation
 
     async def _legacy_tail(self, call: Call) -> Conversation:
-        query = self._query(call)
+        query = await self._query(call)
 
         async def conversation(socket: Socket) -> None:
             async def send(frame: Frame) -> None:
@@ -52,9 +52,9 @@ class TailRoutes:
 
         return conversation
 
-    def _query(self, call: Call) -> TailQuery:
+    async def _query(self, call: Call) -> TailQuery:
         given = call.params
-        expr = parse_expr(given.get("query"))
+        expr = await parsed(given.get("query"))
         limit = params.limit(given)
         start_ns = params.bounds(given, self.clock.now_ns()).start_ns
         delay_seconds = params.natural(given.get("delay_for"), "delay_for", 0)

@@ -13,10 +13,10 @@ from log_aggregator.engine.label_table import VALUE
 from log_aggregator.engine.pipeline import Row
 from log_aggregator.formats.keys import period_start
 from log_aggregator.logql.ast import LogExpr, Matcher
-from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.segment import STREAM
 from log_aggregator.services.extents import Extents, StreamExtents
 from log_aggregator.services.log_query import NotALogQuery
+from log_aggregator.services.parsing import parsed
 from log_aggregator.services.queries import Queries, RangeQuery, Streams
 from log_aggregator.services.query_context import QueryContext
 
@@ -65,7 +65,7 @@ class Detection:
         return {name: pl.concat(own).n_unique() for name, own in values.items()}
 
     async def _newest(self, tenant: str, query: FieldQuery, context: QueryContext) -> list[Row]:
-        if not isinstance(parse_expr(query.text), LogExpr):
+        if not isinstance(await parsed(query.text), LogExpr):
             raise NotALogQuery
         step_ns = max(1, query.end_ns - query.start_ns)
         newest = RangeQuery(query.text, query.start_ns, query.end_ns, step_ns, query.line_limit, "backward", 0)

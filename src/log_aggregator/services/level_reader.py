@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from log_aggregator.services.level import LEVEL_OF_NAME, STRING_BODY, UNKNOWN, is_json, level_of_line, level_of_words
+from log_aggregator.services.level import (
+    GO_SPACE,
+    LEVEL_OF_NAME,
+    STRING_BODY,
+    UNKNOWN,
+    is_json,
+    level_of_line,
+    level_of_words,
+)
 
 # For Python's engine and for Polars', which has no possessive quantifiers. What is given back here fails at once.
 SPACE: Final = r"[ \t\r\n]*"
@@ -133,7 +141,7 @@ class LevelReader:
         """Up to a level; what matched last is its name."""
         in_braces = is_json(line)
         # What begins with a brace is JSON or not as it ends.
-        if not in_braces and (not line.isascii() or line.startswith("{")):
+        if not in_braces and (not line.isascii() or line.lstrip(GO_SPACE).startswith("{")):
             return None
         found = (self._json if in_braces else self._logfmt).match(line)
         if found is None or found.lastindex is None or found.end() > _LONGEST_BEGINNING:

@@ -3,7 +3,6 @@
 The tenant may stand for several (`model.tenants`).
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from log_aggregator.engine.steps import Steps
 from log_aggregator.engine.vector import Vector
 from log_aggregator.logql.ast import Expr, LogExpr, MetricExpr, NumberLiteral
 from log_aggregator.logql.leaves import leaves_of
-from log_aggregator.logql.parser import parse_expr
 from log_aggregator.model.limits import Limits
 from log_aggregator.services import query_limits
 from log_aggregator.services.admission import Admission
@@ -25,6 +23,7 @@ from log_aggregator.services.cursor import Cursor, cursor_behind, not_given
 from log_aggregator.services.extents import StreamExtents
 from log_aggregator.services.log_query import LogQueries, LogQuery
 from log_aggregator.services.metric_query import MetricQueries
+from log_aggregator.services.parsing import parsed
 from log_aggregator.services.query_context import NO_CONTEXT, QueryContext
 from log_aggregator.services.query_limits import QueryRefused, deadline
 from log_aggregator.services.query_size import check_size
@@ -34,8 +33,6 @@ from log_aggregator.services.tightest_limits import limits_of_all
 _SECOND_NS = 1_000_000_000
 # How far back an instant log query looks, which Loki refuses and its older versions answered.
 _INSTANT_LOGS_NS = 3600 * _SECOND_NS
-# In characters, up to which a text is parsed on the event loop. One of 128 KB may take most of a second.
-_SHORT_QUERY = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class Queries:
     async def _allowed(self, tenant: str, text: str, context: QueryContext) -> tuple[Expr, Limits]:
         """The parsed query and the limits that hold for it. Raises what is wrong with it, whatever its range."""
         limits = context.tightened(limits_of_all(self._limits_of, tenant))
-        expr = parse_expr(text) if len(text) <= _SHORT_QUERY else await asyncio.to_thread(parse_expr, text)
+        expr = await parsed(text)
         query_limits.check_enabled(limits)
         check_blocked(text, expr, context.tags, limits)
         query_limits.check_expr(expr, limits)

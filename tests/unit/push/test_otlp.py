@@ -9,7 +9,6 @@ import zstandard
 
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.otlp import decode_otlp
-from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.push import PushStream
@@ -25,7 +24,6 @@ def decode(
     content_type: str | None = JSON,
     encoding: str | None = None,
     max_decompressed_bytes: int = 1 << 20,
-    max_parts: int = 0,
     **settings: Any,
 ) -> list[PushStream]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -36,7 +34,6 @@ def decode(
         settings=OtlpSettings.model_validate(settings),
         now_ns=NOW_NS,
         max_decompressed_bytes=max_decompressed_bytes,
-        max_parts=max_parts,
     )
     return list(push.by_stream())
 
@@ -170,30 +167,6 @@ def test_a_resource_that_says_much_cannot_have_many_records() -> None:
         "request body too large: attributes of resources and scopes, counted once for each of their records, "
         "are more than 268435456 characters"
     )
-
-
-@pytest.mark.parametrize(
-    ("resource", "attributes", "parts"),
-    [({}, {}, 3 * 1), ({"host.name": "h", "x": "y"}, {"k": "v"}, 2 + 3 * 4), ({"a": "x" * 12_799}, {}, 1 + 3 * 102)],
-)
-def test_parts_of_a_request_are_counted_before_they_cost_time(
-    resource: dict[str, object], attributes: dict[str, object], parts: int
-) -> None:
-    record = {**RECORD, "attributes": pairs(attributes)}
-    message = decode_json_request(json.dumps(request(*[record] * 3, resource=resource)).encode())
-    body, parts = message.SerializeToString(), 1 + 1 + parts  # the resource and its scope
-    for most in (parts, 0):
-        assert sum(len(stream.lines) for stream in decode(body, PROTOBUF, max_parts=most)) == 3
-    with pytest.raises(PushTooLarge):
-        decode(body, PROTOBUF, max_parts=parts - 1)
-
-
-def test_objects_of_json_are_counted_before_they_cost_time() -> None:
-    body = request(*[RECORD] * 3)
-    objects = json.dumps(body).count("{")
-    assert len(decode(body, max_parts=objects)) == 1
-    with pytest.raises(PushTooLarge):
-        decode(body, max_parts=objects - 1)
 
 
 # Settings

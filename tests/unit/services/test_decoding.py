@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ def body(size: int, parts: int = 1) -> PushBody:
         Parts(max_parts).add(parts)
         return Push.of([])
 
-    return PushBody(min(size, 100), decode)
+    return PushBody(min(size, 100), decode, is_literal=True)
 
 
 def nothing(push: Push) -> int:
@@ -40,9 +41,9 @@ async def test_body_is_bounded_by_configuration_and_memory(configured: int, memo
 
 @pytest.mark.parametrize(
     ("size", "parts", "is_on_the_loop"),
-    [(MEBIBYTE // 2, 2000, True), (MEBIBYTE // 2 + 1, 1, False), (100, 2001, False)],
+    [(MEBIBYTE // 8, 2000, True), (MEBIBYTE // 8 + 1, 1, False), (100, 2001, False)],
 )
-async def test_what_surely_takes_no_time_is_decoded_on_the_loop(size: int, parts: int, is_on_the_loop: bool) -> None:
+async def test_what_takes_little_time_is_decoded_on_the_loop(size: int, parts: int, is_on_the_loop: bool) -> None:
     one = body(size, parts)
     thread = await Decoding(0, 100 * MEBIBYTE).run("tenant", one, lambda push: threading.get_ident())
     assert (thread == threading.get_ident()) == is_on_the_loop
@@ -61,3 +62,11 @@ async def test_large_bodies_are_decoded_one_at_a_time() -> None:
         for tenant in range(10):
             group.create_task(decoding.run(str(tenant), body(2 * MEBIBYTE), counted))
     assert most == 1
+
+
+async def test_values_that_nest_and_entries_that_inherit_are_decoded_in_a_thread() -> None:
+    one = replace(body(100), is_literal=False)
+    assert (
+        await Decoding(0, 100 * MEBIBYTE).run("tenant", one, lambda push: threading.get_ident())
+        != threading.get_ident()
+    )
