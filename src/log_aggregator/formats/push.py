@@ -104,9 +104,7 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
         request = push_pb2.UncutPushRequest.FromString(data)
     except DecodeError:
         return None
-    parts.add(len(request.streams))
-    rows = [len(stream.entries) for stream in request.streams]
-    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in request.streams], rows)))
+    rows = _counted_rows(request.streams, parts)
     if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
     entries = chain.from_iterable(stream.entries for stream in request.streams)
@@ -124,9 +122,7 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
 def _message_push(data: bytes, max_parts: int) -> Push:
     """The push as the library decodes it. Raises InvalidPush."""
     streams, parts = _messages(data, max_parts), Parts(max_parts)
-    parts.add(len(streams))
-    rows = [len(stream.entries) for stream in streams]
-    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
+    rows = _counted_rows(streams, parts)
     timestamps_ns: list[int] = []
     lines: list[str] = []
     metadata: list[dict[str, str]] = []
@@ -149,6 +145,14 @@ def _message_push(data: bytes, max_parts: int) -> Push:
         metadata += [{}] * (len(lines) - len(metadata))
     labels = [_parse_labels(stream.labels) for stream in streams]
     return Push.of_lists(labels, rows, timestamps_ns, lines, metadata or None)
+
+
+def _counted_rows(streams: Sequence[push_pb2.Stream] | Sequence[push_pb2.UncutStream], parts: Parts) -> list[int]:
+    """How many entries each stream has, once all but their metadata is counted. Raises PushTooLarge."""
+    parts.add(len(streams))
+    rows = [len(stream.entries) for stream in streams]
+    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
+    return rows
 
 
 def _parts_of_labels(text: str, rows: int) -> int:

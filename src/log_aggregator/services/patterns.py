@@ -106,9 +106,12 @@ def _series(miner: PatternMiner, start_ns: int, end_ns: int, step_ns: int) -> li
                 step = time_ns - time_ns % step_ns
                 steps[step] = steps.get(step, 0) + count
         if sum(steps.values()) >= _LEAST_LINES:
-            found.append(PatternSeries(pattern, level, _with_gaps(sorted(steps.items()), step_ns)))
-    found.sort(key=lambda series: -sum(count for _, count in series.samples))
-    return found[:_MOST_PATTERNS]
+            found.append((pattern, level, sorted(steps.items())))
+    found.sort(key=lambda one: -sum(count for _, count in one[2]))
+    return [
+        PatternSeries(pattern, level, _with_gaps(samples, step_ns))
+        for pattern, level, samples in found[:_MOST_PATTERNS]
+    ]
 
 
 def _with_gaps(samples: list[tuple[int, int]], step_ns: int) -> list[tuple[int, int]]:
