@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.push import Push, PushStream
-from log_aggregator.services.validation import _accepted_whole, _by_stream
+from log_aggregator.services.validation import _by_stream, accepted_whole
 
 NOW = 1_768_471_200 * 10**9
 HOUR_NS = 3600 * 10**9
@@ -50,7 +50,7 @@ limits = st.builds(
 @given(st.lists(streams(), max_size=4), limits)
 def test_whole_is_what_its_streams_are(sent: list[PushStream], limits: Limits) -> None:
     push = Push.of(sent)
-    whole = _accepted_whole(push, limits, NOW)
+    whole = accepted_whole(push, limits, NOW)
     by_stream = _by_stream(push, limits, NOW, "fake")
     if whole is None:
         assert (

@@ -6,16 +6,17 @@ from log_aggregator.formats.push_errors import PushTooLarge
 class Parts:
     """Streams, entries, and pairs of labels and metadata, which are counted before anything is made of them.
 
-    At most `most` of them; 0 for any number. `add` raises PushTooLarge.
+    At most `most` of them; 0 for any number. `add` raises PushTooLarge. `bytes` is the size of the decompressed body.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._count = 0
+        self.bytes = 0
+        self.count = 0
 
     def add(self, count: int) -> None:
-        self._count += count
-        self.guess(self._count)
+        self.count += count
+        self.guess(self.count)
 
     def guess(self, count: int) -> None:
         """Raises PushTooLarge if there are more than so many, which are counted later."""

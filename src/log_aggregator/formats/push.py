@@ -4,8 +4,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, chain, islice
-from typing import Final, TypeVar
+from itertools import accumulate, chain, islice, pairwise
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -56,55 +56,79 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def decode_push(
-    body: bytes,
-    content_type: str | None,
-    content_encoding: str | None,
-    *,
-    legacy: bool,
-    max_decompressed_bytes: int,
-    max_parts: int = 0,
+    body: bytes, content_type: str | None, content_encoding: str | None, *, legacy: bool, max_decompressed_bytes: int
 ) -> Push:
     """The columns of a push of at least one stream; streams may be without entries.
 
     `legacy` says which JSON the path takes: /api/prom/push has labels as text and times as RFC 3339. A body without a
     content type, or with one that tells nothing, such as text/plain, is JSON if it begins like an object; everything
     else is protobuf in snappy's block format, whatever the content encoding around it. Text that is not UTF-8 is kept
-    with U+FFFD for what is broken. `max_decompressed_bytes` and `max_parts` of 0 mean no bound (`formats.parts`).
+    with U+FFFD for what is broken. `max_decompressed_bytes` of 0 means no bound.
 
     Raises InvalidPush, EmptyPush, PushTooLarge.
     """
+    opened = _opened(body, content_type, content_encoding, max_decompressed_bytes)
+    plain = None if opened.is_json else _plain_push(opened.data)
+    return Push.of(_streams(opened, Parts(0), legacy=legacy)) if plain is None else plain
+
+
+def decode_streams(
+    body: bytes,
+    content_type: str | None,
+    content_encoding: str | None,
+    *,
+    legacy: bool,
+    max_decompressed_bytes: int,
+    parts: Parts,
+) -> list[PushStream]:
+    """The same as streams, which cost less where there are few entries. Counts what there is to do in `parts`."""
+    opened = _opened(body, content_type, content_encoding, max_decompressed_bytes)
+    parts.bytes += len(opened.data)
+    return _streams(opened, parts, legacy=legacy)
+
+
+class _Opened(NamedTuple):
+    data: bytes
+    media_type: str
+    is_json: bool
+
+
+def _opened(body: bytes, content_type: str | None, content_encoding: str | None, max_bytes: int) -> _Opened:
+    """The body without its encodings. Raises InvalidPush, PushTooLarge."""
     encoding = (content_encoding or "").strip().lower()
     # Clients name snappy here or not; it is part of the protobuf format and means nothing for JSON.
-    data = decompress(body, None if encoding == "snappy" else content_encoding, max_decompressed_bytes)
+    data = decompress(body, None if encoding == "snappy" else content_encoding, max_bytes)
     media_type = (content_type or "").partition(";")[0].strip().lower()
-    is_json = media_type == _JSON
-    if is_json or ("protobuf" not in media_type and _JSON_OBJECT.match(data)):
-        push = Push.of((_decode_legacy_json if legacy else _decode_json)(data, Parts(max_parts)))
+    if media_type == _JSON or ("protobuf" not in media_type and _JSON_OBJECT.match(data)):
+        return _Opened(data, media_type, is_json=True)
+    return _Opened(decompress(data, "snappy", max_bytes), media_type, is_json=False)
+
+
+def _streams(opened: _Opened, parts: Parts, *, legacy: bool) -> list[PushStream]:
+    """Raises InvalidPush, EmptyPush, PushTooLarge."""
+    if opened.is_json:
+        streams = (_decode_legacy_json if legacy else _decode_json)(opened.data, parts)
     else:
-        push = _decode_protobuf(decompress(data, "snappy", max_decompressed_bytes), max_parts)
-        is_json = False
-    if push.streams:
-        return push
+        streams = _decode_protobuf(opened.data, parts)
+    if streams:
+        return streams
     # Loki takes a body for JSON only if its content type says so. Others are meant for logs, and here there are none.
-    if not media_type:
+    if not opened.media_type:
         raise InvalidPush("mime: no media type")
-    raise EmptyPush if is_json or "protobuf" in media_type else InvalidPush("snappy: corrupt input")
+    is_known = opened.media_type == _JSON or "protobuf" in opened.media_type
+    raise EmptyPush if is_known else InvalidPush("snappy: corrupt input")
 
 
 # Protobuf
 
 
-def _decode_protobuf(data: bytes, max_parts: int) -> Push:
-    return _plain_push(data, Parts(max_parts)) or _message_push(data, max_parts)
-
-
-def _plain_push(data: bytes, parts: Parts) -> Push | None:
+def _plain_push(data: bytes) -> Push | None:
     """The push if it is large and its entries are of the plain form; also None for what is broken."""
     try:
         request = push_pb2.UncutPushRequest.FromString(data)
     except DecodeError:
         return None
-    rows = _counted_rows(request.streams, parts)
+    rows = [len(stream.entries) for stream in request.streams]
     if sum(rows) < _FEW_ENTRIES or len(data) < sum(rows) * SHORTEST_PLAIN_ENTRY:
         return None
     entries = chain.from_iterable(stream.entries for stream in request.streams)
@@ -119,10 +143,12 @@ def _plain_push(data: bytes, parts: Parts) -> Push | None:
     return Push(labels, rows, pl.concat(timestamps_ns, rechunk=True), pl.concat(lines, rechunk=True), None)
 
 
-def _message_push(data: bytes, max_parts: int) -> Push:
-    """The push as the library decodes it. Raises InvalidPush."""
-    streams, parts = _messages(data, max_parts), Parts(max_parts)
-    rows = _counted_rows(streams, parts)
+def _decode_protobuf(data: bytes, parts: Parts) -> list[PushStream]:
+    """The push as the library decodes it. Raises InvalidPush, PushTooLarge."""
+    streams = _messages(data, parts)
+    parts.add(len(streams))
+    rows = [len(stream.entries) for stream in streams]
+    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
     timestamps_ns: list[int] = []
     lines: list[str] = []
     metadata: list[dict[str, str]] = []
@@ -144,15 +170,15 @@ def _message_push(data: bytes, max_parts: int) -> Push:
     if metadata:
         metadata += [{}] * (len(lines) - len(metadata))
     labels = [_parse_labels(stream.labels) for stream in streams]
-    return Push.of_lists(labels, rows, timestamps_ns, lines, metadata or None)
+    ranges = pairwise(accumulate(rows, initial=0))
+    return [
+        PushStream(own, timestamps_ns[begin:end], lines[begin:end], _if_any(metadata[begin:end]))
+        for own, (begin, end) in zip(labels, ranges, strict=True)
+    ]
 
 
-def _counted_rows(streams: Sequence[push_pb2.Stream] | Sequence[push_pb2.UncutStream], parts: Parts) -> list[int]:
-    """How many entries each stream has, once all but their metadata is counted. Raises PushTooLarge."""
-    parts.add(len(streams))
-    rows = [len(stream.entries) for stream in streams]
-    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
-    return rows
+def _if_any(metadata: list[dict[str, str]]) -> list[dict[str, str]] | None:
+    return metadata if any(metadata) else None
 
 
 def _parts_of_labels(text: str, rows: int) -> int:
@@ -160,8 +186,8 @@ def _parts_of_labels(text: str, rows: int) -> int:
     return text.count("=") + text.count("\\") + rows * len(text) // _CHARACTERS_OF_PART
 
 
-def _messages(data: bytes, max_parts: int) -> Sequence[push_pb2.Stream]:
-    """The streams, with their text made valid UTF-8. Raises InvalidPush."""
+def _messages(data: bytes, parts: Parts) -> Sequence[push_pb2.Stream]:
+    """The streams, with their text made valid UTF-8. Raises InvalidPush, PushTooLarge."""
     try:
         return push_pb2.PushRequest.FromString(data).streams
     except DecodeError:
@@ -170,11 +196,10 @@ def _messages(data: bytes, max_parts: int) -> Sequence[push_pb2.Stream]:
         raw = push_pb2.RawPushRequest.FromString(data)
     except DecodeError as error:
         raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
-    parts = Parts(max_parts)
-    parts.add(len(raw.streams))
-    for stream in raw.streams:
-        parts.add(len(stream.entries))
-        parts.add(sum(len(entry.structured_metadata) for entry in stream.entries))
+    parts.guess(len(raw.streams))
+    entries = sum(len(stream.entries) for stream in raw.streams)
+    parts.guess(entries)
+    parts.guess(entries + sum(len(entry.structured_metadata) for stream in raw.streams for entry in stream.entries))
     return list(map(_repaired_stream, raw.streams))
 
 
@@ -359,7 +384,7 @@ def _legacy_stream(stream: _LegacyStream, index: int, parts: Parts) -> PushStrea
     parts.add(1 + len(entries) + _parts_of_labels(stream.labels, len(entries)) + sum(map(len, metadata)))
     timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
     lines = [entry.line for entry in entries]
-    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, metadata if any(metadata) else None)
+    return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, _if_any(metadata))
 
 
 def _rfc3339_ns(text: str, stream_index: int, entry_index: int) -> int:

@@ -18,8 +18,7 @@ from log_aggregator.http.errors import RETRY_AFTER_SECONDS
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.push import Push
-from log_aggregator.services.decoding import PushBody
-from log_aggregator.services.distributor import Distributor, PushRejected
+from log_aggregator.services.distributor import Distributor, PushBody, PushRejected
 from log_aggregator.services.validation import IngestionBlocked
 
 _UNKNOWN: Final = 2
@@ -44,7 +43,7 @@ class OtlpRoutes:
         headers, body = call.request.headers, call.request.body
         settings, now_ns = self.otlp_of(call.tenant), self.clock.now_ns()
 
-        def decode(max_decompressed_bytes: int, max_parts: int) -> Push:
+        def decode(max_decompressed_bytes: int) -> Push:
             return decode_otlp(
                 body,
                 headers.get("content-type"),
@@ -56,7 +55,7 @@ class OtlpRoutes:
             )
 
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode, is_literal=False), "otlp")
+            await self.distributor.push(call.tenant, PushBody(len(body), decode, None), "otlp")
         except PushRejected as error:
             # Nothing is sent again for either answer, but only this one says how many records were stored.
             if not error.stored_lines:

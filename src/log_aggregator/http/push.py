@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from sanic.response import HTTPResponse, empty
 
-from log_aggregator.formats.push import decode_push
+from log_aggregator.formats.parts import Parts
+from log_aggregator.formats.push import decode_push, decode_streams
 from log_aggregator.http.errors import error_line
 from log_aggregator.http.server import Call, Route
-from log_aggregator.model.push import Push
-from log_aggregator.services.decoding import PushBody
-from log_aggregator.services.distributor import Distributor, Format
+from log_aggregator.model.push import Push, PushStream
+from log_aggregator.services.distributor import Distributor, Format, PushBody
 from log_aggregator.services.validation import IngestionBlocked
 
 
@@ -32,20 +32,17 @@ class PushRoutes:
     async def _store(self, call: Call, *, legacy: bool) -> HTTPResponse:
         headers, body = call.request.headers, call.request.body
         content_type = headers.get("content-type")
+        sent = body, content_type, headers.get("content-encoding")
 
-        def decode(max_decompressed_bytes: int, max_parts: int) -> Push:
-            return decode_push(
-                body,
-                content_type,
-                headers.get("content-encoding"),
-                legacy=legacy,
-                max_decompressed_bytes=max_decompressed_bytes,
-                max_parts=max_parts,
-            )
+        def decode(max_decompressed_bytes: int) -> Push:
+            return decode_push(*sent, legacy=legacy, max_decompressed_bytes=max_decompressed_bytes)
+
+        def streams(max_decompressed_bytes: int, parts: Parts) -> list[PushStream]:
+            return decode_streams(*sent, legacy=legacy, max_decompressed_bytes=max_decompressed_bytes, parts=parts)
 
         form: Format = "json" if content_type and "json" in content_type else "protobuf"
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode, is_literal=True), form)
+            await self.distributor.push(call.tenant, PushBody(len(body), decode, streams), form)
         except IngestionBlocked as error:
             return error_line(str(error), error.status)
         return empty(204)

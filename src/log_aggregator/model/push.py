@@ -46,22 +46,9 @@ class Push:
             metadata = []
             for stream in streams:
                 metadata += stream.metadata or [{}] * len(stream.lines)
-        labels = [stream.labels for stream in streams]
-        return cls.of_lists(labels, [len(stream.lines) for stream in streams], timestamps_ns, lines, metadata)
-
-    @classmethod
-    def of_lists(
-        cls,
-        streams: list[Labels],
-        rows: list[int],
-        timestamps_ns: list[int],
-        lines: list[str],
-        metadata: list[dict[str, str]] | None,
-    ) -> "Push":
-        """Of columns that are lists."""
         return cls(
-            streams,
-            rows,
+            [stream.labels for stream in streams],
+            [len(stream.lines) for stream in streams],
             pl.Series(TIMESTAMP, timestamps_ns, dtype=pl.Int64),
             pl.Series(LINE, lines, dtype=pl.String),
             metadata,

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import ClassVar, Literal, NamedTuple
 
 import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from log_aggregator.clock import Clock
 from log_aggregator.errors import ErrorCode, LogAggregatorError
+from log_aggregator.formats.push_errors import PushTooLarge
 from log_aggregator.model.limits import Limits
-from log_aggregator.model.push import Push
+from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import STREAM, Segment, text_bytes_of_rows
 from log_aggregator.services import push_messages as messages
-from log_aggregator.services.decoding import Decoding, PushBody
+from log_aggregator.services.decoding import Decode, Decoding
+from log_aggregator.services.gathering import GATHERED_BYTES, DecodeStreams, Gathering
 from log_aggregator.services.ingester import Ingester
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.refusals import Reason
-from log_aggregator.services.validation import AcceptedBatch, Validated, validate
+from log_aggregator.services.validation import AcceptedBatch, Validated, accepted_whole, validate
 from log_aggregator.wal.errors import WalFull
 
 Format = Literal["json", "protobuf", "otlp"]
@@ -28,6 +31,21 @@ _LINE_BYTES = tuple(float(1 << shift) for shift in range(4, 20))
 _HOUR_NS = 3600 * 1_000_000_000
 # Of one push, 10 us each: others wait meanwhile, in Redis too.
 _STREAMS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PushBody:
+    """What was sent, and how to decode it."""
+
+    sent_bytes: int
+    decode: Decode
+    decode_streams: DecodeStreams | None
+    """None where its parts cannot be told before anything is made of them: where values nest and entries inherit."""
+
+
+class _Source(NamedTuple):
+    tenant: str
+    form: Format
 
 
 class PushRejected(LogAggregatorError):
@@ -79,7 +97,10 @@ class DistributorMetrics:
             registry=registry,
         )
         self.bytes_per_line = Histogram(
-            "loki_bytes_per_line", "Mean bytes of a line, by push", buckets=_LINE_BYTES, registry=registry
+            "loki_bytes_per_line",
+            "Mean bytes of a line, by what is stored at a time",
+            buckets=_LINE_BYTES,
+            registry=registry,
         )
         self.wal_full = Counter(
             "loki_ingester_wal_disk_full_failures_total", "Pushes refused because Redis was full", registry=registry
@@ -100,6 +121,7 @@ class Distributor:
         max_errors: int,
     ) -> None:
         self._decoding = decoding
+        self._gathering = Gathering(ingester.next_commit, self._stored_together, decoding.max_decompressed_bytes)
         self._ingester = ingester
         self._quotas = quotas
         self._limits_of = limits_of
@@ -109,13 +131,28 @@ class Distributor:
 
     async def push(self, tenant: str, body: PushBody, form: Format) -> None:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
-        limits = self._limits_of(tenant)
+        source = _Source(tenant, form)
+        if body.decode_streams is not None and body.sent_bytes <= GATHERED_BYTES:
+            try:
+                streams = await self._gathering.run(source, body.decode_streams)
+            except PushTooLarge:
+                pass  # for the event loop
+            else:
+                if streams is not None:
+                    await self._store(source, *self._checked(tenant, Push.of(streams)))
+                return
 
         def checked(push: Push) -> tuple[int, Validated]:
-            return len(push.lines), validate(push, limits, self._clock.now_ns(), tenant)
+            return self._checked(tenant, push)
 
-        lines, validated = await self._decoding.run(tenant, body, checked)
-        count = _Counting(self._metrics, tenant, limits, form)
+        await self._store(source, *await self._decoding.run(tenant, body.decode, body.sent_bytes, checked))
+
+    def _checked(self, tenant: str, push: Push) -> tuple[int, Validated]:
+        return len(push.lines), validate(push, self._limits_of(tenant), self._clock.now_ns(), tenant)
+
+    async def _store(self, source: _Source, lines: int, validated: Validated) -> None:
+        tenant, limits = source.tenant, self._limits_of(source.tenant)
+        count = _Counting(self._metrics, source, limits)
         count.validated(validated)
         try:
             batch, refused = await self._within_quotas(tenant, limits, validated.accepted, count)
@@ -133,6 +170,44 @@ class Distributor:
         if refused:
             raise PushLimited("\n".join(refused[: self._max_errors]))
 
+    async def _stored_together(self, source: _Source, several: Sequence[list[PushStream]]) -> bool:
+        """Whether all of the pushes could be stored as one. If not, nothing is, and each has to be looked at."""
+        tenant, limits = source.tenant, self._limits_of(source.tenant)
+        batch = accepted_whole(Push.of(list(chain.from_iterable(several))), limits, self._clock.now_ns())
+        if batch is None:
+            return False
+        try:
+            if batch.lines and not await self._all_within_quotas(tenant, limits, batch):
+                return False
+            _Counting(self._metrics, source, limits).accepted(batch)
+            if batch.lines:
+                await self._ingester.push(tenant, Segment(batch.streams, batch.frame), batch.bytes)
+        except WalFull:
+            self._metrics.wal_full.inc(len(several))
+            raise
+        return True
+
+    async def _all_within_quotas(self, tenant: str, limits: Limits, batch: AcceptedBatch) -> bool:
+        """Whether all of it may be stored; if not, nothing is counted."""
+        if not all(await self._entered(tenant, limits, batch)):
+            return False
+        if not await self._quotas.admit_bytes(tenant, limits, batch.bytes):
+            return False
+        sizes = [share.bytes for share in batch.shares]
+        if self._quotas.admit_all_stream_bytes(tenant, limits, batch.streams, sizes):
+            return True
+        self._quotas.give_back_bytes(tenant, limits, batch.bytes)
+        return False
+
+    async def _entered(self, tenant: str, limits: Limits, batch: AcceptedBatch) -> list[bool]:
+        """For each stream whether it may be active."""
+        entered: list[bool] = []
+        for start in range(0, len(batch.streams), _STREAMS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)  # what is known needs no answer from Redis
+            entered += await self._quotas.admit_streams(tenant, limits, batch.streams[start : start + _STREAMS_AT_ONCE])
+        return entered
+
     async def _within_quotas(
         self, tenant: str, limits: Limits, batch: AcceptedBatch, count: "_Counting"
     ) -> tuple[AcceptedBatch, list[str]]:
@@ -144,11 +219,7 @@ class Distributor:
             limit = int(limits.ingestion_rate_mb * (1 << 20))
             raise PushLimited(messages.rate_limited(tenant, limit, batch.lines, batch.bytes))
         # All of them before any bytes of a stream are counted: Redis may fail midway, and the client tries again.
-        entered: list[bool] = []
-        for start in range(0, len(batch.streams), _STREAMS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)  # what is known needs no answer from Redis
-            entered += await self._quotas.admit_streams(tenant, limits, batch.streams[start : start + _STREAMS_AT_ONCE])
+        entered = await self._entered(tenant, limits, batch)
         refused: dict[int, str] = {}
         shares = zip(batch.streams, batch.shares, entered, strict=True)
         for number, (labels, (lines, size, last_ns), admitted) in enumerate(shares):
@@ -166,28 +237,34 @@ class Distributor:
 
 
 class _Counting:
-    """The counters of one push."""
+    """The counters of what was pushed at a time."""
 
-    def __init__(self, metrics: DistributorMetrics, tenant: str, limits: Limits, form: Format) -> None:
+    def __init__(self, metrics: DistributorMetrics, source: _Source, limits: Limits) -> None:
         self._metrics = metrics
-        self._tenant = tenant
+        self._tenant, self._form = source
         self._hours = str(limits.retention_period // _HOUR_NS) if limits.retention_period else ""
-        self._form = form
 
     def validated(self, validated: Validated) -> None:
         lines, size = validated.accepted.lines, validated.accepted.bytes
         for reason, (bad_lines, bad_bytes) in validated.discarded.items():
             self.discarded(reason, bad_lines, bad_bytes)
             lines, size = lines + bad_lines, size + bad_bytes
-        if lines:
-            self._metrics.bytes_received.labels(self._tenant, self._hours, "", self._form, "false").inc(size)
-            self._metrics.lines_received.labels(self._tenant, self._hours, "", self._form, "false").inc(lines)
-            self._metrics.received_lines.labels(self._tenant).inc(lines)
-            self._metrics.bytes_per_line.observe(size / lines)
+        self._received(lines, size)
         if validated.truncated_lines:
             labels = (Reason.LINE_TOO_LONG, self._tenant)
             self._metrics.mutated_samples.labels(*labels).inc(validated.truncated_lines)
             self._metrics.mutated_bytes.labels(*labels).inc(validated.truncated_bytes)
+
+    def accepted(self, batch: AcceptedBatch) -> None:
+        self._received(batch.lines, batch.bytes)
+
+    def _received(self, lines: int, size: int) -> None:
+        if not lines:
+            return
+        self._metrics.bytes_received.labels(self._tenant, self._hours, "", self._form, "false").inc(size)
+        self._metrics.lines_received.labels(self._tenant, self._hours, "", self._form, "false").inc(lines)
+        self._metrics.received_lines.labels(self._tenant).inc(lines)
+        self._metrics.bytes_per_line.observe(size / lines)
 
     def discarded(self, reason: Reason, lines: int, size: int) -> None:
         labels = (reason, self._tenant, self._hours, "", self._form)

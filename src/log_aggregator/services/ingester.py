@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 _GROUP_TEXT_BYTES = 8 << 20
 # To wake a thread takes longer than to encode so much.
 _TINY_GROUP_BYTES = 512 << 10
-# While one group is being appended, the next is being encoded.
-_CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
 # A flush sorts and compresses copies of what it writes, some twice its size: of so much, or a part of the buffer.
 _SLICE_BYTES = 160 << 20
@@ -174,7 +172,8 @@ class Ingester:
         self._waiting: list[_Push] = []
         self._waiting_bytes: Counter[str] = Counter()  # by tenant, until they are appended
         self._pushed = asyncio.Event()
-        self._groups = asyncio.Semaphore(_CONCURRENT_GROUPS)
+        self._committed = asyncio.Event()  # none is under way
+        self._committed.set()
         self._appending = asyncio.Lock()
         self._flushing = asyncio.Lock()
         self._check = asyncio.Event()
@@ -204,10 +203,14 @@ class Ingester:
         self._pushed.set()
         await push.done
 
+    async def next_commit(self) -> None:
+        """Returns at once if no commit is under way, else when it has ended: what is pushed then is in the next."""
+        await self._committed.wait()
+
     async def run(self) -> None:
         """Commits, keeps the lease, flushes. Runs until cancelled; then call `stop`."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._commit_groups(group))
+            group.create_task(self._commit_groups())
             group.create_task(self._keep_lease())
             group.create_task(self._flush_when_due())
 
@@ -270,11 +273,12 @@ class Ingester:
 
     # -- group commit -------------------------------------------------------
 
-    async def _commit_groups(self, tasks: asyncio.TaskGroup) -> None:
+    async def _commit_groups(self) -> None:
         while True:
             await self._pushed.wait()
-            await self._groups.acquire()
-            tasks.create_task(self._commit(self._take_group()))
+            self._committed.clear()
+            await self._commit(self._take_group())
+            self._committed.set()
 
     def _take_group(self) -> list[_Push]:
         size = taken = 0
@@ -300,7 +304,6 @@ class Ingester:
             error = failure  # a push must never be acknowledged because something else went wrong
             raise
         finally:
-            self._groups.release()
             for push in group:
                 self._waiting_bytes[push.tenant] -= push.memory_bytes
                 if not self._waiting_bytes[push.tenant]:

@@ -102,9 +102,7 @@ class Quotas:
 
     async def admit_bytes(self, tenant: str, limits: Limits, amount: int) -> bool:
         """Whether the tenant may ingest this many bytes now; they are counted if so."""
-        bucket = self._names.ingestion_bucket(tenant)
-        if limits.ingestion_rate_strategy == "local":
-            bucket = f"{bucket}:{self._holder}"
+        bucket = self._ingestion_bucket(tenant, limits)
         ahead = self._ahead_of(bucket)
         now = self._clock.monotonic_seconds()
         if amount <= ahead.bytes and now - ahead.at_seconds < _AHEAD_KEPT_SECONDS:
@@ -133,6 +131,14 @@ class Quotas:
             return False
         ahead.bytes += passed - amount
         return True
+
+    def give_back_bytes(self, tenant: str, limits: Limits, amount: int) -> None:
+        """What was admitted and is not ingested after all."""
+        self._ahead_of(self._ingestion_bucket(tenant, limits)).bytes += amount
+
+    def _ingestion_bucket(self, tenant: str, limits: Limits) -> str:
+        bucket = self._names.ingestion_bucket(tenant)
+        return f"{bucket}:{self._holder}" if limits.ingestion_rate_strategy == "local" else bucket
 
     def _ahead_of(self, bucket: str) -> _Ahead:
         ahead = self._ahead.get(bucket)
@@ -165,7 +171,21 @@ class Quotas:
 
     def admit_stream_bytes(self, tenant: str, limits: Limits, labels: Labels, amount: int) -> bool:
         """The rate limit of one stream, counted in this process: an agent sends a stream to one replica at a time."""
+        return self.admit_all_stream_bytes(tenant, limits, (labels,), (amount,))
+
+    def admit_all_stream_bytes(
+        self, tenant: str, limits: Limits, streams: Sequence[Labels], amounts: Sequence[int]
+    ) -> bool:
+        """The same of several distinct streams: of all or of none."""
         now = self._clock.monotonic_seconds()
+        buckets = [self._stream_bucket(tenant, limits, labels, now) for labels in streams]
+        if any(amount > bucket.tokens for bucket, amount in zip(buckets, amounts, strict=True)):
+            return False
+        for bucket, amount in zip(buckets, amounts, strict=True):
+            bucket.tokens -= amount
+        return True
+
+    def _stream_bucket(self, tenant: str, limits: Limits, labels: Labels, now: float) -> _Bucket:
         rate, burst = limits.per_stream_rate_limit, limits.per_stream_rate_limit_burst
         bucket = self._stream_buckets.get((tenant, labels))
         if bucket is None:
@@ -173,7 +193,4 @@ class Quotas:
             self._stream_buckets.put((tenant, labels), bucket, _RECENT_ENTRY_BYTES)
         bucket.tokens = min(burst, bucket.tokens + (now - bucket.at_seconds) * rate)
         bucket.at_seconds = now
-        if amount > bucket.tokens:
-            return False
-        bucket.tokens -= amount
-        return True
+        return bucket

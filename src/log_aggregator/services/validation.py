@@ -101,12 +101,15 @@ class Validated:
 
 def validate(push: Push, limits: IngestLimits, now_ns: int, tenant: str) -> Validated:
     """Applies all limits that concern one push alone; rates and numbers of streams are not among them."""
-    whole = _accepted_whole(push, limits, now_ns)
+    whole = accepted_whole(push, limits, now_ns)
     return _by_stream(push, limits, now_ns, tenant) if whole is None else Validated(whole, Counter(), {}, None, 0, 0)
 
 
-def _accepted_whole(push: Push, limits: IngestLimits, now_ns: int) -> AcceptedBatch | None:
-    """All of the push, if none of it is to be refused, and no line or timestamp changed; else None."""
+def accepted_whole(push: Push, limits: IngestLimits, now_ns: int) -> AcceptedBatch | None:
+    """All of the push, if none of it is to be refused, and no line or timestamp changed; else None.
+
+    As `validate`, it applies the limits that concern the push alone.
+    """
     if now_ns < limits.block_ingestion_until or limits.increment_duplicate_timestamp:
         return None
     entries = PushEntries.of(push)

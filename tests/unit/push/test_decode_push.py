@@ -7,7 +7,8 @@ import pytest
 
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.labels_text import parse_labels_text
-from log_aggregator.formats.push import decode_push
+from log_aggregator.formats.parts import Parts
+from log_aggregator.formats.push import decode_push, decode_streams
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushError, PushTooLarge
 from log_aggregator.model.labels import format_labels
 from log_aggregator.model.push import PushStream
@@ -25,6 +26,10 @@ def decode(body: bytes | str, content_type: str | None = JSON, encoding: str | N
 
 def decode_legacy(body: str) -> list[PushStream]:
     return list(decode_push(body.encode(), JSON, None, legacy=True, max_decompressed_bytes=1 << 20).by_stream())
+
+
+def decode_counted(body: bytes, content_type: str, parts: Parts) -> list[PushStream]:
+    return decode_streams(body, content_type, None, legacy=False, max_decompressed_bytes=0, parts=parts)
 
 
 def one_entry(values: object) -> str:
@@ -347,10 +352,12 @@ def test_parts_of_a_push_are_counted_before_they_cost_time(
     bodies = ((snappy(request.SerializeToString()), PROTOBUF), (json.dumps({"streams": json_streams}).encode(), JSON))
     for body, content_type in bodies:
         for most in (parts, 0):
-            push = decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0, max_parts=most)
-            assert len(push.lines) == sum(len(entries) for _, entries in streams)
+            counted = Parts(most)
+            decoded = decode_counted(body, content_type, counted)
+            assert [len(stream.lines) for stream in decoded] == [len(entries) for _, entries in streams]
+            assert counted.count == parts
         with pytest.raises(PushTooLarge):
-            decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0, max_parts=parts - 1)
+            decode_counted(body, content_type, Parts(parts - 1))
 
 
 @pytest.mark.parametrize(
@@ -369,7 +376,7 @@ def test_parts_of_a_push_are_counted_before_they_cost_time(
 def test_what_takes_long_is_not_decoded_where_little_time_is(body: bytes) -> None:
     content_type = JSON if body.startswith(b"{") else PROTOBUF
     with pytest.raises(PushTooLarge, match="more than 2000 streams, entries, labels and metadata"):
-        decode_push(body, content_type, None, legacy=False, max_decompressed_bytes=0, max_parts=2_000)
+        decode_counted(body, content_type, Parts(2_000))
 
 
 def test_labels_of_megabytes_are_too_large() -> None:

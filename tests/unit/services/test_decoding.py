@@ -2,26 +2,24 @@
 
 import asyncio
 import threading
-from dataclasses import replace
 
 import pytest
 
 from log_aggregator.formats.compression import decompress
-from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import PushTooLarge
 from log_aggregator.model.push import Push
-from log_aggregator.services.decoding import Decoding, PushBody
+from log_aggregator.services.decoding import Decode, Decoding
 
 MEBIBYTE = 1 << 20
+SENT_BYTES = 100
 
 
-def body(size: int, parts: int = 1) -> PushBody:
-    def decode(max_bytes: int, max_parts: int) -> Push:
+def body(size: int) -> Decode:
+    def decode(max_bytes: int) -> Push:
         decompress(b"x" * size, None, max_bytes)
-        Parts(max_parts).add(parts)
         return Push.of([])
 
-    return PushBody(min(size, 100), decode, is_literal=True)
+    return decode
 
 
 def nothing(push: Push) -> int:
@@ -34,39 +32,22 @@ def nothing(push: Push) -> int:
 )
 async def test_body_is_bounded_by_configuration_and_memory(configured: int, memory: int, fits: int) -> None:
     decoding = Decoding(configured, memory)
-    assert await decoding.run("tenant", body(fits), nothing) == 0
+    assert await decoding.run("tenant", body(fits), SENT_BYTES, nothing) == 0
     with pytest.raises(PushTooLarge, match=f"decompressed message size too large than max \\({fits + 1} vs {fits}\\)"):
-        await decoding.run("tenant", body(fits + 1), nothing)
-
-
-@pytest.mark.parametrize(
-    ("size", "parts", "is_on_the_loop"),
-    [(MEBIBYTE // 8, 2000, True), (MEBIBYTE // 8 + 1, 1, False), (100, 2001, False)],
-)
-async def test_what_takes_little_time_is_decoded_on_the_loop(size: int, parts: int, is_on_the_loop: bool) -> None:
-    one = body(size, parts)
-    thread = await Decoding(0, 100 * MEBIBYTE).run("tenant", one, lambda push: threading.get_ident())
-    assert (thread == threading.get_ident()) == is_on_the_loop
+        await decoding.run("tenant", body(fits + 1), SENT_BYTES, nothing)
 
 
 async def test_large_bodies_are_decoded_one_at_a_time() -> None:
-    decoding, running, most = Decoding(0, 100 * MEBIBYTE), 0, 0
+    decoding, two = Decoding(0, 100 * MEBIBYTE), threading.Barrier(2)
 
-    def counted(_: Push) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        running -= 1
+    def meets_another(_: Push) -> bool:
+        try:
+            two.wait(0.05)
+        except threading.BrokenBarrierError:
+            two.reset()
+            return False
+        return True
 
-    async with asyncio.TaskGroup() as group:
-        for tenant in range(10):
-            group.create_task(decoding.run(str(tenant), body(2 * MEBIBYTE), counted))
-    assert most == 1
-
-
-async def test_values_that_nest_and_entries_that_inherit_are_decoded_in_a_thread() -> None:
-    one = replace(body(100), is_literal=False)
-    assert (
-        await Decoding(0, 100 * MEBIBYTE).run("tenant", one, lambda push: threading.get_ident())
-        != threading.get_ident()
-    )
+    for size, expected in ((5 * MEBIBYTE, [False] * 2), (MEBIBYTE, [True] * 2)):
+        tenants = [decoding.run(str(tenant), body(size), SENT_BYTES, meets_another) for tenant in range(2)]
+        assert await asyncio.gather(*tenants) == expected
