@@ -22,11 +22,20 @@ DAYS = 86_400 * 10**9
 class Sent:
     body: bytes
     headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
+    path: str = "/loki/api/v1/push"
 
 
 def sent(*lines: str, app: str = "a", at: int = NOW, metadata: dict[str, str] | None = None) -> Sent:
     values = [[str(at + row), line, *([metadata] if metadata else [])] for row, line in enumerate(lines)]
     return Sent(json.dumps({"streams": [{"stream": {"app": app}, "values": values}]}).encode())
+
+
+def exported(*times: int) -> Sent:
+    """An OpenTelemetry request of a record for each time."""
+    records = [{"timeUnixNano": str(time_ns), "body": {"stringValue": str(time_ns)}} for time_ns in times]
+    resource = {"attributes": [{"key": "app", "value": {"stringValue": "shop"}}]}
+    request = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]}
+    return Sent(json.dumps(request).encode(), path="/otlp/v1/logs")
 
 
 def together(server: LogAggregator, pushes: Sequence[Sent]) -> list[tuple[int, str]]:
@@ -38,7 +47,7 @@ def together(server: LogAggregator, pushes: Sequence[Sent]) -> list[tuple[int, s
     server.pause()
     try:
         for connection, push in zip(connections, pushes, strict=True):
-            connection.request("POST", "/loki/api/v1/push", push.body, push.headers)
+            connection.request("POST", push.path, push.body, push.headers)
     finally:
         server.resume()
     answers = []
@@ -104,6 +113,19 @@ def test_each_is_told_what_is_wrong_with_its_own() -> None:
         assert 'Content-Encoding "rot13" not supported' in answers[6][1]
         assert "max entry size" in answers[7][1]
         assert [line for _, line, _ in stored(client)] == ["first", "second", "third"]
+
+
+def test_each_exporter_is_told_of_its_own_records() -> None:
+    old = NOW - 30 * DAYS
+    pushes = [exported(NOW), exported(NOW + 1, old, NOW + 2), exported(old), exported(NOW + 3), sent("x")]
+    with serving() as (server, client):
+        answers = together(server, pushes)
+        assert [status for status, _ in answers] == [200, 200, 400, 200, 204]
+        assert json.loads(answers[1][1])["partialSuccess"]["rejectedLogRecords"] == "1"
+        assert [text for _, text in (answers[0], answers[3])] == ["{}", "{}"]
+        query = {"query": '{service_name="unknown_service"}', "since": "1h"}
+        (stream,) = client.get("/loki/api/v1/query_range", params=query).json()["data"]["result"]
+        assert sorted(line for _, line in stream["values"]) == [str(NOW + number) for number in range(4)]
 
 
 @pytest.mark.parametrize(

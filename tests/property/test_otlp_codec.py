@@ -12,6 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from log_aggregator.formats.otlp import decode_otlp
+from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import PushError
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.push import PushStream
@@ -78,8 +79,9 @@ requests = st.builds(ExportLogsServiceRequest, resource_logs=st.lists(resource_l
 
 
 def decode(body: bytes, content_type: str) -> list[PushStream]:
-    push = decode_otlp(body, content_type, None, settings=SETTINGS, now_ns=NOW_NS, max_decompressed_bytes=MEGABYTE)
-    return list(push.by_stream())
+    return decode_otlp(
+        body, content_type, None, settings=SETTINGS, now_ns=NOW_NS, max_decompressed_bytes=MEGABYTE, parts=Parts(0)
+    )
 
 
 def records_of(request: ExportLogsServiceRequest) -> list[LogRecord]:

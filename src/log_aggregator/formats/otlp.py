@@ -3,7 +3,7 @@
 Source: Loki's documentation, "Ingesting logs to Loki using OpenTelemetry Collector", format considerations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,15 +13,18 @@ from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
+from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
 from log_aggregator.model.otlp import DEFAULT_INDEX_LABELS, Action, AttributeRule, OtlpSettings, action_for
-from log_aggregator.model.push import Push, PushStream
+from log_aggregator.model.push import PushStream
 
 _JSON: Final = "application/json"
 _PROTOBUF: Final = ("application/x-protobuf", "application/protobuf")
 _INT64_MAX: Final = 2**63 - 1
 _SEVERITY_TEXT: Final = "severity_text"
+
+_BRACES_OF_PART: Final = 2
 
 _MAX_INHERITED_LENGTH: Final = 256 << 20
 """In characters, of all records of a request: each carries what its resource and scope say once, so that a body of a
@@ -37,29 +40,32 @@ def decode_otlp(
     index_labels: tuple[str, ...] = DEFAULT_INDEX_LABELS,
     now_ns: int,
     max_decompressed_bytes: int,
-) -> Push:
-    """The columns of a logs request, whose streams have at least one entry each.
+    parts: Parts,
+) -> list[PushStream]:
+    """The streams of a logs request, which have at least one entry each.
 
     `index_labels` are the resource attributes that name a stream where the settings do not ignore them.
 
     A record without any time is of `now_ns`. Where one name comes more than once, it is as in Loki: the scope's
     attributes win over the resource's, these over a record's own fields, such as trace_id, and these over its
     attributes. A time beyond 64 bits of nanoseconds becomes the last that they hold. `max_decompressed_bytes` of 0
-    means no bound.
+    means no bound. Counts what there is to do in `parts`.
 
     Raises InvalidPush, EmptyPush, PushTooLarge.
     """
     data = decompress(body, content_encoding, max_decompressed_bytes)
+    parts.bytes += len(data)
     if is_json(content_type):
+        parts.guess(data.count(b"{") // _BRACES_OF_PART)
         request = decode_json_request(data)
     elif _media_type(content_type) in _PROTOBUF:
         request = _decode_protobuf(data)
     else:
         raise InvalidPush(f"content type: {content_type or ''} is not supported")
-    streams = _Mapping(settings, index_labels, now_ns).streams_of(request)
+    streams = _Mapping(settings, index_labels, now_ns, parts).streams_of(request)
     if not streams:
         raise EmptyPush
-    return Push.of(streams)
+    return streams
 
 
 def is_json(content_type: str | None) -> bool:
@@ -81,41 +87,49 @@ def _decode_protobuf(data: bytes) -> otlp_pb2.ExportLogsServiceRequest:
 class _Places(dict[bytes, tuple[str, Action]]):
     """The name of each attribute and where it goes. Found out once a request: the same few come with every record."""
 
-    def __init__(self, rules: Sequence[AttributeRule]) -> None:
+    def __init__(self, rules: Sequence[AttributeRule], parts: Parts) -> None:
         super().__init__()
         self._rules = rules
+        self._parts = parts
 
     def __missing__(self, key: bytes) -> tuple[str, Action]:
         attribute = text_of_bytes(key)
         place = self[key] = clean_name(attribute), action_for(attribute, self._rules)
         return place
 
-    def put(self, attributes: Iterable[otlp_pb2.KeyValue], labels: dict[str, str], metadata: dict[str, str]) -> None:
+    def put(self, attributes: Sequence[otlp_pb2.KeyValue], labels: dict[str, str], metadata: dict[str, str]) -> None:
+        self._parts.add(len(attributes))
         for pair in attributes:
             name, action = self[pair.key]
-            if action is Action.STRUCTURED_METADATA:
-                add_attribute(metadata, name, pair.value)
-            elif action is Action.INDEX_LABEL:
-                add_attribute(labels, name, pair.value)
+            if action is Action.DROP:
+                continue
+            pairs = labels if action is Action.INDEX_LABEL else metadata
+            if text := pair.value.string_value:  # nearly always, and a twelfth of decoding would be the calls for it
+                pairs[name] = text_of_bytes(text)
+            else:
+                add_attribute(pairs, name, pair.value, self._parts)
 
 
 class _Mapping:
     """One request under one tenant's settings."""
 
-    def __init__(self, settings: OtlpSettings, index_labels: tuple[str, ...], now_ns: int) -> None:
-        self._of_resource = _Places(settings.resource_attributes.rules(index_labels))
-        self._of_scope = _Places(settings.scope_attributes)
-        self._of_log = _Places(settings.log_attributes)
+    def __init__(self, settings: OtlpSettings, index_labels: tuple[str, ...], now_ns: int, parts: Parts) -> None:
+        self._of_resource = _Places(settings.resource_attributes.rules(index_labels), parts)
+        self._of_scope = _Places(settings.scope_attributes, parts)
+        self._of_log = _Places(settings.log_attributes, parts)
+        self._parts = parts
         self._severity_text_as_label = settings.severity_text_as_label
         self._now_ns = now_ns
         self._streams: dict[Labels, _Stream] = {}
         self._inherited_length = 0
 
     def streams_of(self, request: otlp_pb2.ExportLogsServiceRequest) -> list[PushStream]:
+        self._parts.add(len(request.resource_logs))
         for logs in request.resource_logs:
             labels: dict[str, str] = {}
             metadata: dict[str, str] = {}
             self._of_resource.put(logs.resource.attributes, labels, metadata)
+            self._parts.add(len(logs.scope_logs))
             for scope_logs in logs.scope_logs:
                 self._add(scope_logs.log_records, labels, metadata | self._scope_metadata(scope_logs.scope))
         return [stream.finished() for stream in self._streams.values()]
@@ -132,7 +146,11 @@ class _Mapping:
         return metadata
 
     def _add(self, records: Sequence[otlp_pb2.LogRecord], labels: dict[str, str], inherited: dict[str, str]) -> None:
-        self._inherited_length += len(records) * sum(len(name) + len(value) for name, value in inherited.items())
+        inherited_length = len(records) * _length(inherited)
+        self._parts.add(len(records) * (1 + len(inherited)))
+        self._parts.add_names(inherited, len(records))
+        self._parts.add_text(inherited_length + len(records) * _length(labels))
+        self._inherited_length += inherited_length
         if self._inherited_length > _MAX_INHERITED_LENGTH:
             raise PushTooLarge(
                 "attributes of resources and scopes, counted once for each of their records, "
@@ -148,11 +166,12 @@ class _Mapping:
                 own[_SEVERITY_TEXT] = metadata[_SEVERITY_TEXT]
             metadata |= inherited
             if own:
+                self._parts.add(len(labels))
                 stream = self._stream(labels | own)
             else:
                 stream = common = common or self._stream(labels)
             stream.timestamps_ns.append(self._timestamp_ns(record))
-            stream.lines.append(value_text(record.body))
+            stream.lines.append(value_text(record.body, self._parts))
             stream.metadata.append(metadata)
 
     def _stream(self, labels: dict[str, str]) -> "_Stream":
@@ -174,6 +193,11 @@ class _Stream:
 
     def finished(self) -> PushStream:
         return PushStream(self.labels, self.timestamps_ns, self.lines, self.metadata if any(self.metadata) else None)
+
+
+def _length(pairs: dict[str, str]) -> int:
+    """In characters."""
+    return sum(len(name) + len(value) for name, value in pairs.items())
 
 
 def _put_fields(record: otlp_pb2.LogRecord, metadata: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from log_aggregator.formats import otlp_pb2
+from log_aggregator.formats.parts import Parts
 from log_aggregator.model.labels import clean_name
 
 _LEAST_PLAIN: Final = 1e-6
@@ -22,8 +23,11 @@ def text_of_bytes(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def value_text(value: otlp_pb2.AnyValue) -> str:
-    """Strings as they are, bytes as base64, arrays and maps as JSON with sorted keys, no value as ""."""
+def value_text(value: otlp_pb2.AnyValue, parts: Parts) -> str:
+    """Strings as they are, bytes as base64, arrays and maps as JSON with sorted keys, no value as "".
+
+    Raises PushTooLarge where there are more values in it than `parts` takes.
+    """
     # Nearly all values are strings, and asking for one is cheaper than asking for the kind.
     if text := value.string_value:
         return text_of_bytes(text)
@@ -37,29 +41,36 @@ def value_text(value: otlp_pb2.AnyValue) -> str:
         case "bytes_value":
             return _base64(value.bytes_value)
         case "array_value" | "kvlist_value":
-            return _encoder.encode(_json_value(value)).decode()
+            return _encoder.encode(_json_value(value, parts)).decode()
         case _:
             return ""
 
 
-def add_attribute(pairs: dict[str, str], name: str, value: otlp_pb2.AnyValue) -> None:
+def add_attribute(pairs: dict[str, str], name: str, value: otlp_pb2.AnyValue, parts: Parts) -> None:
     """Puts an attribute under a name that is a label name, or "" where it cannot be one.
 
-    A map becomes a pair for each of its leaves, whose names are joined with underscores.
+    A map becomes a pair for each of its leaves, whose names are joined with underscores. Raises PushTooLarge where it
+    has more than `parts` takes.
     """
     if value.HasField("kvlist_value"):
-        for pair in value.kvlist_value.values:
-            add_attribute(pairs, clean_name(f"{name}_{text_of_bytes(pair.key)}"), pair.value)
+        leaves = value.kvlist_value.values
+        parts.add(len(leaves))
+        parts.add_names((name,), len(leaves))
+        for pair in leaves:
+            add_attribute(pairs, clean_name(f"{name}_{text_of_bytes(pair.key)}"), pair.value, parts)
     else:
-        pairs[name] = value_text(value)
+        pairs[name] = value_text(value, parts)
 
 
-def _json_value(value: otlp_pb2.AnyValue) -> object:
+def _json_value(value: otlp_pb2.AnyValue, parts: Parts) -> object:
     match value.WhichOneof("value"):
         case "array_value":
-            return [_json_value(element) for element in value.array_value.values]
+            parts.add(len(value.array_value.values))
+            return [_json_value(element, parts) for element in value.array_value.values]
         case "kvlist_value":
-            return {text_of_bytes(pair.key): _json_value(pair.value) for pair in value.kvlist_value.values}
+            pairs = value.kvlist_value.values
+            parts.add(len(pairs))
+            return {text_of_bytes(pair.key): _json_value(pair.value, parts) for pair in pairs}
         case "string_value":
             return text_of_bytes(value.string_value)
         case "int_value":

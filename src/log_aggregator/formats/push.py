@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain, islice, pairwise
+from operator import mul
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -36,8 +37,6 @@ _PLAIN_ENTRIES_AT_ONCE: Final = 1 << 16
 
 _FEW_ENTRIES: Final = 2000
 """Up to which, as measured, the objects cost less than the columns do."""
-
-_CHARACTERS_OF_PART: Final = 1 << 10
 
 _MAX_LABELS_BYTES: Final = 1 << 24
 """Of one stream's label text, as in Loki."""
@@ -148,7 +147,8 @@ def _decode_protobuf(data: bytes, parts: Parts) -> list[PushStream]:
     streams = _messages(data, parts)
     parts.add(len(streams))
     rows = [len(stream.entries) for stream in streams]
-    parts.add(sum(rows) + sum(map(_parts_of_labels, [stream.labels for stream in streams], rows)))
+    parts.add(sum(rows))
+    _count_labels([stream.labels for stream in streams], rows, parts)
     timestamps_ns: list[int] = []
     lines: list[str] = []
     metadata: list[dict[str, str]] = []
@@ -181,9 +181,10 @@ def _if_any(metadata: list[dict[str, str]]) -> list[dict[str, str]] | None:
     return metadata if any(metadata) else None
 
 
-def _parts_of_labels(text: str, rows: int) -> int:
-    """Pairs and escapes; and each entry may be refused with a message that has all of the text."""
-    return text.count("=") + text.count("\\") + rows * len(text) // _CHARACTERS_OF_PART
+def _count_labels(texts: Sequence[str], rows: Sequence[int], parts: Parts) -> None:
+    """Pairs and escapes; and each entry may be refused with a message that has all of its stream's text."""
+    parts.add(sum(text.count("=") + text.count("\\") for text in texts))
+    parts.add_text(sum(map(mul, rows, map(len, texts))))
 
 
 def _messages(data: bytes, parts: Parts) -> Sequence[push_pb2.Stream]:
@@ -289,7 +290,8 @@ def _decode_json(data: bytes, parts: Parts) -> list[PushStream]:
 def _json_stream(stream: _Stream, index: int, parts: Parts) -> PushStream:
     entries = stream.values or []
     length = sum(len(name) + len(value) for name, value in stream.stream.items())
-    parts.add(1 + len(entries) + len(stream.stream) + len(entries) * length // _CHARACTERS_OF_PART)
+    parts.add(1 + len(entries) + len(stream.stream))
+    parts.add_text(len(entries) * length)
     metadata = [entry.metadata for entry in entries]
     if any(metadata):
         parts.add(sum(len(own) for own in metadata if own))
@@ -381,7 +383,8 @@ def _decode_legacy_json(data: bytes, parts: Parts) -> list[PushStream]:
 def _legacy_stream(stream: _LegacyStream, index: int, parts: Parts) -> PushStream:
     entries = stream.entries or []
     metadata = [entry.metadata for entry in entries]
-    parts.add(1 + len(entries) + _parts_of_labels(stream.labels, len(entries)) + sum(map(len, metadata)))
+    parts.add(1 + len(entries) + sum(map(len, metadata)))
+    _count_labels([stream.labels], [len(entries)], parts)
     timestamps_ns = [_rfc3339_ns(entry.ts, index, position) for position, entry in enumerate(entries)]
     lines = [entry.line for entry in entries]
     return PushStream(_parse_labels(stream.labels), timestamps_ns, lines, _if_any(metadata))

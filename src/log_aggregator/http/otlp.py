@@ -14,10 +14,11 @@ from sanic.response import HTTPResponse, raw
 from log_aggregator.clock import Clock
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.otlp import decode_otlp, is_json
+from log_aggregator.formats.parts import Parts
 from log_aggregator.http.errors import RETRY_AFTER_SECONDS
 from log_aggregator.http.server import Call, Route
 from log_aggregator.model.otlp import OtlpSettings
-from log_aggregator.model.push import Push
+from log_aggregator.model.push import Push, PushStream
 from log_aggregator.services.distributor import Distributor, PushBody, PushRejected
 from log_aggregator.services.validation import IngestionBlocked
 
@@ -43,7 +44,7 @@ class OtlpRoutes:
         headers, body = call.request.headers, call.request.body
         settings, now_ns = self.otlp_of(call.tenant), self.clock.now_ns()
 
-        def decode(max_decompressed_bytes: int) -> Push:
+        def streams(max_decompressed_bytes: int, parts: Parts) -> list[PushStream]:
             return decode_otlp(
                 body,
                 headers.get("content-type"),
@@ -52,10 +53,14 @@ class OtlpRoutes:
                 index_labels=self.index_labels,
                 now_ns=now_ns,
                 max_decompressed_bytes=max_decompressed_bytes,
+                parts=parts,
             )
 
+        def decode(max_decompressed_bytes: int) -> Push:
+            return Push.of(streams(max_decompressed_bytes, Parts(0)))
+
         try:
-            await self.distributor.push(call.tenant, PushBody(len(body), decode, None), "otlp")
+            await self.distributor.push(call.tenant, PushBody(len(body), decode, streams), "otlp")
         except PushRejected as error:
             # Nothing is sent again for either answer, but only this one says how many records were stored.
             if not error.stored_lines:

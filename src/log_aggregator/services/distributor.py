@@ -39,8 +39,7 @@ class PushBody:
 
     sent_bytes: int
     decode: Decode
-    decode_streams: DecodeStreams | None
-    """None where its parts cannot be told before anything is made of them: where values nest and entries inherit."""
+    decode_streams: DecodeStreams
 
 
 class _Source(NamedTuple):
@@ -132,7 +131,7 @@ class Distributor:
     async def push(self, tenant: str, body: PushBody, form: Format) -> None:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
         source = _Source(tenant, form)
-        if body.decode_streams is not None and body.sent_bytes <= GATHERED_BYTES:
+        if body.sent_bytes <= GATHERED_BYTES:
             try:
                 streams = await self._gathering.run(source, body.decode_streams)
             except PushTooLarge:

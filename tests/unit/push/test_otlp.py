@@ -1,6 +1,7 @@
 """Where Loki puts what an OpenTelemetry log record says."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import cramjam
@@ -9,6 +10,7 @@ import zstandard
 
 from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.otlp import decode_otlp
+from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.otlp import OtlpSettings
 from log_aggregator.model.push import PushStream
@@ -24,18 +26,19 @@ def decode(
     content_type: str | None = JSON,
     encoding: str | None = None,
     max_decompressed_bytes: int = 1 << 20,
+    max_parts: int = 0,
     **settings: Any,
 ) -> list[PushStream]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    push = decode_otlp(
+    return decode_otlp(
         data,
         content_type,
         encoding,
         settings=OtlpSettings.model_validate(settings),
         now_ns=NOW_NS,
         max_decompressed_bytes=max_decompressed_bytes,
+        parts=Parts(max_parts),
     )
-    return list(push.by_stream())
 
 
 def pairs(attributes: dict[str, object]) -> list[object]:
@@ -167,6 +170,34 @@ def test_a_resource_that_says_much_cannot_have_many_records() -> None:
         "request body too large: attributes of resources and scopes, counted once for each of their records, "
         "are more than 268435456 characters"
     )
+
+
+def map_of_maps(depth: int, name: str) -> dict[str, object]:
+    return {name: map_of_maps(depth - 1, name)} if depth else {f"leaf{number}": "x" for number in range(30)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        request({"body": any_value([""] * 2_000)}),
+        request({"attributes": pairs({f"a{number}": "" for number in range(2_000)})}),
+        request({"attributes": pairs({"a": {f"b{number}": "" for number in range(2_000)}})}),
+        request({"attributes": pairs(map_of_maps(20, "k." * 200))}),
+        request(*[{}] * 2_000),
+        request(*[{}] * 200, resource={f"a{number}": "x" for number in range(20)}),
+        request(*[{}] * 200, resource={"a": "x" * 20_000}),
+        request(*[{}] * 200, resource={"service.name": "x" * 20_000}),
+        request(*[{}] * 200, resource={"k." * 500: "x"}),
+        {"resourceLogs": [{}] * 2_001},
+        {"resourceLogs": [{"scopeLogs": [{}] * 2_001}]},
+        {"resourceLogs": [], "unknown": [{}] * 5_000},
+    ],
+)
+def test_what_takes_long_is_not_decoded_where_little_time_is(body: object) -> None:
+    with pytest.raises(PushTooLarge, match="more than 2000 streams, entries, labels and metadata"):
+        decode(body, max_parts=2_000)
+    with suppress(EmptyPush):
+        decode(body)
 
 
 # Settings
