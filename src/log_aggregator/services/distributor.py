@@ -17,7 +17,7 @@ from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import STREAM, Segment, text_bytes_of_rows
 from log_aggregator.services import push_messages as messages
 from log_aggregator.services.decoding import Decode, Decoding
-from log_aggregator.services.gathering import GATHERED_BYTES, DecodeStreams, Gathering
+from log_aggregator.services.gathering import SMALL_BYTES, DecodeStreams, Gathering
 from log_aggregator.services.ingester import Ingester
 from log_aggregator.services.quotas import Quotas
 from log_aggregator.services.refusals import Reason
@@ -131,7 +131,7 @@ class Distributor:
     async def push(self, tenant: str, body: PushBody, form: Format) -> None:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
         source = _Source(tenant, form)
-        if body.sent_bytes <= GATHERED_BYTES:
+        if body.sent_bytes <= SMALL_BYTES:
             try:
                 streams = await self._gathering.run(source, body.decode_streams)
             except PushTooLarge:

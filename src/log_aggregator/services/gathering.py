@@ -13,10 +13,13 @@ from typing import Any, Final, Generic, TypeVar
 from log_aggregator.formats.parts import Parts
 from log_aggregator.model.push import PushStream
 
-GATHERED_BYTES: Final = 128 << 10
-"""Of all that are stored as one, once decompressed. Usual lines take 1 to 3 ms, and what is made to take long (nested
-JSON before the level, a message for each entry) up to 90, as measured."""
-_GATHERED_PARTS: Final = 2_000
+# Of one push, sent or decompressed. Usual lines take 1 to 3 ms, and what is made to take long (nested JSON before the
+# level, a message for each entry) up to 90, as measured.
+SMALL_BYTES: Final = 128 << 10
+_SMALL_PARTS: Final = 2_000
+# Of all that is stored as one.
+_GATHERED_BYTES: Final = 256 << 10
+_GATHERED_PARTS: Final = 4_000
 
 DecodeStreams = Callable[[int, Parts], list[PushStream]]
 """Takes the most bytes that the body may have once decompressed, and what counts its parts. Raises PushError."""
@@ -51,7 +54,7 @@ class Gathering(Generic[Key]):
         """`max_bytes` is what any body may have once decompressed."""
         self._turn = turn
         self._store = store
-        self._max_bytes = min(GATHERED_BYTES, max_bytes)
+        self._max_bytes = min(SMALL_BYTES, max_bytes)
         self._waiting: dict[Key, list[_Small]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -96,14 +99,14 @@ class Gathering(Generic[Key]):
         decoded: list[_Decoded] = []
         size = count = 0
         for taken, small in enumerate(waiting):
-            parts = Parts(_GATHERED_PARTS)
+            parts = Parts(_SMALL_PARTS)
             try:
                 streams = small.decode(self._max_bytes, parts)
             except Exception as error:
                 _fail(small, error)
                 continue
             size, count = size + parts.bytes, count + parts.count
-            if decoded and (size > GATHERED_BYTES or count > _GATHERED_PARTS):
+            if decoded and (size > _GATHERED_BYTES or count > _GATHERED_PARTS):
                 return decoded, taken
             decoded.append(_Decoded(small, streams))
         return decoded, len(waiting)

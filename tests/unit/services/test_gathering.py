@@ -11,7 +11,7 @@ from log_aggregator.formats.parts import Parts
 from log_aggregator.formats.push import decode_streams
 from log_aggregator.formats.push_errors import InvalidPush, PushTooLarge
 from log_aggregator.model.push import PushStream
-from log_aggregator.services.gathering import GATHERED_BYTES, DecodeStreams, Gathering
+from log_aggregator.services.gathering import SMALL_BYTES, DecodeStreams, Gathering
 from log_aggregator.wal.errors import WalUnavailable
 
 NS = "1768471200000000000"
@@ -55,7 +55,7 @@ class Stored:
 
 
 async def run(
-    stored: Stored, *pushes: tuple[str, DecodeStreams], max_bytes: int = GATHERED_BYTES
+    stored: Stored, *pushes: tuple[str, DecodeStreams], max_bytes: int = SMALL_BYTES
 ) -> list[list[str] | BaseException | None]:
     """What each is answered that came before the turn did."""
     gathering = Gathering(stored.turn, stored.store, max_bytes)
@@ -100,7 +100,7 @@ async def test_failure_is_told_to_all(error: Exception) -> None:
 
 async def test_push_whose_client_has_gone_leaves_the_others_alone() -> None:
     stored = Stored()
-    gathering = Gathering(stored.turn, stored.store, GATHERED_BYTES)
+    gathering = Gathering(stored.turn, stored.store, SMALL_BYTES)
     gone, stays = (asyncio.create_task(gathering.run("a", body(line))) for line in ("1", "2"))
     await asyncio.sleep(0)
     gone.cancel()
@@ -111,19 +111,19 @@ async def test_push_whose_client_has_gone_leaves_the_others_alone() -> None:
 
 
 async def test_no_more_is_stored_as_one_than_takes_little_time() -> None:
-    large, many = "x" * (GATHERED_BYTES // 3), body("y", streams=400)
+    large, many = "x" * (SMALL_BYTES - 1000), body("y", streams=600)
     stored = Stored()
     pushes = [("a", body(large))] * 5 + [("b", many)] * 3
-    assert await run(stored, *pushes) == [None] * 4 + [[large]] + [["y"] * 400] * 3
-    assert [(key, len(several)) for key, several in stored.groups] == [("a", 2), ("a", 2)]
+    assert await run(stored, *pushes) == [None] * 4 + [[large]] + [None] * 2 + [["y"] * 600]
+    assert [(key, len(several)) for key, several in stored.groups] == [("a", 2), ("b", 2), ("a", 2)]
 
 
 @pytest.mark.parametrize(
     ("decode", "max_bytes"),
     [
-        (body("x" * GATHERED_BYTES), GATHERED_BYTES),
+        (body("x" * SMALL_BYTES), SMALL_BYTES),
         (body("x" * 1000), 1000),
-        (body("x", streams=1000), GATHERED_BYTES),
+        (body("x", streams=1000), SMALL_BYTES),
     ],
 )
 async def test_what_may_take_long_is_not_decoded(decode: DecodeStreams, max_bytes: int) -> None:
