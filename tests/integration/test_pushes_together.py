@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from servers import LogAggregator
+from waiting import wait_for
 
 NOW = time.time_ns()
 JSON = {"Content-Type": "application/json"}
@@ -76,10 +77,10 @@ def stored(client: httpx.Client) -> list[tuple[str, str, str]]:
     return sorted(entries)
 
 
-def pushes_counted(client: httpx.Client) -> int:
-    """How many times something was stored."""
-    lines = client.get("/metrics").text.splitlines()
-    return int(float(next(line for line in lines if line.startswith("loki_bytes_per_line_count")).split()[1]))
+def counted(client: httpx.Client, name: str) -> int:
+    """The sum of a counter, whatever its labels."""
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+    return int(sum(float(line.rpartition(" ")[2]) for line in lines))
 
 
 def test_each_entry_is_stored_once_and_at_once_with_others() -> None:
@@ -87,7 +88,8 @@ def test_each_entry_is_stored_once_and_at_once_with_others() -> None:
     pushes += [sent(f"traced {number}", metadata={"trace_id": str(number)}) for number in range(10)]
     with serving() as (server, client):
         assert together(server, pushes) == [(204, "")] * 30
-        assert pushes_counted(client) < 15
+        assert counted(client, "loki_bytes_per_line_count") == 1
+        assert counted(client, "loki_distributor_lines_received_total") == 50
         expected = [(str(number % 3), f"level=warn {number}", "warn") for number in range(20)]
         expected += [(str(number % 3), f"info {number}", "info") for number in range(20)]
         expected += [("a", f"traced {number}", str(number)) for number in range(10)]
@@ -159,3 +161,18 @@ def test_limits_refuse_no_more_than_of_pushes_that_come_alone(
         assert sorted(status for status, _ in answers) == [204] * passed + [429] * (5 - passed)
         assert all(told in text for status, text in answers if status == 429)
         assert len(stored(client)) == passed
+        assert counted(client, "loki_distributor_lines_received_total") == 5
+        assert counted(client, "loki_discarded_samples_total") == 5 - passed
+
+
+def test_pushes_beyond_a_rate_make_no_streams_active() -> None:
+    limits = "{ingestion_rate_mb: 0.0001, ingestion_burst_size_mb: 0.001, max_global_streams_per_user: 3}"
+    with serving(f"limits_config: {limits}") as (server, _):
+        assert together(server, [sent("x" * 1000, app="first")]) == [(204, "")]
+        refused = together(server, [sent("x" * 600, app=str(number)) for number in range(4)])
+        assert [status for status, _ in refused] == [429] * 4
+
+        def is_admitted() -> bool:
+            return together(server, [sent("x" * 60, app="last")])[0][0] == 204
+
+        wait_for(is_admitted)

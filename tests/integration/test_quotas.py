@@ -92,3 +92,22 @@ async def test_what_was_taken_ahead_long_ago_does_not_join_a_full_burst(installa
     )  # as it is when enough time has passed
     installation.clock.time_ns += 10**9
     assert BURST - 1_000 <= await drained(replica, 1_000) <= BURST + SLACK
+
+
+async def test_what_is_given_back_may_be_taken_again(installation: Installation) -> None:
+    replica = installation.replica()
+    assert await replica.admit_bytes("tenant", LIMITS, BURST)
+    assert not await replica.admit_bytes("tenant", LIMITS, 1_000)
+    replica.give_back_bytes("tenant", LIMITS, 1_000)
+    assert await replica.admit_bytes("tenant", LIMITS, 1_000)
+    assert not await replica.admit_bytes("tenant", LIMITS, 1_000)
+
+
+async def test_bytes_of_streams_are_admitted_of_all_or_of_none(installation: Installation) -> None:
+    limits = Limits(per_stream_rate_limit=1, per_stream_rate_limit_burst=1_000)
+    replica, one, other = installation.replica(), (("app", "a"),), (("app", "b"),)
+    assert not replica.admit_all_stream_bytes("tenant", limits, (one, other), (500, 1_001))
+    assert replica.admit_all_stream_bytes("tenant", limits, (one, other), (1_000, 600))
+    assert not replica.admit_stream_bytes("tenant", limits, one, 1)
+    assert not replica.admit_stream_bytes("tenant", limits, other, 401)
+    assert replica.admit_stream_bytes("tenant", limits, other, 400)

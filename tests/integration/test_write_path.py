@@ -521,3 +521,20 @@ async def test_pushes_that_fail_or_are_given_up_take_no_room_for_ever(cluster: C
     await writer.flush()
     await writer.push(more)
     await assert_found(cluster.reader(), lines, more)
+
+
+@pytest.mark.parametrize("lines", [1, 5_000])
+async def test_small_pushes_wait_for_small_ones_and_not_beside_large_ones(cluster: Cluster, lines: int) -> None:
+    writer = await cluster.writer()
+    await writer.ingester.next_turn()
+    writer.gate.plan(0, Fate.HELD)
+    entries = [Entry("tenant", "a", number, "x" * 100) for number in range(lines)]
+    push = asyncio.create_task(writer.push(entries))
+    await writer.gate.held.wait()
+    turn = asyncio.create_task(writer.ingester.next_turn())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert turn.done() == (lines > 1)
+    writer.gate.resumed.set()
+    await asyncio.gather(push, turn)
+    await writer.ingester.next_turn()

@@ -30,6 +30,7 @@ _ENTRIES_AT_ONCE: Final = 4096
 """The objects that stand for the parts of a decoded message take several times what they stand for."""
 
 _BRACES_OF_PART: Final = 8
+_PARTS_OF_REPAIR: Final = 4
 _UNUSUAL_BYTES_OF_PART: Final = 4
 
 _PLAIN_ENTRIES_AT_ONCE: Final = 1 << 16
@@ -197,10 +198,11 @@ def _messages(data: bytes, parts: Parts) -> Sequence[push_pb2.Stream]:
         raw = push_pb2.RawPushRequest.FromString(data)
     except DecodeError as error:
         raise InvalidPush(f"protobuf: the body is not a push request: {error}") from error
-    parts.guess(len(raw.streams))
+    parts.guess(_PARTS_OF_REPAIR * len(raw.streams))
     entries = sum(len(stream.entries) for stream in raw.streams)
-    parts.guess(entries)
-    parts.guess(entries + sum(len(entry.structured_metadata) for stream in raw.streams for entry in stream.entries))
+    parts.guess(_PARTS_OF_REPAIR * entries)
+    pairs = sum(len(entry.structured_metadata) for stream in raw.streams for entry in stream.entries)
+    parts.guess(_PARTS_OF_REPAIR * (entries + pairs))
     return list(map(_repaired_stream, raw.streams))
 
 

@@ -120,7 +120,7 @@ class Distributor:
         max_errors: int,
     ) -> None:
         self._decoding = decoding
-        self._gathering = Gathering(ingester.next_commit, self._stored_together, decoding.max_decompressed_bytes)
+        self._gathering = Gathering(ingester.next_turn, self._stored_together, decoding.max_decompressed_bytes)
         self._ingester = ingester
         self._quotas = quotas
         self._limits_of = limits_of
@@ -175,25 +175,33 @@ class Distributor:
         batch = accepted_whole(Push.of(list(chain.from_iterable(several))), limits, self._clock.now_ns())
         if batch is None:
             return False
+        fits = True
         try:
-            if batch.lines and not await self._all_within_quotas(tenant, limits, batch):
-                return False
-            _Counting(self._metrics, source, limits).accepted(batch)
-            if batch.lines:
+            try:
+                fits = await self._all_within_quotas(tenant, limits, batch)
+            finally:
+                if fits:  # or Redis does not say so, and lines that have been received are counted nevertheless
+                    _Counting(self._metrics, source, limits).accepted(batch)
+            if fits and batch.lines:
                 await self._ingester.push(tenant, Segment(batch.streams, batch.frame), batch.bytes)
         except WalFull:
             self._metrics.wal_full.inc(len(several))
             raise
-        return True
+        return fits
 
     async def _all_within_quotas(self, tenant: str, limits: Limits, batch: AcceptedBatch) -> bool:
-        """Whether all of it may be stored; if not, nothing is counted."""
-        if not all(await self._entered(tenant, limits, batch)):
-            return False
+        """Whether all of it may be stored. If not, it counts for no rate, and its streams are those that may be active.
+
+        That is what each push would find by itself then.
+        """
+        if not batch.lines:
+            return True
         if not await self._quotas.admit_bytes(tenant, limits, batch.bytes):
             return False
         sizes = [share.bytes for share in batch.shares]
-        if self._quotas.admit_all_stream_bytes(tenant, limits, batch.streams, sizes):
+        if all(await self._entered(tenant, limits, batch)) and self._quotas.admit_all_stream_bytes(
+            tenant, limits, batch.streams, sizes
+        ):
             return True
         self._quotas.give_back_bytes(tenant, limits, batch.bytes)
         return False

@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 _GROUP_TEXT_BYTES = 8 << 20
 # To wake a thread takes longer than to encode so much.
 _TINY_GROUP_BYTES = 512 << 10
+# While one group is being appended, the next is being encoded.
+_CONCURRENT_GROUPS = 2
 _TICK_SECONDS = 1.0
 # A flush sorts and compresses copies of what it writes, some twice its size: of so much, or a part of the buffer.
 _SLICE_BYTES = 160 << 20
@@ -172,8 +174,9 @@ class Ingester:
         self._waiting: list[_Push] = []
         self._waiting_bytes: Counter[str] = Counter()  # by tenant, until they are appended
         self._pushed = asyncio.Event()
-        self._committed = asyncio.Event()  # none is under way
-        self._committed.set()
+        self._groups = asyncio.Semaphore(_CONCURRENT_GROUPS)
+        self._tiny_groups = 0  # that are being committed
+        self._committed = asyncio.Event()  # a tiny group; another event for each
         self._appending = asyncio.Lock()
         self._flushing = asyncio.Lock()
         self._check = asyncio.Event()
@@ -203,14 +206,18 @@ class Ingester:
         self._pushed.set()
         await push.done
 
-    async def next_commit(self) -> None:
-        """Returns at once if no commit is under way, else when it has ended: what is pushed then is in the next."""
-        await self._committed.wait()
+    async def next_turn(self) -> None:
+        """Returns when it is time to put small pushes together: while a tiny group is committed, more of them come.
+
+        Nobody waits for large groups, beside which small pushes cost little.
+        """
+        if self._tiny_groups:
+            await self._committed.wait()
 
     async def run(self) -> None:
         """Commits, keeps the lease, flushes. Runs until cancelled; then call `stop`."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._commit_groups())
+            group.create_task(self._commit_groups(group))
             group.create_task(self._keep_lease())
             group.create_task(self._flush_when_due())
 
@@ -273,12 +280,11 @@ class Ingester:
 
     # -- group commit -------------------------------------------------------
 
-    async def _commit_groups(self) -> None:
+    async def _commit_groups(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             await self._pushed.wait()
-            self._committed.clear()
-            await self._commit(self._take_group())
-            self._committed.set()
+            await self._groups.acquire()
+            tasks.create_task(self._commit(self._take_group()))
 
     def _take_group(self) -> list[_Push]:
         size = taken = 0
@@ -293,8 +299,9 @@ class Ingester:
 
     async def _commit(self, group: list[_Push]) -> None:
         error: BaseException | None = None
+        is_tiny = sum(push.memory_bytes for push in group) <= _TINY_GROUP_BYTES
+        self._tiny_groups += is_tiny
         try:
-            is_tiny = sum(push.memory_bytes for push in group) <= _TINY_GROUP_BYTES
             formed = _form(group) if is_tiny else await asyncio.to_thread(_form, group)
             async with self._appending:
                 await self._append(formed)
@@ -304,6 +311,11 @@ class Ingester:
             error = failure  # a push must never be acknowledged because something else went wrong
             raise
         finally:
+            self._groups.release()
+            if is_tiny:
+                self._tiny_groups -= 1
+                self._committed.set()
+                self._committed = asyncio.Event()
             for push in group:
                 self._waiting_bytes[push.tenant] -= push.memory_bytes
                 if not self._waiting_bytes[push.tenant]:

@@ -330,7 +330,6 @@ def test_protobuf_without_streams_is_empty() -> None:
         ([('{a="b"}', ["x"] * 9)], 11),
         ([('{a="b"}', [])] * 9, 18),
         ([('{a="b", c="d"}', ["x", "y"]), ('{e="f"}', ["z"])], 8),
-        ([('{a="b"}', ["x\xff"] * 9)], 11),
         ([('{a="b"}', [{"k": "v", "l": "w"}] * 3)], 11),
     ],
 )
@@ -360,9 +359,22 @@ def test_parts_of_a_push_are_counted_before_they_cost_time(
             decode_counted(body, content_type, Parts(parts - 1))
 
 
+def broken_text(entries: int) -> bytes:
+    entry = push_pb2.RawEntry(line=b"\xff")
+    return push_pb2.RawPushRequest(
+        streams=[push_pb2.RawStream(labels=b'{a="b"}', entries=[entry] * entries)]
+    ).SerializeToString()
+
+
+def test_some_text_may_be_repaired_where_little_time_is() -> None:
+    (stream,) = decode_counted(snappy(broken_text(500)), PROTOBUF, Parts(2_000))
+    assert stream.lines == ["\ufffd"] * 500
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        snappy(broken_text(501)),
         snappy(large_request()[0].SerializeToString()),
         snappy(b"\x0a\x00" * 2_001),
         snappy(

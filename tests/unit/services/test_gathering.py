@@ -1,9 +1,10 @@
 """Small pushes that arrive together: which are stored as one, and that each has its own answer."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 
 import pytest
 
@@ -98,16 +99,57 @@ async def test_failure_is_told_to_all(error: Exception) -> None:
     assert await run(stored, ("a", body("1")), ("a", body("2"))) == [error, error]
 
 
-async def test_push_whose_client_has_gone_leaves_the_others_alone() -> None:
-    stored = Stored()
+async def test_push_whose_client_has_gone_is_not_kept() -> None:
+    stored, one = Stored(), body("1")
     gathering = Gathering(stored.turn, stored.store, SMALL_BYTES)
-    gone, stays = (asyncio.create_task(gathering.run("a", body(line))) for line in ("1", "2"))
+    kept = weakref.ref(one)
+    gone, stays = (asyncio.create_task(gathering.run("a", decode)) for decode in (one, body("2")))
     await asyncio.sleep(0)
+    del one
     gone.cancel()
-    with suppress(asyncio.CancelledError):
-        await gone
+    await asyncio.wait([gone])
+    del gone  # its traceback has it
+    gc.collect()
+    assert kept() is None
     stored.turns.set()
+    assert lines_of(await stays) == ["2"]
+
+
+async def test_push_whose_client_goes_while_it_is_stored_leaves_the_others_alone() -> None:
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def turn() -> None:
+        pass
+
+    async def store(key: str, several: Sequence[list[PushStream]]) -> bool:
+        started.set()
+        await may_end.wait()
+        return True
+
+    gathering = Gathering(turn, store, SMALL_BYTES)
+    gone, stays = (asyncio.create_task(gathering.run("a", body(line))) for line in ("1", "2"))
+    await started.wait()
+    gone.cancel()
+    may_end.set()
     assert await stays is None
+
+
+async def test_failure_of_the_gathering_itself_does_not_last() -> None:
+    turns = iter([ValueError("a defect"), None])
+
+    async def turn() -> None:
+        if (error := next(turns)) is not None:
+            raise error
+
+    stored = Stored()
+    gathering = Gathering(turn, stored.store, SMALL_BYTES)
+    first = asyncio.create_task(gathering.run("a", body("1")))
+    await asyncio.sleep(0)
+    assert gathering._taking is not None
+    await asyncio.wait([gathering._taking])
+    assert isinstance(gathering._taking.exception(), ValueError)
+    assert await gathering.run("a", body("2")) is None
+    assert await first is None
 
 
 async def test_no_more_is_stored_as_one_than_takes_little_time() -> None:
@@ -116,6 +158,23 @@ async def test_no_more_is_stored_as_one_than_takes_little_time() -> None:
     pushes = [("a", body(large))] * 5 + [("b", many)] * 3
     assert await run(stored, *pushes) == [None] * 4 + [[large]] + [None] * 2 + [["y"] * 600]
     assert [(key, len(several)) for key, several in stored.groups] == [("a", 2), ("b", 2), ("a", 2)]
+
+
+async def test_others_have_their_turn_beside_bodies_that_fail() -> None:
+    order: list[str] = []
+
+    def told(name: str, decode: DecodeStreams) -> DecodeStreams:
+        def decode_and_tell(max_bytes: int, parts: Parts) -> list[PushStream]:
+            order.append(name)
+            return decode(max_bytes, parts)
+
+        return decode_and_tell
+
+    broken = [("a", told("broken", encoded(b"{")))] * 10
+    answers = await run(Stored(), *broken, ("b", told("fine", body("1"))))
+    assert all(isinstance(answer, InvalidPush) for answer in answers[:-1])
+    assert answers[-1] == ["1"]
+    assert order.index("fine") == 2
 
 
 @pytest.mark.parametrize(
