@@ -13,7 +13,7 @@ from log_aggregator.formats import otlp_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.otlp_json import decode_json_request
 from log_aggregator.formats.otlp_values import add_attribute, text_of_bytes, value_text
-from log_aggregator.formats.parts import Parts
+from log_aggregator.formats.parts import Parts, text_length
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, clean_name, labels_of
 from log_aggregator.model.otlp import DEFAULT_INDEX_LABELS, Action, AttributeRule, OtlpSettings, action_for
@@ -146,10 +146,10 @@ class _Mapping:
         return metadata
 
     def _add(self, records: Sequence[otlp_pb2.LogRecord], labels: dict[str, str], inherited: dict[str, str]) -> None:
-        inherited_length = len(records) * _length(inherited)
+        inherited_length = len(records) * text_length(inherited)
         self._parts.add(len(records) * (1 + len(inherited)))
         self._parts.add_names(inherited, len(records))
-        self._parts.add_text(inherited_length + len(records) * _length(labels))
+        self._parts.add_text(inherited_length + len(records) * text_length(labels))
         self._inherited_length += inherited_length
         if self._inherited_length > _MAX_INHERITED_LENGTH:
             raise PushTooLarge(
@@ -193,11 +193,6 @@ class _Stream:
 
     def finished(self) -> PushStream:
         return PushStream(self.labels, self.timestamps_ns, self.lines, self.metadata if any(self.metadata) else None)
-
-
-def _length(pairs: dict[str, str]) -> int:
-    """In characters."""
-    return sum(len(name) + len(value) for name, value in pairs.items())
 
 
 def _put_fields(record: otlp_pb2.LogRecord, metadata: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """How much there is to do for a body, of which its bytes say little: some of them are an entry, or many metadata."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from log_aggregator.formats.push_errors import PushTooLarge
@@ -36,3 +36,8 @@ class Parts:
         """Raises PushTooLarge if there are more than so many, which are counted later."""
         if 0 < self._most < count:
             raise PushTooLarge(f"more than {self._most} streams, entries, labels and metadata")
+
+
+def text_length(pairs: Mapping[str, str]) -> int:
+    """Of names and values, in characters."""
+    return sum(len(name) + len(value) for name, value in pairs.items())

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from log_aggregator.formats import push_pb2
 from log_aggregator.formats.compression import decompress
 from log_aggregator.formats.labels_text import LabelsSyntaxError, parse_labels_text
-from log_aggregator.formats.parts import Parts
+from log_aggregator.formats.parts import Parts, text_length
 from log_aggregator.formats.push_entries import SHORTEST_PLAIN_ENTRY, plain_entries
 from log_aggregator.formats.push_errors import EmptyPush, InvalidPush, PushTooLarge
 from log_aggregator.model.labels import Labels, format_labels, labels_of, quote
@@ -291,9 +291,8 @@ def _decode_json(data: bytes, parts: Parts) -> list[PushStream]:
 
 def _json_stream(stream: _Stream, index: int, parts: Parts) -> PushStream:
     entries = stream.values or []
-    length = sum(len(name) + len(value) for name, value in stream.stream.items())
     parts.add(1 + len(entries) + len(stream.stream))
-    parts.add_text(len(entries) * length)
+    parts.add_text(len(entries) * text_length(stream.stream))
     metadata = [entry.metadata for entry in entries]
     if any(metadata):
         parts.add(sum(len(own) for own in metadata if own))

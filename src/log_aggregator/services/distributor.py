@@ -130,7 +130,11 @@ class Distributor:
 
     async def push(self, tenant: str, body: PushBody, form: Format) -> None:
         """Returns when every entry is in the write-ahead log; otherwise says which are not."""
-        source = _Source(tenant, form)
+        source, limits = _Source(tenant, form), self._limits_of(tenant)
+
+        def checked(push: Push) -> tuple[int, Validated]:
+            return len(push.lines), validate(push, limits, self._clock.now_ns(), tenant)
+
         if body.sent_bytes <= SMALL_BYTES:
             try:
                 streams = await self._gathering.run(source, body.decode_streams)
@@ -138,19 +142,12 @@ class Distributor:
                 pass  # for the event loop
             else:
                 if streams is not None:
-                    await self._store(source, *self._checked(tenant, Push.of(streams)))
+                    await self._store(source, limits, *checked(Push.of(streams)))
                 return
+        await self._store(source, limits, *await self._decoding.run(tenant, body.decode, body.sent_bytes, checked))
 
-        def checked(push: Push) -> tuple[int, Validated]:
-            return self._checked(tenant, push)
-
-        await self._store(source, *await self._decoding.run(tenant, body.decode, body.sent_bytes, checked))
-
-    def _checked(self, tenant: str, push: Push) -> tuple[int, Validated]:
-        return len(push.lines), validate(push, self._limits_of(tenant), self._clock.now_ns(), tenant)
-
-    async def _store(self, source: _Source, lines: int, validated: Validated) -> None:
-        tenant, limits = source.tenant, self._limits_of(source.tenant)
+    async def _store(self, source: _Source, limits: Limits, lines: int, validated: Validated) -> None:
+        tenant = source.tenant
         count = _Counting(self._metrics, source, limits)
         count.validated(validated)
         try:
