@@ -31,7 +31,7 @@ from log_aggregator.formats.chunk import FIELD_PREFIX, LINE_BYTES, SHAPE
 from log_aggregator.formats.metadata import parse_metadata
 from log_aggregator.formats.partial_result import PartialResult
 from log_aggregator.logql.ast import VectorAggregation
-from log_aggregator.model.columns import bytes_in_memory, constant, told_apart
+from log_aggregator.model.columns import bytes_in_memory, constant, order_of, told_apart
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import ARRIVAL, LINE, METADATA, STREAM, TIMESTAMP
 
@@ -148,9 +148,9 @@ class ColumnarLeaf:
     def _in_windows(self) -> tuple[pl.Series, Iterator[WindowValues]]:
         """The series, sorted, and what the windows hold of them."""
         texts = self._series.texts
-        order = texts.arg_sort()
-        ranks = np.argsort(order.to_numpy())
-        texts = texts.gather(order)
+        order = order_of(texts)
+        ranks = np.argsort(order)
+        texts = texts[order]
         if self._windows.is_totalled:
             return texts, self._windows.of_totals(len(texts), Totals.joined(self._totals).of_series(ranks))
         samples = self._samples
@@ -318,7 +318,7 @@ class ColumnarLeaf:
         """Rows by numbers below `size`, which tell the series, negative where they do not count."""
         if not self._windows.is_totalled:
             extra = [ARRIVAL, ROW] if self._is_ordered else []
-            samples = frame.select(pl.col(TIMESTAMP).alias(TIME), VALUE, *extra)
+            samples = pl.DataFrame([frame[TIMESTAMP].alias(TIME), *(frame[name] for name in (VALUE, *extra))])
             series = series_of(numbers)
             counted = series >= 0
             if not counted.all():

@@ -82,7 +82,7 @@ class RowChooser:
             self._are_all_sure = False
         if self.limit is not None and is_sure and (frame.height if rows is None else len(rows)) > self.limit:
             rows = self._nearest(frame, np.arange(frame.height) if rows is None else rows, self.limit)
-        frame = frame.select(BATCH_SCHEMA.names())
+        frame = frame[BATCH_SCHEMA.names()]
         if rows is not None and len(rows) < frame.height:
             frame = frame[rows]
         return frame if frame.schema[METADATA] == pl.String else frame.with_columns(frame[METADATA].cast(pl.String))

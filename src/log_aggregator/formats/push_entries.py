@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from log_aggregator.formats import push_pb2
+from log_aggregator.model.columns import IT, computed
 from log_aggregator.model.segment import LINE, TIMESTAMP
 
 _MOST_OTHERS: Final = 1 / 4
@@ -54,7 +55,7 @@ def plain_entries(entries: Sequence[bytes]) -> tuple[pl.Series, pl.Series] | Non
             return None
         others = [push_pb2.Entry.FromString(entries[row]) for row in rows]
         lines_at = pl.Series(np.where(parts.are_plain, parts.lines_at, sizes))
-        lines = column.to_frame().select_seq(pl.col(LINE).bin.slice(lines_at).cast(pl.String)).to_series()
+        lines = computed(column, IT.bin.slice(lines_at).cast(pl.String)).alias(LINE)
     except (DecodeError, pl.exceptions.PolarsError):
         return None
     times_ns = [entry.timestamp.seconds * _SECOND_NS + entry.timestamp.nanos for entry in others]

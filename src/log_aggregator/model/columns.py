@@ -1,8 +1,17 @@
 """Columns made of a value, of a few values, or of another column, and what columns take."""
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+IT: Final = pl.col("it")
+"""The column in an expression for `computed`."""
+
+_FEW_TEXTS: Final = 500  # that Python puts in order before Polars has woken its threads
 
 # Polars counts the characters of a text, and not the view of them, which is the text itself if it is short.
 _VIEW_BYTES = 16
@@ -13,6 +22,38 @@ def bytes_in_memory(data: pl.DataFrame | pl.Series) -> int:
     columns = data.get_columns() if isinstance(data, pl.DataFrame) else [data]
     texts = sum(isinstance(column.dtype, pl.String) for column in columns)
     return int(data.estimated_size()) + texts * _VIEW_BYTES * len(data)
+
+
+def computed(column: pl.Series, expression: pl.Expr) -> pl.Series:
+    """The expression of `IT`, which is the column, in this thread."""
+    return selected(column.alias("it").to_frame(), expression).to_series()
+
+
+def selected(frame: pl.DataFrame, *expressions: pl.Expr) -> pl.DataFrame:
+    """`select_seq` in this thread, with columns behind the wanted ones that nobody wants.
+
+    Polars has the inputs of an expression (a column and a pattern, say) evaluated by its own threads, unless it has no
+    more threads than there are expressions. To wake one takes 100 us of CPU, and as long as others keep it from its
+    core: more than most expressions over a few thousand rows.
+    """
+    return frame.select_seq(*expressions, *_more(frame.columns[0])[len(expressions) - 1 :])
+
+
+def kept(frame: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
+    """The rows of a mask without nulls, column by column in this thread: `filter` wakes others for any frame."""
+    return pl.DataFrame([column.filter(mask) for column in frame.get_columns()])
+
+
+def order_of(texts: pl.Series) -> NDArray[np.uint32]:
+    """The places of the texts, none of them null, in the order of their code points."""
+    if len(texts) > _FEW_TEXTS:
+        return texts.arg_sort().to_numpy()
+    return np.array(sorted(range(len(texts)), key=texts.to_list().__getitem__), np.uint32)
+
+
+@cache
+def _more(name: str) -> tuple[pl.Expr, ...]:
+    return tuple(pl.col(name).alias(f"it {number}") for number in range(1, pl.thread_pool_size()))
 
 
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:
@@ -41,7 +82,8 @@ def told_apart(column: pl.Series) -> tuple[pl.Series, pl.Series]:
         dtype = pl.Enum(column.unique().drop_nulls())
         column = column.cast(dtype)
     values = pl.concat([dtype.categories, pl.Series([None], dtype=pl.String)])
-    return values, column.to_physical().cast(pl.UInt32).fill_null(len(values) - 1)
+    places = column.to_physical().cast(pl.UInt32)
+    return values, computed(places, IT.fill_null(len(values) - 1)) if places.null_count() else places
 
 
 def where(mask: pl.Series, column: pl.Series) -> pl.Series:

@@ -19,6 +19,7 @@ from log_aggregator.formats.chunk import MAX, MIN, ROWS, TEXT_BYTES
 from log_aggregator.formats.index import Index
 from log_aggregator.formats.keys import IndexKey
 from log_aggregator.logql.ast import Matcher
+from log_aggregator.model.columns import kept
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
@@ -55,7 +56,7 @@ class Extents:
 
     def of(self, selector: Sequence[Matcher]) -> pl.DataFrame:
         """Those of the streams that the selector accepts."""
-        return self.frame.filter(self.table.accepted(selector).gather(self.frame[STREAM]))
+        return kept(self.frame, self.table.accepted(selector)[self.frame[STREAM]])
 
 
 class StreamExtents:
@@ -102,7 +103,7 @@ class StreamExtents:
             with known.guard:
                 frames = [*stored, *known.of_records(view.records)]
                 frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
-                touching = frame.filter((pl.col(MIN) < end_ns) & (pl.col(MAX) >= start_ns))
+                touching = kept(frame, (frame[MIN] < end_ns) & (frame[MAX] >= start_ns))
                 if view.hidden is not None:
                     touching = _seen(touching, known.table, view.hidden)
                 return question(Extents(known.table, touching))

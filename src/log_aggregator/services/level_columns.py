@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
 
-from log_aggregator.model.columns import constant
+from log_aggregator.model.columns import IT, computed, constant, selected
 from log_aggregator.services.level import (
     ASCII_SPACE,
     GO_SPACE,
@@ -53,12 +53,25 @@ _VALUES: Final = pl.Enum(list(_LEVEL_OF_VALUE))
 _LEVELS: Final = pl.Series([*_LEVEL_OF_VALUE.values(), UNKNOWN])
 """By the code of a value, and one more for those that have none."""
 
-_LINE: Final = pl.col("line")
-_BEGINS_AS_JSON: Final = _LINE.str.strip_chars_start(GO_SPACE).str.starts_with("{").alias("{")
-_ENDS_AS_JSON: Final = _LINE.str.strip_chars_end(ASCII_SPACE).str.ends_with("}").alias("}")
-_HAS_PAIRS: Final = _LINE.str.contains("=", literal=True).alias("=")
+_IN_BRACES: Final = IT.str.ends_with("}").alias("}")
+_BEGINS_AS_JSON: Final = IT.str.strip_chars_start(GO_SPACE).str.starts_with("{").alias("{")
+_ENDS_AS_JSON: Final = IT.str.strip_chars_end(ASCII_SPACE).str.ends_with("}").alias("}")
+_HAS_PAIRS: Final = IT.str.contains("=", literal=True).alias("=")
 
-_NO_CODE: Final = len(_LEVEL_OF_VALUE)
+_HAS_BACKSLASH: Final = IT.str.contains("\\", literal=True)
+_HAS_NAME: Final = IT.str.contains(NAME_PATTERN)
+
+
+def _code(value: pl.Expr) -> pl.Expr:
+    """Places in `_LEVELS`; null for what names no level."""
+    return value.str.to_lowercase().cast(_VALUES, strict=False).to_physical()
+
+
+_CODE: Final = _code(IT)
+_OR_NONE: Final = IT.fill_null(len(_LEVEL_OF_VALUE))
+_CODE_OF_WORD: Final = _code(IT.str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True)).fill_null(
+    len(_LEVEL_OF_VALUE)
+)
 
 _Found = TypeVar("_Found")
 
@@ -94,10 +107,10 @@ def _by_forms(lines: pl.Series, reader: LevelReader) -> pl.Series:
     levels, rows, rest = constant(UNKNOWN, len(lines), pl.String), pl.arange(len(lines), eager=True), lines
     while forms and len(rest) >= _FEW_LINES:
         form = forms.pop(0)
-        codes = _codes(rest.str.extract(form.pattern))
+        codes = computed(rest, _code(IT.str.extract(form.pattern)))
         is_read = codes.is_not_null()
         if form.is_json:
-            is_read &= rest.str.ends_with("}")
+            is_read &= computed(rest, _IN_BRACES)
         levels = levels.scatter(rows.filter(is_read), _LEVELS[codes.filter(is_read)])
         rows, rest = rows.filter(~is_read), rest.filter(~is_read)
     of_rest = _one_by_one if len(rest) < _FEW_LINES else _of_any
@@ -120,9 +133,8 @@ def _most_common(found: Iterable[_Found | None]) -> list[_Found]:
 
 def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
     """Which head each line has, counted from 1; 0 for none. No line has two: of all its beginnings the head is one."""
-    begins = [_LINE.str.starts_with(head.text).alias(head.text) for head in heads]
-    in_braces = _LINE.str.ends_with("}").alias("}")
-    columns = lines.alias("line").to_frame().select_seq(*begins, in_braces)
+    begins = [IT.str.starts_with(head.text).alias(head.text) for head in heads]
+    columns = selected(lines.alias("it").to_frame(), *begins, _IN_BRACES)
     # Conditional expressions would wait for other threads.
     numbers = constant(0, len(lines), pl.UInt8)
     for number, head in enumerate(heads, 1):
@@ -132,7 +144,7 @@ def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
 
 
 def _of_any(lines: pl.Series, reader: LevelReader) -> pl.Series:
-    looks = lines.alias("line").to_frame().select_seq(_BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
+    looks = selected(lines.alias("it").to_frame(), _BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
     # Not as expressions: of several inputs, they wake other threads, which takes longer than this does.
     is_json = looks["{"] & looks["}"]
     if not is_json.any() and not looks["="].any():
@@ -143,13 +155,13 @@ def _of_any(lines: pl.Series, reader: LevelReader) -> pl.Series:
         rows = is_read.arg_true()
         if not len(rows):
             continue
-        rows = rows.filter(lines[rows].str.contains(patterns.candidate))
+        rows = rows.filter(computed(lines[rows], IT.str.contains(patterns.candidate)))
         if not len(rows):
             continue
-        values = lines[rows].str.extract(patterns.value).str.strip_chars_end(_GAPS)
-        codes = _codes(values)
-        levels = levels.scatter(rows, _LEVELS[codes.fill_null(_NO_CODE)])
-        unsure = unsure.scatter(rows, values.is_null() | values.str.contains("\\", literal=True))
+        values = computed(lines[rows], IT.str.extract(patterns.value).str.strip_chars_end(_GAPS))
+        codes = computed(values, _CODE)
+        levels = levels.scatter(rows, _LEVELS[computed(codes, _OR_NONE)])
+        unsure = unsure.scatter(rows, values.is_null() | computed(values, _HAS_BACKSLASH))
         of_words = of_words.scatter(rows, codes.is_null())
     if len(rows := (of_words & ~unsure).arg_true()):
         levels = levels.scatter(rows, _of_words(lines[rows]))
@@ -161,17 +173,11 @@ def _of_any(lines: pl.Series, reader: LevelReader) -> pl.Series:
 def _of_words(lines: pl.Series) -> pl.Series:
     """Of lines that do not say their level as JSON or logfmt."""
     # To see that there is no name at all takes a quarter of the time that the search for whole words does.
-    rows = lines.str.contains(NAME_PATTERN).arg_true()
+    rows = computed(lines, _HAS_NAME).arg_true()
     levels = constant(UNKNOWN, len(lines), pl.String)
     if not len(rows):
         return levels
-    codes = _codes(lines[rows].str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True))
-    return levels.scatter(rows, _LEVELS[codes.fill_null(_NO_CODE)])
-
-
-def _codes(values: pl.Series) -> pl.Series:
-    """Places in `_LEVELS`; null for what names no level."""
-    return values.str.to_lowercase().cast(_VALUES, strict=False).to_physical()
+    return levels.scatter(rows, _LEVELS[computed(lines[rows], _CODE_OF_WORD)])
 
 
 class _Patterns(NamedTuple):

@@ -13,6 +13,7 @@ import polars as pl
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import format_metadata
+from log_aggregator.model.columns import IT, computed
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
@@ -27,7 +28,7 @@ from log_aggregator.services.entry_checks import (
     with_distinct_timestamps,
 )
 from log_aggregator.services.ingest_limits import IngestLimits
-from log_aggregator.services.level import DETECTED_LEVEL
+from log_aggregator.services.level import DETECTED_LEVEL, LEVEL_OF_NAME, UNKNOWN
 from log_aggregator.services.refusals import Reason, Refusals, summary
 from log_aggregator.services.stream_checks import (
     StreamRules,
@@ -39,7 +40,7 @@ from log_aggregator.services.stream_checks import (
 
 _SILENT_STATUS: Final = 200
 # Below this, one by one they cost less than operations on columns.
-_FEW_ROWS: Final = 2000
+_FEW_ROWS: Final = 200
 
 
 class IngestionBlocked(LogAggregatorError):
@@ -216,14 +217,19 @@ class _Streams:
 
 def _texts_of(levels: pl.Series) -> pl.Series:
     """Few levels, many rows: each text is made once."""
-    if len(levels) < _FEW_ROWS:
-        return pl.Series(list(map(_text_of, levels.to_list())), dtype=pl.String)
-    names = levels.unique()
-    texts = pl.Series(list(map(_text_of, names)), dtype=pl.String)
-    return texts.gather(levels.cast(pl.Enum(names)).to_physical())
+    if len(levels) >= _FEW_ROWS:
+        numbers = computed(levels, _NUMBER)
+        if not numbers.null_count():
+            return _TEXTS[numbers]
+    return pl.Series(list(map(_text_of, levels.to_list())), dtype=pl.String)  # a label may name any
 
 
 @lru_cache(100)
 def _text_of(level: str) -> str:
     (text,) = format_metadata([{DETECTED_LEVEL: level}])
     return text
+
+
+_LEVELS: Final = sorted({*LEVEL_OF_NAME.values(), UNKNOWN})
+_NUMBER: Final = IT.cast(pl.Enum(_LEVELS), strict=False).to_physical()
+_TEXTS: Final = pl.Series(list(map(_text_of, _LEVELS)), dtype=pl.String)
