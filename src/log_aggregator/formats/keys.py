@@ -16,7 +16,8 @@ overlaps. Of the compacted index objects of a period the one of the highest gene
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, Final
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.model.position import Coverage, Position
@@ -33,6 +34,7 @@ BEGUN = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PERIOD_FORM = "%Y-%m-%dT%H%MZ"
 SECOND_NS = 1_000_000_000
+_REMEMBERED_KEYS: Final = 1 << 14  # of a kilobyte each
 _OPEN_END_NS = (1 << 63) - 1
 
 
@@ -147,6 +149,7 @@ def run_of_chunk(key: str) -> str:
     return key.removesuffix(CHUNK_SUFFIX).rpartition(".")[0]
 
 
+@lru_cache(_REMEMBERED_KEYS)  # each query meets those of all the periods that it touches again
 def parse_index_key(key: str) -> IndexKey:
     """Raises UnknownKey."""
     try:

@@ -23,7 +23,7 @@ from log_aggregator.model.columns import kept
 from log_aggregator.model.limits import Limits
 from log_aggregator.model.lru import SizedLru
 from log_aggregator.model.position import Position
-from log_aggregator.model.segment import STREAM, TIMESTAMP, Segment, text_bytes_of_rows
+from log_aggregator.model.segment import ARRIVAL, STREAM, TIMESTAMP, Segment, clamped_ns, joined, text_bytes_of_rows
 from log_aggregator.services.catalog import IndexCatalog
 from log_aggregator.services.hidden_rows import HiddenRows
 from log_aggregator.services.query_limits import deadline
@@ -32,7 +32,6 @@ from log_aggregator.services.tail import TailRecord
 from log_aggregator.services.tenants_asked import tenants_asked
 
 EXTENT_SCHEMA = pl.Schema({STREAM: pl.UInt32, ROWS: pl.UInt32, MIN: pl.Int64, MAX: pl.Int64, TEXT_BYTES: pl.UInt64})
-_RECORD = "record"
 # Decoded at once, to bound the memory that they take.
 _RECORDS_AT_ONCE = 256
 _INDEXES_AT_ONCE = 8
@@ -103,7 +102,7 @@ class StreamExtents:
             with known.guard:
                 frames = [*stored, *known.of_records(view.records)]
                 frame = pl.concat(frames) if frames else pl.DataFrame(schema=EXTENT_SCHEMA)
-                touching = kept(frame, (frame[MIN] < end_ns) & (frame[MAX] >= start_ns))
+                touching = kept(frame, (frame[MIN] <= clamped_ns(end_ns - 1)) & (frame[MAX] >= clamped_ns(start_ns)))
                 if view.hidden is not None:
                     touching = _seen(touching, known.table, view.hidden)
                 return question(Extents(known.table, touching))
@@ -207,24 +206,18 @@ def _source(record: TailRecord) -> _Source:
 
 def _summed(segments: Sequence[Segment], table: LabelTable, period_ns: int) -> list[pl.DataFrame]:
     """The extents of each segment, found for all of them at once: most are of a few rows."""
-    numbered = [
-        segment.frame.select(
-            pl.lit(record, pl.UInt32).alias(_RECORD),
-            table.numbers(segment.streams).gather(segment.frame[STREAM]),
-            TIMESTAMP,
-            text_bytes_of_rows().alias(TEXT_BYTES),
-        )
-        for record, segment in enumerate(segments)
-    ]
+    whole = joined(segments, range(len(segments)))
+    frame, numbers = whole.frame, table.numbers(whole.streams)
     summed = (
-        pl.concat(numbered)
-        .group_by(_RECORD, STREAM, pl.col(TIMESTAMP) // period_ns)
+        frame.with_columns(numbers[frame[STREAM]])
+        .group_by(ARRIVAL, STREAM, pl.col(TIMESTAMP) // period_ns)
         .agg(
             pl.len().cast(pl.UInt32).alias(ROWS),
             pl.col(TIMESTAMP).min().alias(MIN),
             pl.col(TIMESTAMP).max().alias(MAX),
-            pl.col(TEXT_BYTES).sum(),
+            text_bytes_of_rows().sum().alias(TEXT_BYTES),
         )
-        .partition_by(_RECORD, as_dict=True)
+        .select(ARRIVAL, *EXTENT_SCHEMA.names())
+        .partition_by(ARRIVAL, as_dict=True, include_key=False)
     )
-    return [summed[(record,)].select(EXTENT_SCHEMA.names()) for record in range(len(segments))]
+    return [summed[(record,)] for record in range(len(segments))]

@@ -271,22 +271,7 @@ class Scanner:
         records = await self._tail.records(tenant, start_ns, end_ns)
         keys = await self._catalog.keys(tenant, start_ns, end_ns)
         wanted = tuple(key for key in keys if key.overlaps(start_ns, end_ns))
-        return View(tuple(self._uncovered(records, keys)), wanted, hidden)
-
-    def _uncovered(
-        self, records: Sequence[TailRecord], keys: Sequence[IndexKey]
-    ) -> Iterator[tuple[TailRecord, tuple[int, ...]]]:
-        """Each record that has rows no index object covers, with the periods that one does cover."""
-        by_wal: dict[str, list[tuple[Coverage, int]]] = {}
-        for key in keys:
-            for coverage in key.coverages:
-                by_wal.setdefault(coverage.wal, []).append((coverage, key.period_start_ns))
-        for record in records:
-            held = by_wal.get(record.wal, ())
-            covered = {period for coverage, period in held if coverage.holds(record.position)}
-            first, last = (period_start(t, self._period_ns) for t in (record.header.min_ns, record.header.max_ns))
-            if not all(period in covered for period in range(first, last + 1, self._period_ns)):
-                yield record, tuple(covered)
+        return View(tuple(uncovered(records, keys, self._period_ns)), wanted, hidden)
 
     def _tail_units(self, view: View, scan: Scan) -> Iterator[TailUnit]:
         """Whole blocks where nothing speaks against it, else record by record."""
@@ -425,6 +410,26 @@ def _hiding(unit: ChunkUnit, hidden: HiddenRows | None) -> ChunkUnit:
         return unit
     concerned = hidden.among((unit.index.streams[run.stream] for run in unit.runs), unit.min_ns, unit.max_ns)
     return unit if concerned is None else replace(unit, hidden=concerned)
+
+
+def uncovered(
+    records: Iterable[TailRecord], keys: Iterable[IndexKey], period_ns: int
+) -> Iterator[tuple[TailRecord, tuple[int, ...]]]:
+    """Each record that has rows no index object covers, with the starts of the periods that one does cover."""
+    by_wal: dict[str, list[tuple[Coverage, int]]] = {}
+    for key in keys:
+        for coverage in key.coverages:
+            by_wal.setdefault(coverage.wal, []).append((coverage, key.period_start_ns))
+    # What is flushed leaves the log at once, so that nearly all records are newer, and there may be thousands of both.
+    newest = {wal: max(coverage.last for coverage, _ in held) for wal, held in by_wal.items()}
+    for record in records:
+        if record.wal not in newest or record.position > newest[record.wal]:
+            yield record, ()
+            continue
+        covered = {period for coverage, period in by_wal[record.wal] if coverage.holds(record.position)}
+        first, last = (period_start(t, period_ns) for t in (record.header.min_ns, record.header.max_ns))
+        if not all(period in covered for period in range(first, last + 1, period_ns)):
+            yield record, tuple(covered)
 
 
 def count_rows(frame: pl.DataFrame, kept: int, statistics: ScanStatistics) -> None:
