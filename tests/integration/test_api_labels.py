@@ -39,6 +39,10 @@ overrides:
 """
 
 
+# The ends of 64 bits of nanoseconds.
+OUTERMOST = [((1 << 63) - 1 - 3600 * SECOND_NS, (1 << 63) - 1), (-(1 << 63), -(1 << 63) + 3600 * SECOND_NS)]
+
+
 def entry(second: float, line: str) -> list[str]:
     return [str(int((START + second) * SECOND_NS)), line]
 
@@ -306,3 +310,17 @@ def test_tenants_do_not_see_each_other(tenants: httpx.Client) -> None:
     assert tenants.get(path, params=RANGE, headers={"X-Scope-OrgID": "one"}).json()["data"] == ["a"]
     assert tenants.get(path, params=RANGE, headers={"X-Scope-OrgID": "two"}).json() == {"status": "success"}
     assert tenants.get(path, params=RANGE).status_code == 401
+
+
+@pytest.mark.parametrize("bounds", OUTERMOST)
+@pytest.mark.parametrize(
+    "path", ["labels", "label/app/values", "series", "index/stats", "index/volume", "index/volume_range"]
+)
+def test_there_is_nothing_at_the_ends_of_time(client: httpx.Client, path: str, bounds: tuple[int, int]) -> None:
+    selector = "match[]" if path == "series" else "query"
+    params = {selector: '{app="api"}', "start": str(bounds[0]), "end": str(bounds[1]), "step": "3600"}
+    answer = client.get(f"/loki/api/v1/{path}", params=params)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    found = body["entries"] if path == "index/stats" else body.get("data", [])
+    assert not (found["result"] if isinstance(found, dict) else found)

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from log_aggregator.engine.selector import compile_matcher
+from log_aggregator.engine.selector import LabelValues, Selector
 from log_aggregator.logql.ast import Matcher
-from log_aggregator.model.columns import constant, told_apart
+from log_aggregator.model.columns import constant
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM
 
@@ -17,11 +16,14 @@ VALUE = "value"
 _COLUMN_SCHEMA = pl.Schema({STREAM: pl.UInt32, VALUE: pl.String})
 
 
-class _Column(NamedTuple):
-    frame: pl.DataFrame
-    values: list[str]
-    places: NDArray[np.uint32]
-    """Where among the values that of each row of the frame is."""
+class _Pairs(NamedTuple):
+    """Of one label, the streams that have it, and what they have."""
+
+    streams: list[int]
+    places: list[int]
+    """Of their values."""
+    values: dict[str, int]
+    """Each with its place. The first is the empty one, which stands for none."""
 
 
 class LabelTable:
@@ -30,8 +32,9 @@ class LabelTable:
     def __init__(self) -> None:
         self._numbers: dict[Labels, int] = {}
         self._streams: list[Labels] = []
-        self._pairs: dict[str, tuple[list[int], list[str]]] = {}
-        self._columns: dict[str, _Column] = {}
+        self._pairs: dict[str, _Pairs] = {}
+        self._columns: dict[str, pl.DataFrame] = {}
+        self._values: dict[str, LabelValues] = {}
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -50,35 +53,33 @@ class LabelTable:
 
     def column(self, name: str) -> pl.DataFrame:
         """The streams that have the label, with its value."""
-        return self._column(name).frame
+        column = self._columns.get(name)
+        if column is None:
+            pairs = self._pairs.get(name)
+            if pairs is None:
+                return pl.DataFrame(schema=_COLUMN_SCHEMA)
+            values = pl.Series(list(pairs.values), dtype=pl.String)[pairs.places]
+            column = self._columns[name] = pl.DataFrame([pairs.streams, values], _COLUMN_SCHEMA)
+        return column
 
     def accepted(self, selector: Sequence[Matcher]) -> pl.Series:
         """The mask of the streams that satisfy every matcher."""
-        mask = np.ones(len(self), np.bool_)
-        for matcher in selector:
-            mask &= self._satisfied(matcher)
-        return pl.Series(mask)
+        return pl.Series(Selector(selector).mask(len(self), self._values_of), dtype=pl.Boolean)
 
     def present(self, numbers: pl.Series) -> pl.Series:
         """The mask of the streams with these numbers."""
         return constant(False, len(self), pl.Boolean).scatter(numbers, True)
 
-    def _column(self, name: str) -> _Column:
-        column = self._columns.get(name)
-        if column is None:
-            frame = pl.DataFrame(self._pairs.get(name, ([], [])), _COLUMN_SCHEMA)
-            values, places = told_apart(frame[VALUE])
-            column = self._columns[name] = _Column(frame, values[:-1].to_list(), places.to_numpy())
-        return column
-
-    def _satisfied(self, matcher: Matcher) -> NDArray[np.bool_]:
-        satisfies = compile_matcher(matcher)
-        column = self._column(matcher.name)
-        # Where the label is missing its value is empty.
-        mask = np.full(len(self), satisfies(""))
-        of_values = np.fromiter(map(satisfies, column.values), np.bool_, len(column.values))
-        mask[column.frame[STREAM].to_numpy()] = of_values[column.places]
-        return mask
+    def _values_of(self, name: str) -> LabelValues:
+        known = self._values.get(name)
+        if known is None or len(known.numbers) < len(self):
+            numbers = np.zeros(len(self), np.uint32)
+            pairs = self._pairs.get(name)
+            if pairs is None:
+                return LabelValues([""], numbers)
+            numbers[pairs.streams] = pairs.places
+            known = self._values[name] = LabelValues(list(pairs.values), numbers)
+        return known
 
     def _number(self, labels: Labels) -> int:
         number = self._numbers.get(labels)
@@ -86,8 +87,10 @@ class LabelTable:
             number = self._numbers[labels] = len(self._streams)
             self._streams.append(labels)
             for name, value in labels:
-                numbers, values = self._pairs.setdefault(name, ([], []))
-                numbers.append(number)
-                values.append(value)
+                pairs = self._pairs.get(name)
+                if pairs is None:
+                    pairs = self._pairs[name] = _Pairs([], [], {"": 0})
+                pairs.streams.append(number)
+                pairs.places.append(pairs.values.setdefault(value, len(pairs.values)))
                 self._columns.pop(name, None)
         return number

@@ -14,7 +14,7 @@ def mentions(metadata: pl.Series, name: str) -> bool:
         return bool(_having(metadata, name).any())
     # All rows have to be looked at only if one of the texts that they may have does.
     having = _having(metadata.dtype.categories, name).arg_true()
-    return len(having) > 0 and bool(np.isin(metadata.to_physical().to_numpy(), having.to_numpy()).any())
+    return len(having) > 0 and bool(np.isin(metadata.drop_nulls().to_physical().to_numpy(), having.to_numpy()).any())
 
 
 def values_of(metadata: pl.Series, name: str) -> pl.Series | None:

@@ -36,7 +36,7 @@ _UNUSUAL_BYTES_OF_PART: Final = 4
 _PLAIN_ENTRIES_AT_ONCE: Final = 1 << 16
 """Columns take some 200 bytes of each meanwhile."""
 
-_FEW_ENTRIES: Final = 500
+_FEW_ENTRIES: Final = 700
 """Up to which, as measured, the objects cost less than the columns do."""
 
 _MAX_LABELS_BYTES: Final = 1 << 24

@@ -1,7 +1,6 @@
 """Columns made of a value, of a few values, or of another column, and what columns take."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 IT: Final = pl.col("it")
 """The column in an expression for `computed`."""
+_MORE: Final = [IT.alias(f"it {number}") for number in range(1, pl.thread_pool_size())]
 
 _FEW_TEXTS: Final = 500  # that Python puts in order before Polars has woken its threads
 
@@ -25,18 +25,19 @@ def bytes_in_memory(data: pl.DataFrame | pl.Series) -> int:
 
 
 def computed(column: pl.Series, expression: pl.Expr) -> pl.Series:
-    """The expression of `IT`, which is the column, in this thread."""
-    return selected(column.alias("it").to_frame(), expression).to_series()
+    """An expression of `IT`, which is the column, evaluated in this thread. It works row by row."""
+    return computed_all(column, expression)[0]
 
 
-def selected(frame: pl.DataFrame, *expressions: pl.Expr) -> pl.DataFrame:
-    """`select_seq` in this thread, with columns behind the wanted ones that nobody wants.
+def computed_all(column: pl.Series, *expressions: pl.Expr) -> list[pl.Series]:
+    """The same for several expressions.
 
     Polars has the inputs of an expression (a column and a pattern, say) evaluated by its own threads, unless it has no
-    more threads than there are expressions. To wake one takes 100 us of CPU, and as long as others keep it from its
-    core: more than most expressions over a few thousand rows.
+    more threads than there are expressions: hence those that nobody wants. To wake a thread takes 100 us of CPU, and
+    as long as others keep it from its core: more than most expressions over a few thousand rows.
     """
-    return frame.select_seq(*expressions, *_more(frame.columns[0])[len(expressions) - 1 :])
+    frame = column.alias("it").to_frame().select_seq(*expressions, *_MORE[len(expressions) - 1 :])
+    return frame.get_columns()[: len(expressions)]
 
 
 def kept(frame: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
@@ -49,11 +50,6 @@ def order_of(texts: pl.Series) -> NDArray[np.uint32]:
     if len(texts) > _FEW_TEXTS:
         return texts.arg_sort().to_numpy()
     return np.array(sorted(range(len(texts)), key=texts.to_list().__getitem__), np.uint32)
-
-
-@cache
-def _more(name: str) -> tuple[pl.Expr, ...]:
-    return tuple(pl.col(name).alias(f"it {number}") for number in range(1, pl.thread_pool_size()))
 
 
 def constant(value: object, rows: int, dtype: type[pl.DataType]) -> pl.Series:

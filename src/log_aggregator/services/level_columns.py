@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
 
-from log_aggregator.model.columns import IT, computed, constant, selected
+from log_aggregator.model.columns import IT, computed, computed_all, constant
 from log_aggregator.services.level import (
     ASCII_SPACE,
     GO_SPACE,
@@ -53,11 +53,12 @@ _VALUES: Final = pl.Enum(list(_LEVEL_OF_VALUE))
 _LEVELS: Final = pl.Series([*_LEVEL_OF_VALUE.values(), UNKNOWN])
 """By the code of a value, and one more for those that have none."""
 
+_NO_CODE: Final = len(_LEVEL_OF_VALUE)
+
 _IN_BRACES: Final = IT.str.ends_with("}").alias("}")
 _BEGINS_AS_JSON: Final = IT.str.strip_chars_start(GO_SPACE).str.starts_with("{").alias("{")
 _ENDS_AS_JSON: Final = IT.str.strip_chars_end(ASCII_SPACE).str.ends_with("}").alias("}")
 _HAS_PAIRS: Final = IT.str.contains("=", literal=True).alias("=")
-
 _HAS_BACKSLASH: Final = IT.str.contains("\\", literal=True)
 _HAS_NAME: Final = IT.str.contains(NAME_PATTERN)
 
@@ -68,10 +69,9 @@ def _code(value: pl.Expr) -> pl.Expr:
 
 
 _CODE: Final = _code(IT)
-_OR_NONE: Final = IT.fill_null(len(_LEVEL_OF_VALUE))
-_CODE_OF_WORD: Final = _code(IT.str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True)).fill_null(
-    len(_LEVEL_OF_VALUE)
-)
+_OR_NONE: Final = IT.fill_null(_NO_CODE)
+_WORD: Final = IT.str.extract(WORD_PATTERN).str.replace_all("İ", "i", literal=True)
+_CODE_OF_WORD: Final = _code(_WORD).fill_null(_NO_CODE)
 
 _Found = TypeVar("_Found")
 
@@ -134,24 +134,23 @@ def _most_common(found: Iterable[_Found | None]) -> list[_Found]:
 def _numbers(lines: pl.Series, heads: Sequence[Head]) -> pl.Series:
     """Which head each line has, counted from 1; 0 for none. No line has two: of all its beginnings the head is one."""
     begins = [IT.str.starts_with(head.text).alias(head.text) for head in heads]
-    columns = selected(lines.alias("it").to_frame(), *begins, _IN_BRACES)
+    *begin, in_braces = computed_all(lines, *begins, _IN_BRACES)
     # Conditional expressions would wait for other threads.
     numbers = constant(0, len(lines), pl.UInt8)
-    for number, head in enumerate(heads, 1):
-        has = columns[head.text] & columns["}"] if head.is_json else columns[head.text]
-        numbers += has.cast(pl.UInt8) * number
+    for number, (head, has) in enumerate(zip(heads, begin, strict=True), 1):
+        numbers += (has & in_braces if head.is_json else has).cast(pl.UInt8) * number
     return numbers
 
 
 def _of_any(lines: pl.Series, reader: LevelReader) -> pl.Series:
-    looks = selected(lines.alias("it").to_frame(), _BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
+    begins, ends, has_pairs = computed_all(lines, _BEGINS_AS_JSON, _ENDS_AS_JSON, _HAS_PAIRS)
     # Not as expressions: of several inputs, they wake other threads, which takes longer than this does.
-    is_json = looks["{"] & looks["}"]
-    if not is_json.any() and not looks["="].any():
+    is_json = begins & ends
+    if not is_json.any() and not has_pairs.any():
         return _of_words(lines)
     of_words, unsure = constant(True, len(lines), pl.Boolean), constant(False, len(lines), pl.Boolean)
     levels = constant(UNKNOWN, len(lines), pl.String)
-    for is_read, patterns in zip((is_json, looks["="] & ~is_json), _patterns(reader.fields), strict=True):
+    for is_read, patterns in zip((is_json, has_pairs & ~is_json), _patterns(reader.fields), strict=True):
         rows = is_read.arg_true()
         if not len(rows):
             continue

@@ -13,7 +13,7 @@ import polars as pl
 
 from log_aggregator.errors import ErrorCode, LogAggregatorError
 from log_aggregator.formats.metadata import format_metadata
-from log_aggregator.model.columns import IT, computed
+from log_aggregator.model.columns import IT, computed, told_apart
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.push import Push, PushStream
 from log_aggregator.model.segment import LINE, METADATA, STREAM, TIMESTAMP
@@ -221,7 +221,9 @@ def _texts_of(levels: pl.Series) -> pl.Series:
         numbers = computed(levels, _NUMBER)
         if not numbers.null_count():
             return _TEXTS[numbers]
-    return pl.Series(list(map(_text_of, levels.to_list())), dtype=pl.String)  # a label may name any
+        levels, numbers = told_apart(levels)  # a label may name any
+        return pl.Series(list(map(_text_of, levels[:-1])), dtype=pl.String)[numbers]
+    return pl.Series(list(map(_text_of, levels)), dtype=pl.String)
 
 
 @lru_cache(100)

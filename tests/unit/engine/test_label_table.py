@@ -53,6 +53,16 @@ def test_selectors_accept_what_they_accept_of_each_stream(text: str) -> None:
     assert table.accepted(selector).to_list() == [accepts(labels) for labels in STREAMS]
 
 
+def test_selectors_see_streams_that_have_joined_since() -> None:
+    selector = parse_selector('{app="web"}')
+    table = LabelTable()
+    table.numbers(STREAMS[:3])
+    assert not table.accepted(selector).any()
+    table.numbers(STREAMS)
+    assert table.accepted(selector).arg_true().to_list() == [3]
+    assert table.accepted(parse_selector('{job=""}', allow_empty=True)).to_list() == [True, True, False, True]
+
+
 def test_empty_table() -> None:
     table = LabelTable()
     assert table.accepted(parse_selector('{app="api"}')).to_list() == []

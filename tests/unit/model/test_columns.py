@@ -1,9 +1,12 @@
 """What columns take in memory, and what is made of them without Polars' threads."""
 
+import resource
+from collections.abc import Callable
+
 import polars as pl
 import pytest
 
-from log_aggregator.model.columns import IT, bytes_in_memory, computed, kept, order_of, selected, told_apart
+from log_aggregator.model.columns import IT, bytes_in_memory, computed, computed_all, kept, order_of, told_apart
 
 _CHARACTERS = "aé\U0001f600Z\uffff"  # the last but for surrogates, which UTF-16 would have before it
 
@@ -24,10 +27,25 @@ def test_an_expression_of_a_column_is_computed() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 20])
-def test_wanted_columns_come_first(number: int) -> None:
-    frame = pl.DataFrame({"a": [1, 2], "b": [3, 4]})
-    wanted = [(pl.col("a") + pl.col("b") * n).alias(f"wanted {n}") for n in range(number)]
-    assert selected(frame, *wanted)[:, :number].equals(frame.select(wanted))
+def test_several_are_computed_in_order(number: int) -> None:
+    column = pl.Series([1, 2, None])
+    found = computed_all(column, *((IT * n).alias(f"{n}") for n in range(number)))
+    assert [own.to_list() for own in found] == [[n, 2 * n, None] for n in range(number)]
+
+
+def test_no_other_thread_is_waited_for() -> None:
+    if pl.thread_pool_size() == 1:
+        pytest.skip("there is no other")
+    column = pl.Series(["level=info"] * 10)
+
+    def waits(call: Callable[[], pl.Series]) -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        for _ in range(100):
+            call()
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+    ours, plain = IT.str.contains("info"), "info"
+    assert waits(lambda: computed(column, ours)) < 50 < waits(lambda: column.str.contains(plain))
 
 
 def test_rows_of_a_mask_are_kept() -> None:

@@ -57,6 +57,15 @@ def test_nothing_is_a_valid_push(streams: list[PushStream], limits: Settings) ->
     assert (validated.accepted.lines, validated.accepted.bytes, validated.errors) == (0, 0, {})
 
 
+@pytest.mark.parametrize("levels", [["info"], ["notice"], ["info", "notice"]])
+@pytest.mark.parametrize("entries", [1, 300])
+def test_levels_of_streams_are_those_of_their_entries(levels: list[str], entries: int) -> None:
+    sent = [stream(*["x"] * entries, labels=(("level", level),)) for level in levels]
+    validated = check(*sent, limits=Settings(discover_service_name=()))
+    expected = [f'{{"detected_level":"{level}"}}' for level in levels for _ in range(entries)]
+    assert [metadata for *_, metadata in rows(validated)] == expected
+
+
 # Streams
 
 S = '{a="b"}'
