@@ -275,7 +275,7 @@ class Scanner:
 
     def _tail_units(self, view: View, scan: Scan) -> Iterator[TailUnit]:
         """Whole blocks where nothing speaks against it, else record by record."""
-        clean = {(record.wal, record.position) for record, covered in view.records if not covered}
+        clean = {id(record) for record, covered in view.records if not covered}
         done: set[tuple[str, int]] = set()
         for record, covered in view.records:
             block = (record.wal, record.block)
@@ -284,9 +284,7 @@ class Scanner:
             members = self._tail.block_of(record)
             # A member that the view does not know may have been flushed since, and then is in an index object too.
             if record in members and all(
-                (one.wal, one.position) in clean
-                or one.header.min_ns >= scan.end_ns
-                or one.header.max_ns < scan.start_ns
+                id(one) in clean or one.header.min_ns >= scan.end_ns or one.header.max_ns < scan.start_ns
                 for one in members
             ):
                 done.add(block)

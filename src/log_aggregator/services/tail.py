@@ -124,6 +124,8 @@ class _Log:
 
     def trim(self, position: Position) -> list[TailRecord]:
         """The records up to the position, which it has no more."""
+        if self.trimmed is not None and position <= self.trimmed:
+            return []  # as each query hears once more
         old = [record for at, record in self.records.items() if at <= position]
         for record in old:
             del self.records[record.position]
