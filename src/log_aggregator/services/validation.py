@@ -41,6 +41,7 @@ from log_aggregator.services.stream_checks import (
 _SILENT_STATUS: Final = 200
 # Below this, one by one they cost less than operations on columns.
 _FEW_ROWS: Final = 200
+_FEW_ODD_ROWS: Final = 2000  # of which some have a level of another name, as a label may say any
 
 
 class IngestionBlocked(LogAggregatorError):
@@ -221,9 +222,10 @@ def _texts_of(levels: pl.Series) -> pl.Series:
         numbers = computed(levels, _NUMBER)
         if not numbers.null_count():
             return _TEXTS[numbers]
-        levels, numbers = told_apart(levels)  # a label may name any
+    if len(levels) >= _FEW_ODD_ROWS:
+        levels, numbers = told_apart(levels)
         return pl.Series(list(map(_text_of, levels[:-1])), dtype=pl.String)[numbers]
-    return pl.Series(list(map(_text_of, levels)), dtype=pl.String)
+    return pl.Series(list(map(_text_of, levels.to_list())), dtype=pl.String)
 
 
 @lru_cache(100)

@@ -58,7 +58,7 @@ def test_nothing_is_a_valid_push(streams: list[PushStream], limits: Settings) ->
 
 
 @pytest.mark.parametrize("levels", [["info"], ["notice"], ["info", "notice"]])
-@pytest.mark.parametrize("entries", [1, 300])
+@pytest.mark.parametrize("entries", [1, 300, 2000])
 def test_levels_of_streams_are_those_of_their_entries(levels: list[str], entries: int) -> None:
     sent = [stream(*["x"] * entries, labels=(("level", level),)) for level in levels]
     validated = check(*sent, limits=Settings(discover_service_name=()))
