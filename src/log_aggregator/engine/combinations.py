@@ -20,7 +20,7 @@ from log_aggregator.engine.batch import Integers, narrowest
 from log_aggregator.engine.metadata_columns import mentions, values_of
 from log_aggregator.engine.query_memory import SERIES_BYTES, QueryMemory
 from log_aggregator.formats.metadata import parse_metadata
-from log_aggregator.model.columns import IT, computed
+from log_aggregator.model.columns import places_in
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import METADATA, STREAM
 
@@ -267,7 +267,4 @@ def _told_apart(column: pl.Series) -> tuple[pl.Series, list[str | None]] | None:
 
 def _physical(column: pl.Series, values: Sequence[str | None]) -> Integers:
     """Of an Enum with these values."""
-    numbers = column.to_physical()
-    if values and values[-1] is None:
-        numbers = computed(numbers.cast(pl.UInt32), IT.fill_null(len(values) - 1))
-    return numbers.to_numpy()
+    return places_in(column, len(values) - 1).to_numpy()

@@ -78,8 +78,13 @@ def told_apart(column: pl.Series) -> tuple[pl.Series, pl.Series]:
         dtype = pl.Enum(column.unique().drop_nulls())
         column = column.cast(dtype)
     values = pl.concat([dtype.categories, pl.Series([None], dtype=pl.String)])
-    places = column.to_physical().cast(pl.UInt32)
-    return values, computed(places, IT.fill_null(len(values) - 1)) if places.null_count() else places
+    return values, places_in(column, len(values) - 1).cast(pl.UInt32)
+
+
+def places_in(column: pl.Series, of_null: int) -> pl.Series:
+    """The places of an Enum's values, and this one for nulls."""
+    places = column.to_physical()
+    return computed(places.cast(pl.UInt32), IT.fill_null(of_null)) if places.null_count() else places
 
 
 def where(mask: pl.Series, column: pl.Series) -> pl.Series:

@@ -194,9 +194,14 @@ def _seen(frame: pl.DataFrame, table: LabelTable, hidden: HiddenRows) -> pl.Data
     return frame.filter(pl.Series(seen, dtype=pl.Boolean))
 
 
+def bounds_between(start_ns: int, end_ns: int) -> tuple[pl.Expr, pl.Expr]:
+    """Where an extent begins and ends within `[start_ns, end_ns)`, the end exclusive."""
+    return pl.max_horizontal(pl.col(MIN), start_ns), pl.min_horizontal(pl.col(MAX) + 1, end_ns)
+
+
 def share_between(start_ns: int, end_ns: int) -> pl.Expr:
     """The part of an extent that lies in `[start_ns, end_ns)`, as if its rows were spread evenly over its time."""
-    begin, end = pl.max_horizontal(pl.col(MIN), start_ns), pl.min_horizontal(pl.col(MAX) + 1, end_ns)
+    begin, end = bounds_between(start_ns, end_ns)
     return (end - begin) / (pl.col(MAX) + 1 - pl.col(MIN))
 
 

@@ -421,7 +421,8 @@ def uncovered(
     # What is flushed leaves the log at once, so that nearly all records are newer, and there may be thousands of both.
     newest = {wal: max(coverage.last for coverage, _ in held) for wal, held in by_wal.items()}
     for record in records:
-        if record.wal not in newest or record.position > newest[record.wal]:
+        last_held = newest.get(record.wal)
+        if last_held is None or record.position > last_held:
             yield record, ()
             continue
         covered = {period for coverage, period in by_wal[record.wal] if coverage.holds(record.position)}

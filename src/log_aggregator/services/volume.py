@@ -16,7 +16,7 @@ from log_aggregator.formats.chunk import MAX, MIN, TEXT_BYTES
 from log_aggregator.logql.ast import Matcher
 from log_aggregator.model.labels import Labels
 from log_aggregator.model.segment import STREAM, clamped_ns
-from log_aggregator.services.extents import Extents, share_between
+from log_aggregator.services.extents import Extents, bounds_between, share_between
 
 AggregateBy = Literal["series", "labels"]
 
@@ -174,8 +174,7 @@ def _by_step(frame: pl.DataFrame, query: VolumeQuery, step_ns: int) -> pl.DataFr
     each, noted as a change where they begin and as its opposite where they end, so that no extent is copied for each.
     """
     first, last = query.start_ns // step_ns, (query.end_ns - 1) // step_ns
-    begin = pl.max_horizontal(pl.col(MIN), clamped_ns(query.start_ns))
-    end = pl.min_horizontal(pl.col(MAX) + 1, clamped_ns(query.end_ns))
+    begin, end = bounds_between(clamped_ns(query.start_ns), clamped_ns(query.end_ns))
     spread = frame.select(
         _GROUP,
         begin.alias(_BEGIN),
